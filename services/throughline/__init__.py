@@ -1,0 +1,1 @@
+"""Throughline finds one person across all cameras of a store."""
