@@ -1,4 +1,7 @@
-"""Boxes and the letterbox. Coordinates are pixels of the upright source frame, xyxy, left and top inclusive, right and bottom exclusive."""
+"""Boxes and the letterbox.
+
+Coordinates are pixels of the upright source frame, xyxy, left and top inclusive, right and bottom exclusive.
+"""
 
 from __future__ import annotations
 
@@ -52,14 +55,16 @@ class Box:
 
 def area(boxes: Boxes) -> NDArray[np.float32]:
     """(n,) areas of (n, 4) boxes; empty boxes count 0."""
-    return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), axis=-1)  # type: ignore[no-any-return]
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    return sides[..., 0] * sides[..., 1]
 
 
 def intersection(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     """Areas of intersection; `a` and `b` broadcast against each other in all but the last axis."""
     corner = np.maximum(a[..., :2], b[..., :2])
     opposite = np.minimum(a[..., 2:], b[..., 2:])
-    return np.prod(np.maximum(opposite - corner, 0), axis=-1)  # type: ignore[no-any-return]
+    sides = np.maximum(opposite - corner, 0)
+    return sides[..., 0] * sides[..., 1]
 
 
 def iou_matrix(a: Boxes, b: Boxes) -> NDArray[np.float32]:
@@ -92,12 +97,12 @@ class Letterbox:
 
     def to_canvas(self, boxes: Boxes) -> Boxes:
         """Map (n, 4) boxes of the source frame to canvas pixels."""
-        return (boxes * self._factors() + np.tile(np.float32(self.offset), 2)).astype(np.float32)
+        return (boxes * self._factors() + np.tile(np.array(self.offset, np.float32), 2)).astype(np.float32)
 
     def to_source(self, boxes: Boxes) -> Boxes:
         """Map (n, 4) boxes of the canvas to pixels of the source frame."""
-        return ((boxes - np.tile(np.float32(self.offset), 2)) / self._factors()).astype(np.float32)
+        return ((boxes - np.tile(np.array(self.offset, np.float32), 2)) / self._factors()).astype(np.float32)
 
     def _factors(self) -> NDArray[np.float32]:
         x, y = self.scaled.width / self.source.width, self.scaled.height / self.source.height
-        return np.float32([x, y, x, y])
+        return np.array([x, y, x, y], np.float32)

@@ -158,7 +158,8 @@ def seconds_to_ns(seconds: float) -> int:
 class ClockMap:
     """What is known of one camera's clock: UTC = camera time + offset + drift since the reference.
 
-    `drift_ppb` is parts per billion (ns per s), `uncertainty_ns` one standard deviation. Applied when reading; never stored into reels or tracks.
+    `drift_ppb` is parts per billion (ns per s), `uncertainty_ns` one standard deviation.
+    Applied when reading; never stored into reels or tracks.
     """
 
     offset_ns: int = 0

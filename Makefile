@@ -1,0 +1,54 @@
+# Everything sets itself up: uv into .tools, the packages into .venv, Triton's own environment into .triton.
+PYTHON ?= python3
+UV := .tools/bin/uv
+RUN := $(UV) run --no-sync
+SUITE ?= all
+
+.PHONY: help setup demo test check bench eval chaos stubs format clean
+
+help:
+	@echo "make demo    set up everything and run the main job on a simulated store"
+	@echo "make test    set up everything and run the tests"
+	@echo "make check   style, types, protos, stubs"
+	@echo "make bench   speed and memory            (SUITE=perception|pipeline|memory)"
+	@echo "make eval    accuracy on simulated stores"
+	@echo "make stubs   regenerate services/throughline/v1 from protos/"
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet "uv>=0.9"
+
+.venv/.synced: $(UV) pyproject.toml uv.lock
+	$(UV) sync --quiet --python $(PYTHON)
+	@touch $@
+
+setup: .venv/.synced
+
+demo: setup
+	$(RUN) throughline demo
+
+test: setup
+	$(RUN) pytest
+
+check: setup
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) buf lint
+	$(RUN) python -m tests.stubs --check
+
+bench: setup
+	$(RUN) python -m tests.bench --suite $(SUITE)
+
+eval: setup
+	$(RUN) python -m tests.evaluation
+
+stubs: setup
+	$(RUN) python -m tests.stubs
+
+format: setup
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+clean:
+	rm -rf .venv .tools .triton build

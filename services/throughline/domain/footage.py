@@ -1,0 +1,105 @@
+"""Recorded video: the chunks that a listing found, and the reel that they were collated into. All times are the camera's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from throughline.domain.geometry import Size
+from throughline.domain.time import Instant, Interval
+from throughline.domain.work import Incident
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkObject:
+    """One object of a listing, pinned by its ETag. `name` is its path below the camera's folder."""
+
+    uri: str
+    name: str
+    size_bytes: int
+    etag: str
+    last_modified: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lay below a footage URI when a job was submitted: chunks by camera, each in order of name."""
+
+    uri: str
+    cameras: dict[str, tuple[ChunkObject, ...]]
+    incidents: tuple[Incident, ...] = ()
+
+
+class TimeSource(StrEnum):
+    """Where the time of a chunk came from, the surest first."""
+
+    OBJECT_METADATA = "object_metadata"
+    FILE_NAME = "file_name"
+    CONTAINER = "container"
+    LAST_MODIFIED = "last_modified"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTime:
+    """When a chunk's first frame was taken, and how sure that is (one unit of the source's resolution)."""
+
+    start: Instant
+    source: TimeSource
+    uncertainty_ns: int
+
+    @property
+    def is_guess(self) -> bool:
+        return self.source is TimeSource.LAST_MODIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class ReelChunk:
+    """What became of one chunk. A skipped one has a `problem` and no span."""
+
+    name: str
+    uri: str
+    etag: str
+    size_bytes: int
+    sha256: str = ""
+    time: ChunkTime | None = None
+    part: int | None = None
+    span: Interval | None = None
+    """Where it lies in the reel, first frame to the end of the last."""
+    frame_times_offset_ns: int = 0
+    """Its first frame's own PTS in nanoseconds; reel time = stated time + (PTS - this)."""
+    snapped_ns: int = 0
+    """How far it was moved from its stated time to lie end to end with its neighbour."""
+    dropped_frames: int = 0
+    """Frames left out because another chunk already covers their time."""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReelPart:
+    """One file of a reel. Within it PTS = camera time - epoch, in ticks of 1/90000 s."""
+
+    file: str
+    epoch: Instant
+    span: Interval
+    codec: str
+    size: Size
+    """Upright, as shown: rotation applied."""
+    rotation_degrees: int
+    """Clockwise turn from the coded to the upright picture: 0, 90, 180 or 270."""
+    frame_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reel:
+    """One camera's footage, collated: the content of reel.json."""
+
+    camera: str
+    parts: tuple[ReelPart, ...]
+    chunks: tuple[ReelChunk, ...]
+    gaps: tuple[Interval, ...]
+    incidents: tuple[Incident, ...] = field(default=())
+
+    @property
+    def span(self) -> Interval | None:
+        """First to last frame, or None for an empty reel."""
+        return Interval(self.parts[0].span.start, self.parts[-1].span.end) if self.parts else None

@@ -1,0 +1,104 @@
+"""Tracks of one camera as columns, one row per box. All times are the camera's own, in int64 nanoseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.domain.geometry import Boxes
+from throughline.domain.time import Instant, Interval
+
+
+@dataclass(frozen=True)
+class Track:
+    """One track, rows in order of time.
+
+    times_ns: (n,) int64, strictly increasing; boxes: (n, 4) float32, xyxy, pixels of the upright source frame; scores: (n,) float32.
+    """
+
+    track_id: int
+    times_ns: NDArray[np.int64]
+    boxes: Boxes
+    scores: NDArray[np.float32]
+
+    @property
+    def span(self) -> Interval:
+        """First to last box."""
+        return Interval(Instant(int(self.times_ns[0])), Instant(int(self.times_ns[-1])))
+
+    def boxes_at(self, times_ns: NDArray[np.int64], max_gap_ns: int) -> Boxes:
+        """Boxes interpolated linearly at (m,) times: (m, 4) float32, NaN outside the track and within gaps over `max_gap_ns`."""
+        after = np.searchsorted(self.times_ns, times_ns, side="left")
+        exact = (after < len(self.times_ns)) & (self.times_ns[np.minimum(after, len(self.times_ns) - 1)] == times_ns)
+        right = np.clip(after, 0, len(self.times_ns) - 1)
+        left = np.where(exact, right, np.clip(after - 1, 0, len(self.times_ns) - 1))
+        gap = self.times_ns[right] - self.times_ns[left]
+        weight = np.divide(times_ns - self.times_ns[left], gap, out=np.zeros(len(times_ns)), where=gap > 0)
+        result = self.boxes[left] + (self.boxes[right] - self.boxes[left]) * weight[:, None]
+        outside = (times_ns < self.times_ns[0]) | (times_ns > self.times_ns[-1]) | (gap > max_gap_ns)
+        result[outside] = np.nan
+        return result.astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class TrackTable:
+    """All tracks of one camera, rows in order of (track_id, time).
+
+    track_ids: (n,) int64, from 1; times_ns: (n,) int64; boxes: (n, 4) float32 xyxy, pixels of the upright source frame;
+    scores: (n,) float32.
+    """
+
+    track_ids: NDArray[np.int64]
+    times_ns: NDArray[np.int64]
+    boxes: Boxes
+    scores: NDArray[np.float32]
+
+    @cached_property
+    def _starts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        ids, starts = np.unique(self.track_ids, return_index=True)
+        return ids, np.append(starts, len(self.track_ids))
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """(t,) int64, the ids in order."""
+        return self._starts[0]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def track(self, track_id: int) -> Track:
+        """One track; raise KeyError where there is none of that id."""
+        ids, starts = self._starts
+        index = int(np.searchsorted(ids, track_id))
+        if index == len(ids) or ids[index] != track_id:
+            raise KeyError(track_id)
+        rows = slice(int(starts[index]), int(starts[index + 1]))
+        return Track(track_id, self.times_ns[rows], self.boxes[rows], self.scores[rows])
+
+    def tracks(self) -> list[Track]:
+        return [self.track(int(track_id)) for track_id in self.ids]
+
+
+@dataclass(frozen=True)
+class TrackEmbeddings:
+    """Embeddings of the best crops of each track, rows in order of (track_id, time).
+
+    vectors: (m, d) float32, unit length; track_ids: (m,) int64; times_ns: (m,) int64; qualities: (m,) float32 in 0..1; crops: m file names.
+    """
+
+    vectors: NDArray[np.float32]
+    track_ids: NDArray[np.int64]
+    times_ns: NDArray[np.int64]
+    qualities: NDArray[np.float32]
+    crops: tuple[str, ...]
+
+    def descriptors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(t,) track ids and their (t, d) descriptors: unit-length means of the track's vectors weighted by quality."""
+        ids, index = np.unique(self.track_ids, return_inverse=True)
+        sums = np.zeros((len(ids), self.vectors.shape[1] if self.vectors.ndim == 2 else 0), np.float32)
+        np.add.at(sums, index, self.vectors * self.qualities[:, None])
+        norms = np.linalg.norm(sums, axis=1, keepdims=True)
+        return ids, np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0)

@@ -1,0 +1,1 @@
+"""Generated from protos/throughline/v1; do not edit."""
