@@ -19,7 +19,7 @@ $(UV):
 	.tools/bin/python -m pip install --quiet "uv>=0.9"
 
 .venv/.synced: $(UV) pyproject.toml uv.lock
-	$(UV) sync --quiet --python $(PYTHON)
+	$(UV) sync --quiet --extra embedded --python $(PYTHON)
 	@touch $@
 
 setup: .venv/.synced
