@@ -14,9 +14,10 @@ help:
 	@echo "make eval    accuracy on simulated stores"
 	@echo "make stubs   regenerate services/throughline/v1 from protos/"
 
+# A Python without ensurepip (Debian's, without python3-venv) can still install below a folder with pip.
 $(UV):
-	$(PYTHON) -m venv .tools
-	.tools/bin/python -m pip install --quiet "uv>=0.9"
+	$(PYTHON) -m venv .tools && .tools/bin/python -m pip install --quiet "uv>=0.9" \
+	  || { $(PYTHON) -m pip install --quiet --target .tools/lib "uv>=0.9" && mkdir -p .tools/bin && ln -sf ../lib/bin/uv $@; }
 
 .venv/.synced: $(UV) pyproject.toml uv.lock
 	$(UV) sync --quiet --extra embedded --python $(PYTHON)
