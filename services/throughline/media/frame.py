@@ -1,0 +1,55 @@
+"""A decoded frame, with the camera's own time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
+
+from throughline.domain.geometry import Size
+from throughline.domain.time import Instant, Interval
+
+Picture = NDArray[np.uint8]
+"""(height, width, 3) uint8, RGB, upright, contiguous."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One frame of a reel. `picture` is as decoded, before rotation; `part` is its part's index in the reel."""
+
+    time: Instant
+    duration_ns: int
+    """How long it is shown: to the next frame, the next gap or the end of the part."""
+    size: Size
+    """Upright."""
+    rotation_degrees: int
+    """Clockwise turn from `picture` to upright: 0, 90, 180 or 270."""
+    picture: av.VideoFrame
+    part: int
+
+    @property
+    def span(self) -> Interval:
+        return Interval(self.time, self.time + self.duration_ns)
+
+    def rgb(self, size: Size | None = None) -> Picture:
+        """The upright picture, scaled to exactly `size` (default: its own), in one pass of swscale.
+
+        Only that size is ever converted, so asking for a small picture is much cheaper than shrinking a full one.
+        """
+        upright = size or self.size
+        turned = self.rotation_degrees in (90, 270)
+        width, height = (upright.height, upright.width) if turned else (upright.width, upright.height)
+        shrinks = width < self.picture.width or height < self.picture.height
+        pixels = self.picture.to_ndarray(
+            format="rgb24",
+            width=width,
+            height=height,
+            interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
+            threads=1,
+        )
+        if self.rotation_degrees:
+            pixels = np.rot90(pixels, -(self.rotation_degrees // 90))
+        return np.ascontiguousarray(pixels, dtype=np.uint8)

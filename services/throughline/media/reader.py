@@ -1,0 +1,223 @@
+"""Reads a reel as one film with exact frame times, from any moment on, whatever its parts, gaps and B-frames."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Self
+
+import av
+from av.container import InputContainer
+
+from throughline.domain.errors import InvalidInput, NotFound
+from throughline.domain.footage import Reel, ReelPart
+from throughline.domain.geometry import Size
+from throughline.domain.time import MEDIA_RATE, NS_PER_SECOND, Instant, Interval, ns_to_ticks, ticks_to_ns
+from throughline.media.frame import Frame
+from throughline.media.seek import packets_around
+
+TICK = Fraction(1, MEDIA_RATE)
+_FORWARD_NS = 5 * NS_PER_SECOND
+"""How far `frame_at` decodes on before it seeks instead."""
+
+
+class ReelReader:
+    """Frames of a reel by time. Iterators are independent of each other; `frame_at` belongs to one thread.
+
+    `path_of` gives the local path of a part's file. `threads` limits each decoder's threads; 0 leaves it to FFmpeg.
+    """
+
+    def __init__(self, reel: Reel, path_of: Callable[[str], Path], threads: int = 0) -> None:
+        self.reel = reel
+        self.damaged_packets = 0
+        """Packets that did not decode; their frames are missing from what was read."""
+        self._path_of = path_of
+        self._threads = threads
+        self._gap_starts = [gap.start for gap in reel.gaps]
+        self._idle: dict[int, InputContainer] = {}
+        self._cursor: Iterator[Frame] = iter(())
+        self._current: Frame | None = None
+
+    def frames(self, window: Interval | None = None, rate: float | None = None) -> Iterator[Frame]:
+        """Frames whose time lies in `window` (camera time, default all), in order.
+
+        With `rate` (frames/s) only the first frame at or after each instant k/rate since 1970, and the first of each
+        part: the choice does not depend on the window, so neighbouring windows together give what one large one does.
+        """
+        for index, part in enumerate(self.reel.parts):
+            if window is None:
+                yield from self._part_frames(index, part.span, rate)
+            elif part.span.overlaps(window):
+                yield from self._part_frames(index, window, rate)
+
+    def frame_at(self, time: Instant) -> Frame | None:
+        """The frame shown at `time` (camera time), or None in a gap and outside the reel. Cheap when asked in order."""
+        current = self._current
+        if current is None or not current.time <= time < current.time + _FORWARD_NS:
+            self._close_cursor()
+            start = self._start_of_frame_at(time)
+            if start is None:
+                return None
+            end = self.reel.parts[-1].span.end
+            self._cursor = self.frames(Interval(start, end))
+            self._current = next(self._cursor, None)
+        while self._current is not None and self._current.span.end <= time:
+            following = next(self._cursor, None)
+            if following is None or following.time > time:
+                self._close_cursor()
+                return None
+            self._current = following
+        return self._current
+
+    def frame_times(self, window: Interval | None = None) -> list[Instant]:
+        """Times of all frames in `window` (default all), in order; nothing is decoded."""
+        times: list[Instant] = []
+        for index, part in enumerate(self.reel.parts):
+            span = part.span if window is None else part.span.intersection(window)
+            if span is not None:
+                times += self._part_times(index, span)
+        return times
+
+    def chunk_frame_time(self, chunk: str, frame: int) -> Instant:
+        """Time of frame `frame` (from 0, in order of display) of a chunk, by its name below the camera's folder.
+
+        Raises NotFound for an unknown or skipped chunk, InvalidInput for a frame that it does not have.
+        """
+        found = next((each for each in self.reel.chunks if each.name == chunk), None)
+        if found is None or found.span is None:
+            why = found.problem if found else "no such chunk was listed"
+            raise NotFound(f"chunk {chunk} is not in the reel of camera {self.reel.camera}: {why}")
+        times = self.frame_times(found.span)
+        if not found.dropped_frames <= frame < found.dropped_frames + len(times):
+            raise InvalidInput(
+                f"chunk {chunk} of camera {self.reel.camera} has frames {found.dropped_frames} to "
+                f"{found.dropped_frames + len(times) - 1} in the reel, not {frame}"
+            )
+        return times[frame - found.dropped_frames]
+
+    def close(self) -> None:
+        """Close every file. Iterators that are still open must not be used afterwards."""
+        self._close_cursor()
+        while self._idle:
+            self._idle.popitem()[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _part_frames(self, index: int, window: Interval, rate: float | None) -> Iterator[Frame]:
+        part = self.reel.parts[index]
+        grid = Fraction(rate).limit_denominator(1_000_000) / NS_PER_SECOND if rate else None
+        held: tuple[Instant, av.VideoFrame] | None = None
+        previous: Instant | None = None
+        container = self._borrow(index)
+        try:
+            for time, picture in self._decoded(container, part, window.start):
+                if picture is not None and held is not None:
+                    yield self._frame(index, *held, until=time)
+                held = None
+                if time >= window.end:
+                    return
+                if picture is not None and (grid is None or _on_grid(previous, time, grid)):
+                    held = (time, picture)
+                previous = time
+            if held is not None:
+                yield self._frame(index, *held, until=part.span.end)
+        finally:
+            self._give_back(index, container)
+
+    def _decoded(
+        self, container: InputContainer, part: ReelPart, start: Instant
+    ) -> Iterator[tuple[Instant, av.VideoFrame | None]]:
+        """Frames from `start` on; before them, without a picture, times that precede it, the last one included."""
+        stream = container.streams.video[0]
+        start_ticks = ns_to_ticks(max(0, start - part.epoch), TICK)
+        packets, before = packets_around(container, stream, start_ticks)
+        if before is not None:
+            yield part.epoch + ticks_to_ns(before, TICK), None
+        for packet in packets:
+            try:
+                pictures = packet.decode()
+            except av.InvalidDataError:
+                self.damaged_packets += 1
+                continue
+            for picture in pictures:
+                if picture.pts is not None and picture.pts > (-1 if before is None else before):
+                    time = part.epoch + ticks_to_ns(picture.pts, TICK)
+                    yield time, picture if time >= start else None
+
+    def _frame(self, index: int, time: Instant, picture: av.VideoFrame, *, until: Instant) -> Frame:
+        part = self.reel.parts[index]
+        gap = bisect.bisect_right(self._gap_starts, time)
+        if gap < len(self._gap_starts):
+            until = min(until, self._gap_starts[gap])
+        until = min(until, part.span.end)
+        return Frame(time, until - time, part.size, part.rotation_degrees, picture, index)
+
+    def _start_of_frame_at(self, time: Instant) -> Instant | None:
+        """Time of the last frame at or before `time` in the part that covers it."""
+        for index, part in enumerate(self.reel.parts):
+            if time in part.span:
+                container = self._borrow(index)
+                try:
+                    ticks = ns_to_ticks(time - part.epoch, TICK) + 1
+                    _, before = packets_around(container, container.streams.video[0], ticks)
+                finally:
+                    self._give_back(index, container)
+                return None if before is None else part.epoch + ticks_to_ns(before, TICK)
+        return None
+
+    def _part_times(self, index: int, span: Interval) -> list[Instant]:
+        part = self.reel.parts[index]
+        container = self._borrow(index)
+        try:
+            start, end = (ns_to_ticks(moment - part.epoch, TICK) for moment in (span.start, span.end))
+            packets, _ = packets_around(container, container.streams.video[0], start)
+            ticks: list[int] = []
+            for packet in packets:
+                if packet.pts is None or (packet.dts or 0) >= end:
+                    break
+                ticks.append(packet.pts)
+        finally:
+            self._give_back(index, container)
+        times = (part.epoch + ticks_to_ns(tick, TICK) for tick in sorted(ticks))
+        return [time for time in times if time in span]
+
+    def _borrow(self, index: int) -> InputContainer:
+        """A container of one part for one use; the file's index is read once as long as uses follow each other."""
+        idle = self._idle.pop(index, None)
+        if idle is not None:
+            return idle
+        container = av.open(str(self._path_of(self.reel.parts[index].file)))
+        stream = container.streams.video[0]
+        stream.thread_type = av.codec.context.ThreadType.AUTO
+        stream.codec_context.thread_count = self._threads
+        return container
+
+    def _give_back(self, index: int, container: InputContainer) -> None:
+        if index in self._idle:
+            container.close()
+        else:
+            self._idle[index] = container
+
+    def _close_cursor(self) -> None:
+        close = getattr(self._cursor, "close", None)
+        if close is not None:
+            close()
+        self._cursor, self._current = iter(()), None
+
+
+def upright(width: int, height: int, rotation_degrees: int) -> Size:
+    """The size of a coded picture of `width` x `height` once it is turned upright."""
+    return Size(height, width) if rotation_degrees in (90, 270) else Size(width, height)
+
+
+def _on_grid(previous: Instant | None, time: Instant, grid: Fraction) -> bool:
+    """Whether an instant k/rate lies in (previous, time]; `grid` is the rate per nanosecond."""
+    if previous is None:
+        return True
+    return time.ns * grid.numerator // grid.denominator > previous.ns * grid.numerator // grid.denominator
