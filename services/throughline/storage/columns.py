@@ -1,0 +1,68 @@
+"""Parquet files that are written as rows come, so writing needs no more memory for more rows, and read with a check of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from throughline.domain.errors import CorruptArtifact
+
+ROW_GROUP = 32_768
+BOX_FIELDS: dict[str, pa.DataType] = dict.fromkeys(("left", "top", "right", "bottom"), pa.float32())
+
+
+def schema(content: str, **fields: pa.DataType) -> pa.Schema:
+    """Columns in order, with the name and revision of what the file holds in its metadata."""
+    return pa.schema(list(fields.items()), metadata={"throughline": content})
+
+
+class TableWriter:
+    """A Parquet file that is written as rows come; row groups of `ROW_GROUP` rows, the last one smaller."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+        self.rows = 0
+
+    def write(self, *columns: Any) -> None:
+        """Add rows: one array or list a column, in the schema's order."""
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+        self._pending.append(pa.record_batch(arrays, schema=self._schema))
+        self._pending_rows += len(arrays[0])
+        self.rows += len(arrays[0])
+        if self._pending_rows >= ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending_rows:
+            self._writer.write_table(pa.Table.from_batches(self._pending).combine_chunks(), row_group_size=ROW_GROUP)
+        self._pending, self._pending_rows = [], 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+
+
+def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None, **options: Any) -> pa.Table:
+    """A whole table, checked against its schema. Raises CorruptArtifact when the file holds something else."""
+    try:
+        table = pq.read_table(path, columns=list(columns) if columns else None, **options)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise CorruptArtifact(
+            f"{path} cannot be read as a table: {error}; delete its artifact to make it anew"
+        ) from error
+    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    if not table.schema.equals(wanted):
+        raise CorruptArtifact(f"{path} has columns {table.schema.names}, not {wanted.names}, or other types")
+    return table

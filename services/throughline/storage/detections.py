@@ -1,0 +1,101 @@
+"""Detections of a chunk as a columnar file, frame after frame."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from throughline.domain.errors import CorruptArtifact
+from throughline.domain.geometry import Boxes, Size
+from throughline.storage.columns import BOX_FIELDS, ROW_GROUP, TableWriter, schema
+
+DETECTIONS = schema("detections 1", time_ns=pa.int64(), **BOX_FIELDS, score=pa.float32(), class_id=pa.int32())
+
+
+@dataclass(frozen=True)
+class FrameDetections:
+    """What was detected in one frame. boxes: (k, 4) float32 xyxy, pixels of the upright source frame; scores: (k,) float32;
+    class_ids: (k,) int32, by the detector's card."""
+
+    time_ns: int
+    boxes: Boxes
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int32]
+
+
+class DetectionWriter(TableWriter):
+    """A chunk's detections, frames in order of time. A frame in which nothing was found stands as one row without a box."""
+
+    def __init__(self, path: Path, size: Size) -> None:
+        super().__init__(path, DETECTIONS)
+        self._writer.add_key_value_metadata({"width": str(size.width), "height": str(size.height)})
+        self.frames = 0
+
+    def write_frame(self, found: FrameDetections) -> None:
+        """Add one frame."""
+        self.frames += 1
+        count = len(found.scores)
+        if count:
+            self.write(np.full(count, found.time_ns), *found.boxes.T, found.scores, found.class_ids)
+        else:
+            self.write([found.time_ns], *([[None]] * (len(DETECTIONS) - 1)))
+
+
+def read_detections(path: Path) -> tuple[Size, Iterator[FrameDetections]]:
+    """Size of the upright source frame, and the frames of a chunk in order, read a row group at a time."""
+    try:
+        file = pq.ParquetFile(path)
+        metadata = {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items()}
+        size = Size(int(metadata["width"]), int(metadata["height"]))
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise CorruptArtifact(
+            f"{path} cannot be read as detections: {error}; delete its artifact to make it anew"
+        ) from error
+    if not file.schema_arrow.equals(DETECTIONS):
+        raise CorruptArtifact(f"{path} has columns {file.schema_arrow.names}, not {DETECTIONS.names}")
+    return size, _frames(file)
+
+
+def _frames(file: pq.ParquetFile) -> Iterator[FrameDetections]:
+    """Rows that follow each other at one time are one frame; a frame may lie across two row groups."""
+    held: list[FrameDetections] = []
+    with file:
+        for batch in file.iter_batches(ROW_GROUP):
+            columns = {name: batch[name].to_numpy(zero_copy_only=False) for name in ("time_ns", *DETECTIONS.names[1:])}
+            held += _split(columns)
+            for index in range(len(held) - 1):
+                if held[index].time_ns != held[index + 1].time_ns:
+                    yield held[index]
+                else:
+                    held[index + 1] = _joined(held[index], held[index + 1])
+            held = held[-1:]
+    yield from held
+
+
+def _split(columns: dict[str, NDArray[Any]]) -> list[FrameDetections]:
+    times = columns["time_ns"]
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(times)) + 1, [len(times)]])
+    boxes = np.stack([columns[name] for name in BOX_FIELDS], axis=1).astype(np.float32)
+    scores, classes = columns["score"].astype(np.float32), np.nan_to_num(columns["class_id"]).astype(np.int32)
+    frames = []
+    for start, end in itertools.pairwise(edges):
+        rows = slice(start, end) if not np.isnan(scores[start]) else slice(start, start)
+        frames.append(FrameDetections(int(times[start]), boxes[rows], scores[rows], classes[rows]))
+    return frames
+
+
+def _joined(a: FrameDetections, b: FrameDetections) -> FrameDetections:
+    return FrameDetections(
+        a.time_ns,
+        np.concatenate([a.boxes, b.boxes]),
+        np.concatenate([a.scores, b.scores]),
+        np.concatenate([a.class_ids, b.class_ids]),
+    )

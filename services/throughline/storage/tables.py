@@ -1,0 +1,160 @@
+"""Tracks of a camera and the embeddings of their crops, as files. Both are written as they come: memory stays flat."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from throughline.domain.errors import CorruptArtifact
+from throughline.domain.geometry import Boxes
+from throughline.domain.time import Interval
+from throughline.domain.tracks import TrackEmbeddings, TrackTable
+from throughline.storage.columns import BOX_FIELDS, ROW_GROUP, TableWriter, read_table, schema
+
+TRACKS_FILE = "tracks.parquet"
+VECTORS_FILE = "embeddings.npy"
+INDEX_FILE = "embeddings.parquet"
+
+TRACKS = schema("tracks 1", track_id=pa.int64(), time_ns=pa.int64(), **BOX_FIELDS, score=pa.float32())
+EMBEDDINGS = schema("embeddings 1", track_id=pa.int64(), time_ns=pa.int64(), quality=pa.float32(), crop=pa.string())
+_BLOCK = 4_096
+
+
+class TrackWriter(TableWriter):
+    """tracks.parquet, written as boxes come, about in order of time. So a few tracks or a span are read without the rest."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, TRACKS)
+
+    def write_boxes(
+        self,
+        track_ids: NDArray[np.int64],
+        times_ns: NDArray[np.int64],
+        boxes: Boxes,
+        scores: NDArray[np.float32],
+    ) -> None:
+        """track_ids: (n,) from 1; times_ns: (n,) camera time; boxes: (n, 4) xyxy, pixels of the upright source frame; scores: (n,)."""
+        self.write(track_ids, times_ns, *boxes.T, scores)
+
+
+def write_tracks(path: Path, tracks: TrackTable) -> None:
+    """Write a table that is at hand."""
+    order = np.argsort(tracks.times_ns, kind="stable")
+    with TrackWriter(path) as writer:
+        for start in range(0, len(order), ROW_GROUP):
+            rows = order[start : start + ROW_GROUP]
+            writer.write_boxes(tracks.track_ids[rows], tracks.times_ns[rows], tracks.boxes[rows], tracks.scores[rows])
+
+
+def read_tracks(path: Path, *, track_ids: Collection[int] | None = None, span: Interval | None = None) -> TrackTable:
+    """The tracks of a file, or only those of `track_ids`, or only the boxes within `span` (camera time)."""
+    condition: pc.Expression | None = None
+    if track_ids is not None:
+        condition = pc.field("track_id").isin(pa.array(sorted(track_ids), pa.int64()))
+    if span is not None:
+        within = (pc.field("time_ns") >= span.start.ns) & (pc.field("time_ns") < span.end.ns)
+        condition = within if condition is None else condition & within
+    table = read_table(path, TRACKS, filters=condition)
+    columns = {name: table[name].to_numpy() for name in TRACKS.names}
+    order = np.lexsort((columns["time_ns"], columns["track_id"]))
+    boxes = np.stack([columns[name][order] for name in BOX_FIELDS], axis=1)
+    return TrackTable(columns["track_id"][order], columns["time_ns"][order], boxes, columns["score"][order])
+
+
+@dataclass(frozen=True)
+class TrackExtents:
+    """When each track was seen, by rising id. ids, starts_ns, ends_ns, box_counts: (t,) int64; times are the camera's, of the
+    first and of the last box."""
+
+    ids: NDArray[np.int64]
+    starts_ns: NDArray[np.int64]
+    ends_ns: NDArray[np.int64]
+    box_counts: NDArray[np.int64]
+
+
+def read_track_extents(path: Path) -> TrackExtents:
+    """When each track was seen, without its boxes."""
+    table = read_table(path, TRACKS, ("track_id", "time_ns"))
+    grouped = table.group_by("track_id").aggregate([("time_ns", "min"), ("time_ns", "max"), ("time_ns", "count")])
+    grouped = grouped.sort_by("track_id")
+    names = ("track_id", "time_ns_min", "time_ns_max", "time_ns_count")
+    return TrackExtents(*(grouped[name].to_numpy().astype(np.int64, copy=False) for name in names))
+
+
+class EmbeddingWriter:
+    """Takes vectors in any order and leaves them in order of (track_id, time); they wait on disk, not in memory."""
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        self._folder = folder
+        self._dimension = dimension
+        self._spool = (folder / f"{VECTORS_FILE}.part").open("w+b")
+        self._rows: list[tuple[int, int, float, str]] = []
+
+    def add(self, track_id: int, time_ns: int, quality: float, crop: str, vector: NDArray[np.float32]) -> None:
+        """Add one crop's vector: (d,) float32, unit length. quality: 0..1; crop: its file, relative to the folder."""
+        if vector.shape != (self._dimension,):
+            raise CorruptArtifact(f"an embedding has shape {vector.shape}; the model's card says ({self._dimension},)")
+        self._spool.write(np.ascontiguousarray(vector, np.float32).tobytes())
+        self._rows.append((track_id, time_ns, quality, crop))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._spool.flush()
+                self._finish()
+        finally:
+            self._spool.close()
+            Path(self._spool.name).unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        order = sorted(range(len(self._rows)), key=lambda row: self._rows[row][:2])
+        width = 4 * self._dimension
+        with (self._folder / VECTORS_FILE).open("wb") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (len(order), self._dimension)}
+            npy.write_array_header_1_0(file, header)
+            for row in order:
+                file.write(os.pread(self._spool.fileno(), width, row * width))
+        with TableWriter(self._folder / INDEX_FILE, EMBEDDINGS) as writer:
+            for start in range(0, len(order), _BLOCK):
+                rows = [self._rows[row] for row in order[start : start + _BLOCK]]
+                writer.write(*(list(column) for column in zip(*rows, strict=True)))
+
+
+def write_embeddings(folder: Path, embeddings: TrackEmbeddings) -> None:
+    """Write embeddings that are at hand."""
+    with EmbeddingWriter(folder, embeddings.vectors.shape[1]) as writer:
+        for row, crop in enumerate(embeddings.crops):
+            writer.add(
+                int(embeddings.track_ids[row]),
+                int(embeddings.times_ns[row]),
+                float(embeddings.qualities[row]),
+                crop,
+                embeddings.vectors[row],
+            )
+
+
+def read_embeddings(folder: Path) -> TrackEmbeddings:
+    """Embeddings of a folder that holds both files; the vectors stay on disk until they are used."""
+    table = read_table(folder / INDEX_FILE, EMBEDDINGS)
+    path = folder / VECTORS_FILE
+    try:
+        vectors: NDArray[np.float32] = np.load(path, mmap_mode="r" if table.num_rows else None, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise CorruptArtifact(f"{path} cannot be read: {error}; delete its artifact to make it anew") from error
+    if vectors.ndim != 2 or len(vectors) != table.num_rows or vectors.dtype != np.float32:
+        raise CorruptArtifact(f"{path} holds {vectors.dtype} {vectors.shape}; its index has {table.num_rows} rows")
+    track_ids, times_ns, qualities = (table[name].to_numpy() for name in ("track_id", "time_ns", "quality"))
+    return TrackEmbeddings(vectors, track_ids, times_ns, qualities, tuple(map(str, table["crop"].to_pylist())))
