@@ -1,0 +1,1 @@
+"""Model repositories: made from ONNX weights, checked, described by cards, calibrated."""

@@ -1,0 +1,145 @@
+"""Triton's model repository on disk: both configurations of a model, its card and its digest. Graphs are made elsewhere.
+
+<model>/config.pbtxt         a TensorRT plan on GPUs, the default
+<model>/configs/cpu.pbtxt    ONNX Runtime in the Python backend, chosen by `--model-config-name=cpu`
+<model>/1/{model.onnx,model.py}
+<model>/card.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as triton
+
+from throughline.domain.errors import FailedPrecondition
+from throughline.perception.triton.card import CARD_FILE, CARD_PARAMETER, ModelCard
+
+VERSION = "1"
+ONNX_FILE = "model.onnx"
+PLAN_FILE = "model.plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output without its batch axis; `data_type` such as `TYPE_UINT8`."""
+
+    name: str
+    data_type: str
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How single requests are gathered into executions."""
+
+    largest: int
+    preferred: tuple[int, ...]
+    queue_delay_microseconds: int
+
+
+GPU_BATCHING = Batching(largest=32, preferred=(8, 16, 32), queue_delay_microseconds=2000)
+CPU_BATCHING = Batching(largest=8, preferred=(4, 8), queue_delay_microseconds=2000)
+
+
+def interface(card: ModelCard) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Input and outputs of the model that `card` describes: the contract between a model and its callers."""
+    picture = (card.input_height, card.input_width, 3)
+    if card.kind == "detector":
+        k = card.max_boxes or 0
+        return Tensor("images", "TYPE_UINT8", picture), (
+            Tensor("boxes", "TYPE_FP32", (k, 4)),
+            Tensor("scores", "TYPE_FP32", (k,)),
+            Tensor("classes", "TYPE_INT32", (k,)),
+            Tensor("count", "TYPE_INT32", (1,)),
+        )
+    return Tensor("crops", "TYPE_UINT8", picture), (Tensor("embeddings", "TYPE_FP32", (card.embedding_dim or 0,)),)
+
+
+def serving_script() -> str:
+    """The Python backend's model, which serves any ONNX file."""
+    return resources.files("throughline.models").joinpath("serving/model.py").read_text()
+
+
+def digest(onnx_file: Path) -> str:
+    """SHA-256, in hex, over what decides the numbers that a model gives: its graph and the script that runs it."""
+    whole = hashlib.sha256(hashlib.sha256(onnx_file.read_bytes()).digest())
+    whole.update(hashlib.sha256(serving_script().encode()).digest())
+    return whole.hexdigest()
+
+
+def write_model(model_dir: Path, card: ModelCard, onnx_file: Path) -> None:
+    """Put a model into the repository in place of what may stand there. A server takes it up when it starts."""
+    fresh = model_dir.with_name(f".{model_dir.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    (fresh / VERSION).mkdir(parents=True)
+    shutil.copyfile(onnx_file, fresh / VERSION / ONNX_FILE)
+    (fresh / VERSION / "model.py").write_text(serving_script())
+    write_card(fresh, card)
+    shutil.rmtree(model_dir, ignore_errors=True)
+    fresh.rename(model_dir)
+
+
+def write_card(model_dir: Path, card: ModelCard) -> None:
+    """Write the card and both configurations, which carry it to the model's callers."""
+    (model_dir / "configs").mkdir(exist_ok=True)
+    (model_dir / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
+    (model_dir / "config.pbtxt").write_text(_text(tensorrt_config(card)))
+    (model_dir / "configs" / "cpu.pbtxt").write_text(_text(cpu_config(card)))
+
+
+def check_digest(model_dir: Path) -> ModelCard:
+    """The card of a model whose files are those that the card was written for. Raises FailedPrecondition when they are not."""
+    card = ModelCard.read(model_dir)
+    script = (model_dir / VERSION / "model.py").read_text()
+    if script != serving_script() or digest(model_dir / VERSION / ONNX_FILE) != card.digest:
+        raise FailedPrecondition(
+            f"{model_dir} no longer holds what its card describes; build it again with `throughline models build`"
+        )
+    return card
+
+
+def tensorrt_config(card: ModelCard) -> triton.ModelConfig:
+    """For production: a plan made by TensorRT in FP16, one instance on every GPU."""
+    config = _config(card, GPU_BATCHING)
+    config.platform = "tensorrt_plan"
+    config.default_model_filename = PLAN_FILE
+    config.instance_group.add(count=1, kind=triton.ModelInstanceGroup.KIND_GPU)
+    return config
+
+
+def cpu_config(card: ModelCard) -> triton.ModelConfig:
+    """For a laptop and for tests: ONNX Runtime on two threads, in one instance, so that waiting requests gather into batches."""
+    config = _config(card, CPU_BATCHING)
+    config.backend = "python"
+    config.instance_group.add(count=1, kind=triton.ModelInstanceGroup.KIND_CPU)
+    config.parameters["intra_op_threads"].string_value = "2"
+    return config
+
+
+def _config(card: ModelCard, batching: Batching) -> triton.ModelConfig:
+    received, given = interface(card)
+    config = triton.ModelConfig(name=card.name, max_batch_size=batching.largest)
+    config.input.add(name=received.name, data_type=received.data_type, dims=received.dims)
+    for tensor in given:
+        config.output.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    config.dynamic_batching.preferred_batch_size.extend(batching.preferred)
+    config.dynamic_batching.max_queue_delay_microseconds = batching.queue_delay_microseconds
+    config.parameters["digest"].string_value = card.digest
+    config.parameters[CARD_PARAMETER].string_value = card.model_dump_json()
+    return config
+
+
+def _text(config: triton.ModelConfig) -> str:
+    return "# Written by `throughline models build`.\n" + text_format.MessageToString(config)
+
+
+def model_dirs(repository: Path) -> Sequence[Path]:
+    """The models of a repository, by name."""
+    return sorted(path.parent for path in repository.glob(f"*/{CARD_FILE}"))

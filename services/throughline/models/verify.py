@@ -1,0 +1,144 @@
+"""Checks a built graph against the weights it was made from, with pre- and postprocessing written a second time, in NumPy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from throughline.domain.errors import InvalidInput
+from throughline.domain.geometry import iou_matrix
+from throughline.models.detector import DetectorSettings, cell_grid, detector_graph
+from throughline.models.graph import Normalisation
+from throughline.models.runtime import run_onnx
+from throughline.models.weights import Weights
+from throughline.perception.triton.card import Check
+
+Pictures = NDArray[np.uint8]
+_LOWEST_SCORE = 1e-6
+"""With this threshold even noise gives boxes to compare."""
+
+
+def test_pictures(height: int, width: int) -> Pictures:
+    """(4, height, width, 3): noise, coarse noise, a gradient, and an upright figure on grey. The same ones on every call."""
+    random = np.random.default_rng(7)
+    noise = random.integers(0, 256, (height, width, 3))
+    coarse = (
+        random.integers(0, 256, (-(-height // 16), -(-width // 16), 3)).repeat(16, 0).repeat(16, 1)[:height, :width]
+    )
+    gradient = np.linspace(0, 255, height * width * 3).reshape(height, width, 3)
+    figure = np.full((height, width, 3), 114)
+    left, right = int(width * 0.42), int(width * 0.58)
+    figure[int(height * 0.3) : int(height * 0.55), left:right] = (160, 60, 50)
+    figure[int(height * 0.55) : int(height * 0.85), left:right] = (40, 50, 90)
+    figure[int(height * 0.2) : int(height * 0.3), int(width * 0.46) : int(width * 0.54)] = (200, 160, 140)
+    return np.stack([noise, coarse, gradient, figure]).astype(np.uint8)
+
+
+def raw_outputs(weights: Weights, normalisation: Normalisation, pictures: Pictures) -> NDArray[np.float32]:
+    """What the original weights give for (n, height, width, 3) `pictures`, one at a time."""
+    planes = normalisation.apply(pictures)
+    runs = run_onnx(weights.model, [planes[i : i + 1] for i in range(len(planes))])
+    return np.concatenate([run[weights.output_name] for run in runs]).astype(np.float32)
+
+
+def looks_decoded(raw: NDArray[np.float32], weights: Weights) -> bool:
+    """Whether (n, cells, 5 + classes) outputs give pixels: then most centres lie within two strides of their cell."""
+    corners, strides = cell_grid(weights.height, weights.width)
+    away = np.abs(raw[..., :2] - (corners + 0.5) * strides) / strides
+    return bool(np.mean(away < 2) > 0.5)
+
+
+def check_detector(
+    weights: Weights, settings: DetectorSettings, graph: onnx.ModelProto, raw: NDArray[np.float32]
+) -> tuple[Check, ...]:
+    """Boxes of the built graph against boxes that NumPy makes of `raw`, the original's outputs for the test pictures."""
+    pictures = test_pictures(weights.height, weights.width)
+    low = dataclasses.replace(settings, score_threshold=_LOWEST_SCORE)
+    (built,) = run_onnx(detector_graph(weights, low), [pictures])
+    found, differences = [], [0.0]
+    for index, output in enumerate(raw):
+        boxes, scores, classes = reference_detections(output, weights, low)
+        count = int(built["count"][index, 0])
+        if not len(scores) and not count:
+            continue
+        near = iou_matrix(boxes, built["boxes"][index, :count].astype(np.float32)) > 0.98
+        alike = near & (classes[:, None] == built["classes"][index, None, :count])
+        score_gap = np.abs(
+            1 - built["scores"][index, None, :count] / scores[:, None]
+        )  # relative: scores of noise are tiny
+        found.append(alike.any(axis=1).mean() if count else 0.0)
+        if alike.any():
+            differences.append(float(np.where(alike, score_gap, np.inf).min(axis=1)[alike.any(axis=1)].max()))
+    agreeing = float(np.mean(found)) if found else 0.0
+    return (
+        Check(name="share of reference boxes found", value=agreeing, bar=0.98, better="higher"),
+        Check(name="largest relative difference of a score", value=max(differences), bar=0.01, better="lower"),
+        _batch_check(graph, pictures, "boxes", tolerance=0.05),
+    )
+
+
+def check_reid(weights: Weights, normalisation: Normalisation, graph: onnx.ModelProto) -> tuple[Check, ...]:
+    """Descriptors of the built graph against the original's, normalised by NumPy."""
+    pictures = test_pictures(weights.height, weights.width)
+    reference = raw_outputs(weights, normalisation, pictures).reshape(len(pictures), -1)
+    reference /= np.linalg.norm(reference, axis=1, keepdims=True)
+    embeddings = run_onnx(graph, [pictures])[0]["embeddings"]
+    return (
+        Check(
+            name="least cosine to the original",
+            value=float((reference * embeddings).sum(1).min()),
+            bar=0.9999,
+            better="higher",
+        ),
+        _batch_check(graph, pictures, "embeddings", tolerance=0.001),
+    )
+
+
+def require(checks: Sequence[Check], weights: Weights) -> None:
+    """Raise InvalidInput when a check missed its bar: the weights are not of the kind that they were taken for."""
+    for check in checks:
+        if not (check.value >= check.bar if check.better == "higher" else check.value <= check.bar):
+            raise InvalidInput(
+                f"the model built from {weights.path.name} does not do what its weights do: {check.name} is {check.value:.6g}, "
+                f"the bar is {check.bar:g}; see whether colours, normalisation and layout are right for them"
+            )
+
+
+def reference_detections(
+    raw: NDArray[np.float32], weights: Weights, settings: DetectorSettings
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Boxes (k, 4), scores (k,) and classes (k,) of one picture's (cells, 5 + classes) outputs, best first."""
+    corners, strides = cell_grid(weights.height, weights.width)
+    centres, sides = raw[:, :2], raw[:, 2:4]
+    if not settings.decoded:
+        centres, sides = (centres + corners) * strides, np.exp(sides) * strides
+    boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
+    kept: list[tuple[float, int, int]] = []
+    for number, position in enumerate(settings.classes):
+        scores = raw[:, 4] * raw[:, 5 + position]
+        candidates = np.flatnonzero(scores > settings.score_threshold)
+        candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
+        overlaps = iou_matrix(boxes[candidates], boxes[candidates])
+        alive = np.ones(len(candidates), bool)
+        for rank, cell in enumerate(candidates):
+            if alive[rank]:
+                kept.append((float(scores[cell]), number, int(cell)))
+                alive[rank + 1 :] &= overlaps[rank, rank + 1 :] <= settings.iou_threshold
+    kept = sorted(kept, reverse=True)[: settings.max_boxes]
+    cells = [cell for _, _, cell in kept]
+    return boxes[cells], np.array([s for s, _, _ in kept], np.float32), np.array([c for _, c, _ in kept], np.int64)
+
+
+def _batch_check(graph: onnx.ModelProto, pictures: Pictures, output: str, tolerance: float) -> Check:
+    together, *alone = run_onnx(graph, [pictures, *(pictures[i : i + 1] for i in range(len(pictures)))])
+    difference = np.abs(together[output] - np.concatenate([run[output] for run in alone])).max()
+    return Check(
+        name=f"largest difference of {output} alone and in a batch",
+        value=float(difference),
+        bar=tolerance,
+        better="lower",
+    )

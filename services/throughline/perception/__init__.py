@@ -1,0 +1,1 @@
+"""Inference and what is made of it: detections, tracks, crops, embeddings."""

@@ -1,0 +1,1 @@
+"""Triton: its environment, its server as a child process, and the client that everything else infers through."""

@@ -1,0 +1,157 @@
+"""The client that everything else infers through: single pictures out, detections and descriptors back, many at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from tritonclient.grpc import service_pb2
+
+from throughline.domain.errors import CorruptArtifact, DependencyUnavailable
+from throughline.perception.triton.card import CARD_PARAMETER, ModelCard
+from throughline.perception.triton.rpc import TritonRpc
+
+Picture = NDArray[np.uint8]
+"""(height, width, 3) uint8 RGB, of the model's input size."""
+
+DETECTOR, REID = "detector", "reid"
+
+_DTYPES = {"FP32": np.float32, "INT32": np.int32}
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What the detector found in one picture, best first.
+
+    boxes: (k, 4) float32, xyxy, pixels of the picture that was sent; scores: (k,) float32 in 0..1; classes: (k,) int32, positions in
+    the card's class names.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatistics:
+    """Counted since the server started: pictures, and the batches that they were executed in."""
+
+    inference_count: int
+    execution_count: int
+
+    @property
+    def mean_batch(self) -> float:
+        return self.inference_count / self.execution_count if self.execution_count else 0.0
+
+
+class InferenceClient:
+    """Sends single pictures to Triton, up to `max_in_flight` at once, which the server gathers into batches.
+
+    Threads rather than an event loop: each mostly waits in gRPC without holding the interpreter, and callers stay plain functions.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        max_in_flight: int = 16,
+        patience_seconds: float = 60.0,
+        request_timeout_seconds: float = 30.0,
+    ) -> None:
+        """`address` is `host:port` of Triton's gRPC. While the server is away, as at its start or after a crash, a request is tried
+        again for up to `patience_seconds`."""
+        self._rpc = TritonRpc(address, patience_seconds, request_timeout_seconds)
+        self._slots = threading.BoundedSemaphore(max_in_flight)
+        self._workers = ThreadPoolExecutor(max_in_flight, thread_name_prefix="triton-client")
+        self._cards: dict[str, ModelCard] = {}
+
+    def wait_ready(self, deadline_seconds: float, models: Sequence[str] = (DETECTOR, REID)) -> None:
+        """Wait until the server and `models` can be used. Raises DependencyUnavailable when that takes longer than allowed."""
+        deadline = time.monotonic() + deadline_seconds
+        for name in models:
+            request = service_pb2.ModelReadyRequest(name=name)
+            while not self._rpc.call("ModelReady", request, max(0.0, deadline - time.monotonic())).ready:
+                if time.monotonic() > deadline:
+                    raise DependencyUnavailable(
+                        f"model {name} of Triton at {self._rpc.address} was not ready within {deadline_seconds:g} s; see its log"
+                    )
+                time.sleep(0.1)
+
+    def model(self, name: str) -> ModelCard:
+        """The card of a served model: its input size, classes or dimension, digest and calibration.
+
+        Raises NotFound when it isn't served, CorruptArtifact when it was served without a card.
+        """
+        if name not in self._cards:
+            config = self._rpc.call("ModelConfig", service_pb2.ModelConfigRequest(name=name)).config
+            try:
+                self._cards[name] = ModelCard.model_validate_json(config.parameters[CARD_PARAMETER].string_value)
+            except ValidationError as error:
+                raise CorruptArtifact(
+                    f"model {name} of Triton at {self._rpc.address} carries no card; build it with `throughline models build`"
+                ) from error
+        return self._cards[name]
+
+    def detect(self, image: Picture) -> Future[Detections]:
+        """Find people in a letterboxed picture. Blocks while `max_in_flight` requests are under way."""
+        return self._submit(lambda: self._detect(image))
+
+    def embed(self, crop: Picture) -> Future[NDArray[np.float32]]:
+        """The descriptor of a crop: (d,) float32 of length 1. Blocks while `max_in_flight` requests are under way."""
+        return self._submit(lambda: self._infer(REID, "crops", crop)["embeddings"][0])
+
+    def statistics(self, name: str) -> ModelStatistics:
+        """How many pictures the model has had, and in how many batches."""
+        answer = self._rpc.call("ModelStatistics", service_pb2.ModelStatisticsRequest(name=name))
+        return ModelStatistics(
+            sum(each.inference_count for each in answer.model_stats),
+            sum(each.execution_count for each in answer.model_stats),
+        )
+
+    def close(self) -> None:
+        """Drop what has not been sent and end the connection."""
+        self._rpc.close()
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _submit(self, work: Callable[[], _T]) -> Future[_T]:
+        self._slots.acquire()
+        try:
+            future = self._workers.submit(work)
+        except RuntimeError:
+            self._slots.release()
+            raise
+        future.add_done_callback(lambda _: self._slots.release())
+        return future
+
+    def _detect(self, image: Picture) -> Detections:
+        found = self._infer(DETECTOR, "images", image)
+        k = int(found["count"].item())
+        return Detections(found["boxes"][0, :k], found["scores"][0, :k], found["classes"][0, :k])
+
+    def _infer(self, model: str, input_name: str, picture: Picture) -> dict[str, NDArray[Any]]:
+        """Outputs by name, each with a batch axis of 1."""
+        tensor = service_pb2.ModelInferRequest.InferInputTensor(
+            name=input_name, datatype="UINT8", shape=(1, *picture.shape)
+        )
+        request = service_pb2.ModelInferRequest(
+            model_name=model, inputs=[tensor], raw_input_contents=[picture.tobytes()]
+        )
+        answer = self._rpc.call("ModelInfer", request)
+        return {
+            output.name: np.frombuffer(raw, _DTYPES[output.datatype]).reshape(tuple(output.shape))
+            for output, raw in zip(answer.outputs, answer.raw_output_contents, strict=True)
+        }

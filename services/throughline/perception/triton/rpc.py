@@ -1,0 +1,87 @@
+"""One gRPC connection to a Triton server: patient with one that is not there yet or comes back, and clear about what went wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from tritonclient.grpc import service_pb2_grpc
+
+from throughline.domain.errors import Cancelled, DependencyUnavailable, InvalidInput, NotFound, ThroughlineError
+
+_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # A server that starts again is found within half a second, not after gRPC's usual growing pauses.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
+_LONGEST_PAUSE_SECONDS = 1.0
+
+
+class TritonRpc:
+    """Calls methods of Triton's inference service by name. Safe to use from several threads."""
+
+    def __init__(self, address: str, patience_seconds: float, request_timeout_seconds: float) -> None:
+        """`address` is `host:port`. A call is tried again for up to `patience_seconds` while the server is away; one try lasts
+        `request_timeout_seconds` at most, counted from when the server can be reached."""
+        self.address = address
+        self._patience_seconds = patience_seconds
+        self._request_timeout_seconds = request_timeout_seconds
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._closed = threading.Event()
+
+    def call(self, method: str, request: Message, patience_seconds: float | None = None) -> Any:
+        """The answer to `request`. Raises DependencyUnavailable, InvalidInput, NotFound or, after close(), Cancelled."""
+        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        deadline, pause = time.monotonic() + patience, 0.05
+        while True:
+            try:
+                return getattr(self._stub, method)(request, timeout=self._request_timeout_seconds)
+            except grpc.RpcError as failure:
+                if not _passes(failure) or time.monotonic() + pause > deadline:
+                    raise self._translated(failure, patience) from failure
+            except ValueError as failure:  # what gRPC raises once its channel is closed
+                raise Cancelled(f"the client of Triton at {self.address} was closed") from failure
+            if self._closed.wait(pause):
+                raise Cancelled(f"the client of Triton at {self.address} was closed")
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def close(self) -> None:
+        """End the connection; calls that run or wait raise Cancelled."""
+        self._closed.set()
+        self._channel.close()
+
+    def _translated(self, failure: grpc.RpcError, patience: float) -> ThroughlineError:
+        code, details = failure.code(), failure.details()
+        if self._closed.is_set() or code is grpc.StatusCode.CANCELLED:
+            return Cancelled(f"the client of Triton at {self.address} was closed")
+        if _unknown_model(failure):
+            return NotFound(f"Triton at {self.address}: {details}; see which models its repository holds")
+        if code is grpc.StatusCode.INVALID_ARGUMENT:
+            return InvalidInput(f"Triton at {self.address} refuses the request: {details}")
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return DependencyUnavailable(
+                f"Triton at {self.address} gave no answer within {self._request_timeout_seconds:g} s"
+            )
+        if _passes(failure):
+            return DependencyUnavailable(
+                f"Triton at {self.address} cannot be used ({details}), tried for {patience:g} s; see whether it runs"
+            )
+        return DependencyUnavailable(f"Triton at {self.address} failed with {code.name}: {details}; see its log")
+
+
+def _unknown_model(failure: grpc.RpcError) -> bool:
+    return failure.code() is grpc.StatusCode.NOT_FOUND or "unknown model" in (failure.details() or "")
+
+
+def _passes(failure: grpc.RpcError) -> bool:
+    """Whether the same call can succeed in a moment: the server is away, or starts its backend's process again."""
+    if failure.code() is grpc.StatusCode.UNAVAILABLE:
+        return not _unknown_model(failure)
+    return failure.code() is grpc.StatusCode.INTERNAL and "Stub process" in (failure.details() or "")
