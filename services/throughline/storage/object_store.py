@@ -1,0 +1,60 @@
+"""What an object is, and the interface that every kind of object storage fits behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from throughline.domain.time import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What is known of an object without reading it. `etag` changes whenever the content does; listings leave `metadata` empty."""
+
+    uri: str
+    size_bytes: int
+    etag: str
+    last_modified: Instant
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What its uploader said about it, keys in lower case."""
+    version_id: str = ""
+
+
+class ObjectStore(Protocol):
+    """Reads and writes objects; safe to use from several threads.
+
+    Every method raises InvalidInput for a URI that is none, PermissionDenied, NotFound (an object or a bucket that is not there)
+    and DependencyUnavailable (S3 is out of reach or overloaded).
+    """
+
+    def list(self, prefix_uri: str) -> Iterator[ObjectInfo]:
+        """All objects below the folder `prefix_uri` at any depth, in order of URI; none where there is no such folder."""
+
+    def folders(self, prefix_uri: str) -> tuple[str, ...]:
+        """Names of the folders right below the folder `prefix_uri`, in order; empty ones included."""
+
+    def head(self, uri: str) -> ObjectInfo:
+        """Look one object up, metadata included."""
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is such an object."""
+
+    def read(self, uri: str, max_bytes: int | None = None) -> bytes:
+        """Content of a small object; raise LimitExceeded where it has more than `max_bytes`."""
+
+    def fetch(self, uri: str, destination: Path, *, etag: str = "") -> ObjectInfo:
+        """Copy an object to a local file, whole or not at all; raise SourceChanged where its ETag is no longer `etag`."""
+
+    def write(
+        self, uri: str, data: bytes | Path, *, replace: bool = True, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        """Store bytes or a local file, whole or not at all; without `replace`, raise Conflict where there is one already.
+
+        `metadata` stays with the object in S3; the local disk has no place for it.
+        """
+
+    def local_path(self, uri: str) -> Path | None:
+        """Where the object lies on this machine, or None where it has to be fetched."""

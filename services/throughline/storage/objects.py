@@ -1,0 +1,68 @@
+"""Objects by URI: S3 and the local disk behind one interface, and nothing that knows what the objects hold.
+
+A URI is `s3://bucket/key` or `file:///absolute/path`. What follows the scheme is taken as it is written: nothing is percent-encoded,
+so that a name is the same text in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from throughline.domain.errors import InvalidInput
+from throughline.storage.object_store import ObjectInfo, ObjectStore
+from throughline.storage.objects_file import FileObjects
+from throughline.storage.objects_s3 import S3Objects
+from throughline.wire.settings import ObjectSettings
+
+__all__ = ["ObjectInfo", "ObjectSettings", "ObjectStore", "file_uri", "open_objects"]
+
+
+def file_uri(path: Path) -> str:
+    """The file:// URI of a local path."""
+    return f"file://{path.absolute()}"
+
+
+def open_objects(settings: ObjectSettings) -> ObjectStore:
+    """The store for all URIs that `settings` allow."""
+    return _RoutedObjects({"file": FileObjects(settings.allowed_roots), "s3": S3Objects(settings)})
+
+
+class _RoutedObjects:
+    """Hands each URI to the store of its scheme."""
+
+    def __init__(self, stores: Mapping[str, ObjectStore]) -> None:
+        self._stores = stores
+
+    def _store(self, uri: str) -> ObjectStore:
+        scheme, separator, _ = uri.partition("://")
+        store = self._stores.get(scheme)
+        if not separator or store is None:
+            raise InvalidInput(f"{uri!r} is not a place that can be used; give s3://bucket/key or file:///path")
+        return store
+
+    def list(self, prefix_uri: str) -> Iterator[ObjectInfo]:
+        return self._store(prefix_uri).list(prefix_uri)
+
+    def folders(self, prefix_uri: str) -> tuple[str, ...]:
+        return self._store(prefix_uri).folders(prefix_uri)
+
+    def head(self, uri: str) -> ObjectInfo:
+        return self._store(uri).head(uri)
+
+    def exists(self, uri: str) -> bool:
+        return self._store(uri).exists(uri)
+
+    def read(self, uri: str, max_bytes: int | None = None) -> bytes:
+        return self._store(uri).read(uri, max_bytes)
+
+    def fetch(self, uri: str, destination: Path, *, etag: str = "") -> ObjectInfo:
+        return self._store(uri).fetch(uri, destination, etag=etag)
+
+    def write(
+        self, uri: str, data: bytes | Path, *, replace: bool = True, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        self._store(uri).write(uri, data, replace=replace, metadata=metadata)
+
+    def local_path(self, uri: str) -> Path | None:
+        return self._store(uri).local_path(uri)

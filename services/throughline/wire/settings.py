@@ -1,0 +1,64 @@
+"""What every service can be told through its environment, field by field; each service adds its own in <service>/settings.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ObjectSettings(BaseModel):
+    """Where objects may be read and written, and how S3 is reached."""
+
+    model_config = ConfigDict(frozen=True)
+
+    allowed_roots: tuple[Path, ...] = ()
+    """Folders below which file:// may be used; none allows no file:// at all."""
+    s3_endpoint_url: str = ""
+    """URL of an S3 API other than AWS's own, such as http://127.0.0.1:9000. Credentials come from where boto3 finds them."""
+    s3_region: str = ""
+    """Region of the buckets. Default: what boto3 finds."""
+    s3_anonymous: bool = False
+    """Read public buckets without credentials."""
+    s3_connections: int = Field(default=16, ge=1, le=256)
+    """Most connections at once."""
+    s3_timeout_seconds: float = Field(default=30.0, gt=0)
+    """How long a connection may be silent before it is tried again."""
+
+
+class ServiceSettings(ObjectSettings, BaseSettings):
+    """What every service needs. `THROUGHLINE_LISTEN` sets `listen`, and so on; lists are given as JSON."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="THROUGHLINE_", extra="ignore")
+
+    listen: str = "127.0.0.1:0"
+    """host:port to serve on; port 0 takes a free one."""
+    address_file: Path | None = None
+    """File into which the server writes its host:port once it serves; for those who start it on port 0."""
+    workspace_uri: str = ""
+    """Where artifacts are kept: file:///folder/ below an allowed root, or s3://bucket/prefix/."""
+    cache_dir: Path = Path("/tmp/throughline-cache")  # noqa: S108 - a cache that only ever holds copies
+    """Folder for local copies of what lies in S3, and for artifacts that are being made."""
+
+    tokens_file: Path | None = None
+    """JSON of the tokens that callers may use (wire/auth.py). None: every caller is let in; allowed on loopback only."""
+    token: str = ""
+    """The token that this service sends when it calls others."""
+    tls_certificate: Path | None = None
+    """This server's certificate chain, PEM. None: no TLS. As a client it is shown to servers that ask for one."""
+    tls_key: Path | None = None
+    """Key of the certificate, PEM."""
+    tls_ca: Path | None = None
+    """Certificate authority of the peers, PEM. As a client: TLS is used, and verified with it, when this is given."""
+    tls_require_client_certificate: bool = False
+    """Only serve clients with a certificate of `tls_ca`."""
+
+    max_workers: int = Field(default=64, ge=1)
+    """RPCs served at once; further ones wait."""
+    max_message_bytes: int = Field(default=64 * 2**20, ge=2**20)
+    """Largest message taken or sent."""
+    grace_seconds: float = Field(default=5.0, ge=0)
+    """How long running RPCs may go on when the service is told to end."""
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
