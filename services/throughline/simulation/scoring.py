@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -98,7 +99,7 @@ def visible_spans(
     min_height_px: float = 0.0,
     bridge_ns: int = NS_PER_SECOND // 4,
 ) -> list[Interval]:
-    """When a person is visible before one camera, in UTC. A frame lasts until the camera's next one; what is `bridge_ns` apart is joined."""
+    """When a person is visible before one camera, in UTC. A frame lasts until the next one; what is `bridge_ns` apart is joined."""
     heights = truth.boxes[:, 3] - truth.boxes[:, 1]
     rows = (truth.persons == person) & (truth.visibility >= min_visibility) & (heights >= min_height_px)
     frames = np.unique(truth.times_ns)
@@ -162,7 +163,7 @@ def score_film(
     every = [span for spans in (*shown.values(), *owed.values(), *allowed.values()) for span in spans]
     edges = sorted({edge for span in every for edge in (span.start, span.end)})
     owed_ns = right_ns = 0
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         due = [camera for camera in cameras if _covers(owed.get(camera, ()), start)]
         if due:
             seen = [camera for camera in cameras if _covers(shown.get(camera, ()), start)]
