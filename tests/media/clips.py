@@ -15,6 +15,7 @@ from throughline.domain.geometry import Size
 from throughline.media.frame import Picture
 
 BITS = 12
+SMALL = Size(192, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Clip:
 
     times: Sequence[int]
     time_base: Fraction = Fraction(1, 90_000)
-    size: Size = Size(192, 64)
+    size: Size = SMALL
     codec: str = "libx264"
     b_frames: int = 0
     gop: int = 12

@@ -1,0 +1,112 @@
+"""A video file as it was recorded: opened with care, and the packets of it that can be used. Nothing is decoded here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from throughline.domain.time import NS_PER_SECOND, ticks_to_ns
+
+CODECS = frozenset({"av1", "h264", "hevc", "mjpeg", "mpeg4", "vp9"})
+"""What can be copied into MP4 and decoded again."""
+LONGEST_JUMP_NS = 3600 * NS_PER_SECOND
+"""A clip whose time stamps jump further is used only up to there."""
+
+
+class UnusableClip(Exception):
+    """A file that gives no footage. `code` is an incident's; the text says what is wrong, such as `it holds no video`."""
+
+    def __init__(self, code: str, problem: str) -> None:
+        super().__init__(problem)
+        self.code = code
+
+
+@contextmanager
+def open_clip(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its first real video stream; raise UnusableClip where there is none.
+
+    Edit lists are passed over: every frame that was recorded comes, in the order of decoding.
+    """
+    if not path.stat().st_size:
+        raise UnusableClip("chunk_empty", "it has no bytes")
+    try:
+        container = av.open(str(path), options={"ignore_editlist": "1"})
+    except (av.FFmpegError, ValueError) as error:
+        raise _unopened(path) from error
+    with container:
+        yield container, _video_stream(container)
+
+
+class ClipPackets:
+    """The usable packets of a clip, each with its PTS: from the first keyframe to the end, or to where the file breaks.
+
+    Left out are frames shown before the first keyframe, which nothing can decode, and packets that are marked as broken.
+    After the iteration `left_out` counts them and `flaw` says why it ended early, if it did.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._packets = container.demux(stream)
+        self._expected = stream.frames
+        self._first: int | None = None
+        self._latest = 0
+        self._seen = 0
+        self.left_out = 0
+        self.flaw = ""
+
+    def __iter__(self) -> Iterator[tuple[Packet[VideoStream], int]]:
+        while not self.flaw:
+            try:
+                packet = next(self._packets, None)
+            except av.FFmpegError as error:
+                self.flaw = f"it breaks off ({error.strerror})"
+                break
+            if packet is None or not packet.size:
+                break
+            self._seen += 1
+            pts = packet.pts if packet.pts is not None else packet.dts
+            if pts is not None and not packet.is_corrupt and self._usable(packet, pts):
+                yield packet, pts
+            elif not self.flaw:
+                self.left_out += 1
+        if not self.flaw and self._seen < self._expected:
+            self.flaw = f"it breaks off: {self._seen} of {self._expected} frames are there"
+
+    def _usable(self, packet: Packet[VideoStream], pts: int) -> bool:
+        if self._first is None:
+            if not packet.is_keyframe:
+                return False
+            self._first = self._latest = pts
+        jump_ns = ticks_to_ns(pts - self._latest, packet.time_base)
+        if abs(jump_ns) > LONGEST_JUMP_NS:
+            self.flaw = f"its time stamps jump by {jump_ns // NS_PER_SECOND} s within the file"
+            return False
+        self._latest = max(self._latest, pts)
+        return pts >= self._first
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams or container.format.name.endswith(("_pipe", "image2")):
+        raise UnusableClip("chunk_not_video", "it holds no video")
+    codec = streams[0].codec_context.codec.canonical_name if streams[0].codec_context is not None else "unknown"
+    if codec not in CODECS:
+        raise UnusableClip(
+            "chunk_codec_unsupported",
+            f"its codec, {codec}, cannot be kept in MP4; record as {', '.join(sorted(CODECS))}",
+        )
+    return streams[0]
+
+
+def _unopened(path: Path) -> UnusableClip:
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+        return UnusableClip("chunk_truncated", "it is a broken MP4, cut off before its index or damaged in it")
+    return UnusableClip("chunk_not_video", "it is not a video file that FFmpeg knows")
