@@ -1,7 +1,7 @@
 """The 80 class names of COCO in the order that detectors trained on it use."""
 
+# fmt: off
 CLASS_NAMES = (
-    # fmt: off
     "person",
     "bicycle",
     "car",
@@ -82,5 +82,5 @@ CLASS_NAMES = (
     "teddy bear",
     "hair drier",
     "toothbrush",
-    # fmt: on
 )
+# fmt: on
