@@ -1,0 +1,110 @@
+"""The query's tracks and the candidates in the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import delete, func, select, update
+
+from throughline.orchestrator.jobs import locked
+from throughline.storage.records import Records
+from throughline.storage.records.models import CandidateTrack, QueryTrack
+from throughline.v1.common_pb2 import Interval, TrackRef
+from throughline.v1.renderer_pb2 import PairToRender
+from throughline.v1.tracker_pb2 import Candidate
+
+ROUND = 1
+"""The only round that this release serves."""
+
+
+def track_ref(row: QueryTrack | CandidateTrack) -> TrackRef:
+    """The contracts' form of a row's track."""
+    span = Interval(start_ns=row.start_ns, end_ns=row.end_ns)
+    return TrackRef(camera=row.camera, track_id=row.track_id, span=span, tracks_key=row.tracks_key)
+
+
+class Ranking:
+    """Who the query is, and who may be the same person."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def save_query(self, job_id: str, tracks: Iterable[TrackRef], iou: float) -> None:
+        """Keep the query's tracks, the best first."""
+        with self._records.write() as session:
+            job = locked(session, job_id)
+            job.query_iou, job.version = iou, job.version + 1
+            session.execute(delete(QueryTrack).filter_by(job_id=job_id))
+            session.add_all(
+                QueryTrack(
+                    job_id=job_id,
+                    position=position,
+                    camera=track.camera,
+                    track_id=track.track_id,
+                    tracks_key=track.tracks_key,
+                    start_ns=track.span.start_ns,
+                    end_ns=track.span.end_ns,
+                )
+                for position, track in enumerate(tracks)
+            )
+
+    def query_tracks(self, job_id: str) -> list[TrackRef]:
+        with self._records.read() as session:
+            rows = session.scalars(select(QueryTrack).filter_by(job_id=job_id).order_by(QueryTrack.position)).all()
+        return [track_ref(row) for row in rows]
+
+    def save_candidates(self, job_id: str, candidates: Iterable[Candidate]) -> int:
+        """Keep the candidates in their order; return how many there are."""
+        with self._records.write() as session:
+            locked(session, job_id).version += 1
+            session.execute(delete(CandidateTrack).filter_by(job_id=job_id, round=ROUND))
+            rows = [_row(job_id, rank, candidate) for rank, candidate in enumerate(candidates, start=1)]
+            session.add_all(rows)
+            return len(rows)
+
+    def candidates(self, job_id: str) -> list[CandidateTrack]:
+        """The candidates in their order."""
+        with self._records.read() as session:
+            query = select(CandidateTrack).filter_by(job_id=job_id, round=ROUND).order_by(CandidateTrack.rank)
+            return list(session.scalars(query))
+
+    def pairs(self, job_id: str, first_rank: int, count: int) -> list[PairToRender]:
+        """`count` pairs from `first_rank` on."""
+        rows = self.candidates(job_id)[first_rank - 1 : first_rank - 1 + count]
+        return [PairToRender(pair_id=row.pair_id, candidate=track_ref(row)) for row in rows]
+
+    def save_clips(self, job_id: str, clips: Mapping[str, str]) -> None:
+        """Keep clip URIs by pair id."""
+        with self._records.write() as session:
+            locked(session, job_id).version += 1
+            for pair_id, clip_uri in clips.items():
+                pair = update(CandidateTrack).filter_by(job_id=job_id, round=ROUND, pair_id=pair_id)
+                session.execute(pair.values(clip_uri=clip_uri))
+
+    def clip_count(self, job_id: str) -> int:
+        """Pairs that can be looked at."""
+        query = select(func.count()).select_from(CandidateTrack).filter_by(job_id=job_id, round=ROUND)
+        with self._records.read() as session:
+            return session.scalar(query.where(CandidateTrack.clip_uri != "")) or 0
+
+
+def _row(job_id: str, rank: int, candidate: Candidate) -> CandidateTrack:
+    track = candidate.track
+    return CandidateTrack(
+        job_id=job_id,
+        round=ROUND,
+        pair_id=candidate.pair_id,
+        rank=rank,
+        camera=track.camera,
+        track_id=track.track_id,
+        tracks_key=track.tracks_key,
+        start_ns=track.span.start_ns,
+        end_ns=track.span.end_ns,
+        similarity=candidate.similarity,
+        cosine=candidate.cosine,
+        time_gap_ns=candidate.time_gap_ns,
+        query_crop_uri=candidate.query_crop_uri,
+        candidate_crop_uri=candidate.candidate_crop_uri,
+        crop_cosine=candidate.crop_cosine,
+        clip_uri="",
+    )

@@ -1,0 +1,5 @@
+"""The relational records: jobs, their pairs, answers and films. Where they lie and what their columns are; not what the work does with them."""
+
+from throughline.storage.records.database import Records, normal_url
+
+__all__ = ["Records", "normal_url"]
