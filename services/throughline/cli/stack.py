@@ -1,0 +1,155 @@
+"""What a deployment on one machine consists of: which children, on which addresses, with which settings and tokens."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from throughline.cli.deployment import Deployment, write_private
+from throughline.cli.ports import LOOPBACK, choose_ports
+from throughline.cli.probes import http_ready, serving
+from throughline.cli.supervisor import ChildSpec
+from throughline.wire.auth import Caller, Scope, token_digest
+
+SERVICES = ("orchestrator", "ingest", "tracker", "renderer", "tier", "alert")
+"""Those that speak Throughline's own contracts."""
+LISTENERS = (*SERVICES, "triton", "triton-http", "triton-metrics", "objects")
+"""Everything with a port, in the order in which ports are counted from the base."""
+LOCAL_S3_KEY = "throughline"
+"""Access key and secret of the local object store, which checks neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """How the deployment is to be. `truth`: ground truth from which the tier answers by itself."""
+
+    home: Path
+    port: int = 7400
+    with_auth: bool = True
+    with_objects: bool = True
+    allowed_roots: tuple[Path, ...] = ()
+    truth: Path | None = None
+    model_repository: Path | None = None
+
+
+_ROLES: Mapping[str, frozenset[Scope]] = {
+    "cli": frozenset({Scope.SUBMIT, Scope.READ, Scope.ANNOTATE}),
+    "orchestrator": frozenset({Scope.STAGE, Scope.REVIEW, Scope.ALERT}),
+    "tier": frozenset({Scope.ANNOTATE}),
+}
+"""Who calls others, and what they may do there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Everything needed to start the children and to find them."""
+
+    deployment: Deployment
+    children: tuple[ChildSpec, ...]
+
+
+def plan(settings: StackSettings) -> Stack:
+    """Choose ports, write fresh tokens below `<home>`, and say how each child is started."""
+    home = settings.home
+    ports = choose_ports(LISTENERS, settings.port)
+    addresses = {name: f"{LOOPBACK}:{port}" for name, port in ports.items()}
+    if not settings.with_objects:
+        del addresses["objects"]
+    tokens = _write_tokens(home) if settings.with_auth else {}
+    deployment = Deployment(
+        pid=os.getpid(),
+        home=home,
+        addresses=addresses,
+        s3_endpoint_url=f"http://{addresses['objects']}" if settings.with_objects else "",
+        workspace_uri=f"file://{home / 'workspace'}/",
+        tier_database_url=f"sqlite:///{home / 'tier.db'}",
+        alert_database_url=f"sqlite:///{home / 'alert.db'}",
+        token=tokens.get("cli", ""),
+    )
+    shared = _shared_environment(settings, deployment)
+    names = [*SERVICES, "triton", *(["objects"] if settings.with_objects else [])]
+    return Stack(deployment, tuple(_child(name, settings, deployment, shared, tokens) for name in names))
+
+
+def object_store_environment(endpoint_url: str) -> dict[str, str]:
+    """What boto3 and the services need to know of the local object store."""
+    return {
+        "THROUGHLINE_S3_ENDPOINT_URL": endpoint_url,
+        "AWS_ACCESS_KEY_ID": LOCAL_S3_KEY,
+        "AWS_SECRET_ACCESS_KEY": LOCAL_S3_KEY,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+def _child(
+    name: str, settings: StackSettings, deployment: Deployment, shared: Mapping[str, str], tokens: Mapping[str, str]
+) -> ChildSpec:
+    address = deployment.addresses[name]
+    environment = {**shared, "THROUGHLINE_LISTEN": address, "THROUGHLINE_TOKEN": tokens.get(name, "")}
+    if name == "triton":
+        environment |= _triton_ports(deployment.addresses)
+        is_ready = partial(http_ready, f"http://{deployment.addresses['triton-http']}/v2/health/ready")
+    elif name == "objects":
+        is_ready = partial(http_ready, f"http://{address}/")
+    else:
+        is_ready = partial(serving, address)
+    return ChildSpec(
+        name=name,
+        command=(sys.executable, "-m", "throughline", "serve", name),
+        environment=environment,
+        log=settings.home / "logs" / f"{name}.log",
+        is_ready=is_ready,
+    )
+
+
+def _shared_environment(settings: StackSettings, deployment: Deployment) -> dict[str, str]:
+    """The same for every child; what the caller's own environment says stands where it is not said here."""
+    home = settings.home
+    roots = [home / "workspace", *settings.allowed_roots]
+    addresses = deployment.addresses
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "THROUGHLINE_WORKSPACE_URI": deployment.workspace_uri,
+        "THROUGHLINE_CACHE_DIR": str(home / "cache"),
+        "THROUGHLINE_ALLOWED_ROOTS": json.dumps([str(root) for root in roots]),
+        "THROUGHLINE_DATABASE_URL": f"sqlite:///{home / 'orchestrator.db'}",
+        "THROUGHLINE_TIER_DATABASE_URL": deployment.tier_database_url,
+        "THROUGHLINE_ALERT_DATABASE_URL": deployment.alert_database_url,
+        "THROUGHLINE_TRITON_TARGET": addresses["triton"],
+        **{f"THROUGHLINE_{name.upper()}_TARGET": addresses[name] for name in SERVICES},
+    }
+    if deployment.s3_endpoint_url:
+        environment |= object_store_environment(deployment.s3_endpoint_url)
+    if settings.with_auth:
+        environment["THROUGHLINE_TOKENS_FILE"] = str(_tokens_file(home))
+    if settings.truth is not None:
+        environment["THROUGHLINE_TIER_TRUTH"] = str(settings.truth)
+    if settings.model_repository is not None:
+        environment["THROUGHLINE_TRITON_MODEL_REPOSITORY"] = str(settings.model_repository)
+    return environment
+
+
+def _triton_ports(addresses: Mapping[str, str]) -> dict[str, str]:
+    names = {"triton": "GRPC", "triton-http": "HTTP", "triton-metrics": "METRICS"}
+    return {f"THROUGHLINE_TRITON_{word}_PORT": addresses[name].rpartition(":")[2] for name, word in names.items()}
+
+
+def _tokens_file(home: Path) -> Path:
+    return home / "tokens.json"
+
+
+def _write_tokens(home: Path) -> dict[str, str]:
+    """A fresh random token for each role; the file holds only their digests."""
+    tokens = {role: secrets.token_urlsafe(32) for role in _ROLES}
+    callers = {token_digest(tokens[role]): Caller(name=role, scopes=scopes) for role, scopes in _ROLES.items()}
+    write_private(
+        _tokens_file(home), json.dumps({digest: caller.model_dump(mode="json") for digest, caller in callers.items()})
+    )
+    return tokens

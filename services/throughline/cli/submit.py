@@ -1,0 +1,121 @@
+"""`throughline submit`: footage and a query become a job."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from throughline.cli import options
+from throughline.cli.connection import CALL_SECONDS, orchestrator
+from throughline.cli.watch import follow
+from throughline.domain.time import NS_PER_SECOND, Instant
+from throughline.v1 import orchestrator_pb2 as pb
+from throughline.v1.common_pb2 import SIMILARITY_SCALE_CALIBRATED, SIMILARITY_SCALE_COSINE, ClockMap, Interval
+
+
+class Scale(StrEnum):
+    """What the threshold is compared with."""
+
+    CALIBRATED = "calibrated"
+    COSINE = "cosine"
+
+
+_SCALES = {Scale.CALIBRATED: SIMILARITY_SCALE_CALIBRATED, Scale.COSINE: SIMILARITY_SCALE_COSINE}
+
+
+def submit(
+    footage: Annotated[
+        str, typer.Argument(help="s3://bucket/prefix/ or file:///folder/, a folder per camera below it.")
+    ],
+    query: Annotated[
+        str, typer.Argument(help="The query's JSON: a local file, or s3://... or file:///... for the server.")
+    ],
+    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Least similarity. Default 0.5.")] = None,
+    scale: Annotated[Scale, typer.Option(help="Scale of the threshold.")] = Scale.CALIBRATED,
+    rate: Annotated[float | None, typer.Option(help="Frames analysed per second. Default 10.")] = None,
+    window: Annotated[
+        tuple[str, str] | None, typer.Option(help="Only footage between these two moments, ISO 8601 with a zone.")
+    ] = None,
+    camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be given several times.")] = None,
+    time_zone: Annotated[str, typer.Option(help="Zone of times in file names, such as Europe/Paris.")] = "",
+    clock: Annotated[
+        list[str] | None,
+        typer.Option(help="CAMERA=SECONDS to add to that camera's time; may be given several times."),
+    ] = None,
+    tier: Annotated[str, typer.Option(help="host:port of the tier. Default: the deployment's.")] = "",
+    callback: Annotated[str, typer.Option(help="host:port where the tier answers. Default: the deployment's.")] = "",
+    alert: Annotated[str, typer.Option(help="host:port or https:// webhook. Default: the deployment's.")] = "",
+    deadline: Annotated[int | None, typer.Option(help="Seconds that the tier has. Default three days.")] = None,
+    max_candidates: Annotated[int, typer.Option(help="Most pairs sent to the tier. Default 500.")] = 0,
+    label: Annotated[list[str] | None, typer.Option(help="NAME=VALUE kept with the job; repeatable.")] = None,
+    request_id: Annotated[str, typer.Option(help="Names this request: the same again is the same job.")] = "",
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and show the progress.")] = False,
+    home: options.Home = None,
+) -> None:
+    """Ask for a person to be found; print the job's id."""
+    job_options = pb.JobOptions(
+        similarity_threshold=threshold,
+        threshold_scale=_SCALES[scale],
+        analysis_rate=rate,
+        time_window=_window(window),
+        cameras=camera or (),
+        file_name_time_zone=time_zone,
+        clock_maps=[ClockMap(camera=name, offset_ns=_seconds(text)) for name, text in _assignments("--clock", clock)],
+        tier_target=tier,
+        callback_target=callback,
+        alert_target=alert,
+        review_deadline_seconds=deadline,
+        max_candidates=max_candidates,
+        labels=dict(_assignments("--label", label)),
+    )
+    request = pb.SubmitJobRequest(
+        request_id=request_id or f"cli-{uuid.uuid4().hex}", footage_uri=footage, options=job_options
+    )
+    _set_query(request, query)
+    with orchestrator(home) as stub:
+        answer = stub.SubmitJob(request, timeout=CALL_SECONDS)
+    print(answer.job_id)
+    if watch:
+        follow(home, answer.job_id, Console(stderr=True))
+
+
+def _set_query(request: pb.SubmitJobRequest, query: str) -> None:
+    if "://" in query:
+        request.query_uri = query
+        return
+    try:
+        request.query_json = Path(query).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"the query {query} cannot be read: {error}") from error
+
+
+def _window(given: tuple[str, str] | None) -> Interval | None:
+    if given is None:
+        return None
+    try:
+        return Interval(start_ns=Instant.parse(given[0]).ns, end_ns=Instant.parse(given[1]).ns)
+    except ValueError as error:
+        raise typer.BadParameter(f"--window: {error}") from error
+
+
+def _assignments(option: str, given: Iterable[str] | None) -> list[tuple[str, str]]:
+    pairs = [text.partition("=") for text in given or ()]
+    for name, sign, value in pairs:
+        if not (name and sign):
+            raise typer.BadParameter(f"{option}: {name}{sign}{value!r} is not NAME=VALUE")
+    return [(name, value) for name, _, value in pairs]
+
+
+def _seconds(text: str) -> int:
+    """Nanoseconds of decimal seconds, exact."""
+    try:
+        return int((Decimal(text) * NS_PER_SECOND).to_integral_value())
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"--clock: {text!r} is not a number of seconds") from error

@@ -1,0 +1,77 @@
+"""Sends answers to the orchestrator's AnnotationResult, until each batch was taken or refused for good."""
+
+from __future__ import annotations
+
+import logging
+
+from throughline.domain.errors import (
+    Conflict,
+    FailedPrecondition,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    ThroughlineError,
+)
+from throughline.domain.pairs import Verdict
+from throughline.tier.reviews import Batch, Reviews
+from throughline.v1.common_pb2 import VERDICT_INVALID, VERDICT_UNSURE, VERDICT_VALID
+from throughline.v1.orchestrator_pb2 import Annotation, AnnotationResultRequest, AnnotationResultResponse
+from throughline.v1.orchestrator_pb2_grpc import OrchestratorStub
+from throughline.wire.client import connect, translated_errors
+from throughline.wire.settings import ServiceSettings
+
+_CALL_SECONDS = 20.0
+_FOR_GOOD = (InvalidInput, NotFound, PermissionDenied, FailedPrecondition, Conflict)
+_VERDICTS = {Verdict.VALID: VERDICT_VALID, Verdict.INVALID: VERDICT_INVALID, Verdict.UNSURE: VERDICT_UNSURE}
+_log = logging.getLogger(__name__)
+
+
+def deliver(reviews: Reviews, settings: ServiceSettings) -> list[ThroughlineError]:
+    """Send every batch that waits; return the errors of those that were not taken. The others are marked as sent.
+
+    A batch that the orchestrator refuses for good is marked as such; one that it could not be reached for stays for the next time.
+    """
+    failures: list[ThroughlineError] = []
+    for batch in reviews.unsent():
+        try:
+            answer = _send(batch, settings)
+        except _FOR_GOOD as error:
+            _log.warning("answers %s of job %s were refused: %s", batch.request_id, batch.job_id, error)
+            reviews.mark_refused(batch.request_id, str(error))
+            failures.append(error)
+        except ThroughlineError as error:
+            failures.append(error)
+        else:
+            reviews.mark_sent(batch.request_id)
+            _log.info(
+                "job %s round %d: %d answers counted, %d late, %d pairs open, unknown: %s",
+                batch.job_id,
+                batch.round,
+                answer.accepted,
+                answer.late,
+                answer.outstanding,
+                list(answer.unknown_pair_ids) or "none",
+            )
+    return failures
+
+
+def _send(batch: Batch, settings: ServiceSettings) -> AnnotationResultResponse:
+    request = AnnotationResultRequest(
+        request_id=batch.request_id,
+        job_id=batch.job_id,
+        callback_token=batch.callback_token,
+        round=batch.round,
+        annotations=[
+            Annotation(
+                pair_id=answer.pair_id,
+                verdict=_VERDICTS[Verdict(answer.verdict)],
+                annotator=answer.annotator,
+                annotated_ns=answer.annotated_ns,
+                comment=answer.comment,
+            )
+            for answer in batch.answers
+        ],
+    )
+    target = batch.callback_target
+    with connect(target, settings) as channel, translated_errors(f"orchestrator at {target}"):
+        return OrchestratorStub(channel).AnnotationResult(request, timeout=_CALL_SECONDS)
