@@ -1,0 +1,163 @@
+"""From the boxes of one camera, frame after frame, to tracks. The association itself is the `trackers` library's BoT-SORT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import supervision as sv
+from numpy.typing import NDArray
+from trackers import BoTSORTTracker
+
+from throughline.domain.geometry import Boxes, Size
+from throughline.domain.time import NS_PER_SECOND, seconds_to_ns
+
+_LIBRARY_FRAME_RATE = 30.0
+"""The library counts its buffer of lost tracks in frames at this rate."""
+_ROW = "row"
+"""Carries a box's place in its frame through the library."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationSettings:
+    """Scores are the detector's. `activation_score`: least for a new track; `high_score`: least for the first matching, below it
+    boxes only prolong tracks. A track lost for `lost_seconds` has ended, and so have all at a gap of `longest_gap_seconds`
+    between frames. Tracks of fewer than `least_boxes` boxes are noise and left out."""
+
+    activation_score: float = 0.7
+    high_score: float = 0.6
+    lost_seconds: float = 2.0
+    longest_gap_seconds: float = 2.0
+    least_boxes: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One box of somebody: xyxy, pixels of the upright source frame; `quality` in 0..1 says how good a crop it gives."""
+
+    time_ns: int
+    box: tuple[float, float, float, float]
+    score: float
+    quality: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """News of one track: sightings to add, in order of time, and whether it has ended with them."""
+
+    track_id: int
+    sightings: Sequence[Sighting]
+    ended: bool
+
+
+@dataclass(slots=True)
+class _Open:
+    """A track that the library knows, its sightings that were not yet given out, and its id once it has one."""
+
+    pending: list[Sighting] = field(default_factory=list)
+    track_id: int = 0
+    ended: bool = False
+
+
+class Association:
+    """Takes frames in order of time and gives out tracks as they grow, ids from 1 in order of first appearance.
+
+    A track is held back until it has enough boxes, and with it those that appeared later, for a few seconds at most: so what is
+    kept in memory is bounded by the people in view, however long the video.
+    """
+
+    def __init__(self, rate: float, settings: AssociationSettings) -> None:
+        """`rate`: frames analysed per second."""
+        self._rate = rate
+        self._settings = settings
+        self._longest_gap_ns = seconds_to_ns(max(settings.longest_gap_seconds, 2 / rate))
+        self._next_id = 1
+        self._open: dict[int, _Open] = {}
+        self._library = self._fresh_library()
+        self._unconfirmed: list[tuple[Any, Sighting]] = []
+        self._origin_ns = 0
+        self._last: tuple[int, Size] | None = None
+
+    def update(self, size: Size, time_ns: int, people: Sequence[Sighting]) -> Iterator[Tracked]:
+        """Add the people of one frame of `size`; frames come in order of time. Gives the tracks that they continue or end."""
+        if self._last is not None and (time_ns - self._last[0] > self._longest_gap_ns or size != self._last[1]):
+            yield from self.finish()
+        if self._last is None:
+            self._origin_ns = time_ns
+        self._last = (time_ns, size)
+        # 1. Let the library associate. It counts seconds, here from the first frame after the gap.
+        seconds = (time_ns - self._origin_ns) / NS_PER_SECOND
+        found = self._library.update(_detections(people), timestamp=seconds)
+        ids, rows = np.asarray(found.tracker_id), np.asarray(found.data.get(_ROW, []))
+        # 2. Tracks are confirmed by their second box; give them their first.
+        self._confirm()
+        # 3. Add this frame's boxes, and keep those whose tracks wait for confirmation.
+        loose = []
+        for track, row in zip(ids.tolist(), rows.tolist(), strict=True):
+            if track >= 0:
+                self._open.setdefault(track, _Open()).pending.append(people[row])
+            else:
+                loose.append(people[row])
+        self._remember_unconfirmed(loose)
+        # 4. Note which tracks have ended, and give out what is decided.
+        alive = {tracklet.tracker_id for tracklet in self._library.tracks}
+        for track, state in self._open.items():
+            state.ended = track not in alive
+        yield from self._decided()
+
+    def finish(self) -> Iterator[Tracked]:
+        """End all tracks, as at a gap in the footage or at its end. The next frame starts anew."""
+        for state in self._open.values():
+            state.ended = True
+        yield from self._decided()
+        self._library = self._fresh_library()
+        self._unconfirmed = []
+        self._last = None
+
+    def _fresh_library(self) -> BoTSORTTracker:
+        return BoTSORTTracker(
+            lost_track_buffer=round(self._settings.lost_seconds * _LIBRARY_FRAME_RATE),
+            frame_rate=self._rate,
+            track_activation_threshold=self._settings.activation_score,
+            high_conf_det_threshold=self._settings.high_score,
+            enable_cmc=False,
+            instant_first_frame_activation=False,
+        )
+
+    def _confirm(self) -> None:
+        for tracklet, first in self._unconfirmed:
+            if tracklet.tracker_id >= 0:
+                self._open.setdefault(tracklet.tracker_id, _Open()).pending.append(first)
+
+    def _remember_unconfirmed(self, loose: Sequence[Sighting]) -> None:
+        """The library does not say which box a new tracklet came from: it is the one that its state still equals."""
+        self._unconfirmed = []
+        boxes = np.array([sighting.box for sighting in loose], np.float64).reshape(-1, 4)
+        for tracklet in self._library.tracks:
+            if tracklet.tracker_id < 0 and tracklet.time_since_update == 0 and len(boxes):
+                nearest = int(np.abs(boxes - tracklet.get_state_bbox()).sum(axis=1).argmin())
+                self._unconfirmed.append((tracklet, loose[nearest]))
+
+    def _decided(self) -> Iterator[Tracked]:
+        """In order of appearance, up to the first track of which it is open whether it is one."""
+        waiting = False
+        for track, state in list(self._open.items()):
+            if not state.track_id and not waiting:
+                if len(state.pending) >= self._settings.least_boxes:
+                    state.track_id = self._next_id
+                    self._next_id += 1
+                elif not state.ended:
+                    waiting = True
+            if state.track_id and (state.pending or state.ended):
+                yield Tracked(state.track_id, state.pending, state.ended)
+                state.pending = []
+            if state.ended and not (waiting and not state.track_id):
+                del self._open[track]
+
+
+def _detections(people: Sequence[Sighting]) -> sv.Detections:
+    boxes: Boxes = np.array([person.box for person in people], np.float32).reshape(-1, 4)
+    scores: NDArray[np.float32] = np.array([person.score for person in people], np.float32)
+    return sv.Detections(xyxy=boxes, confidence=scores, data={_ROW: np.arange(len(people))})

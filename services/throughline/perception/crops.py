@@ -1,0 +1,100 @@
+"""Which moments of a track give the best crops, and the crops themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.domain.geometry import Boxes, Size, area, intersection
+from throughline.domain.time import NS_PER_MS
+from throughline.media.frame import Picture
+from throughline.perception.associate import Sighting
+
+_CLEAR_HEIGHT_PX = 160.0
+_FRAME_EDGE_SHARE = 0.005
+_CUT_BY_EDGE = 0.6
+_HIDDEN_BEHIND, _HIDDEN_BEFORE = 1.0, 0.4
+_SHARP = 60.0
+_SHARPNESS_SIZE = (64, 128)
+_FIRST_BUCKET_NS = 250 * NS_PER_MS
+
+
+def qualities(boxes: Boxes, scores: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
+    """(n,) in 0..1: how good a crop each person of one frame gives, by size, confidence, occlusion by others and the frame's edge.
+
+    boxes: (n, 4) xyxy, pixels of the frame of `size`; scores: (n,). Who stands lower in the frame stands before the others.
+    """
+    if not len(boxes):
+        return np.zeros(0, np.float32)
+    large = np.sqrt(np.minimum(1, (boxes[:, 3] - boxes[:, 1]) / _CLEAR_HEIGHT_PX))
+    covered = intersection(boxes[:, None], boxes[None]) / np.maximum(area(boxes), 1)[:, None]
+    np.fill_diagonal(covered, 0)
+    behind = boxes[None, :, 3] >= boxes[:, None, 3]
+    hidden = (covered * np.where(behind, _HIDDEN_BEHIND, _HIDDEN_BEFORE)).max(axis=1)
+    margin = np.array([size.width, size.height]) * _FRAME_EDGE_SHARE
+    cut = (boxes[:, :2] < margin).any(axis=1) | (boxes[:, 2:] > [size.width, size.height] - margin).any(axis=1)
+    result = large * np.clip(scores, 0, 1) * (1 - np.minimum(hidden, 1)) ** 2 * np.where(cut, _CUT_BY_EDGE, 1)
+    return result.astype(np.float32)
+
+
+def sharpness(crop: Picture) -> float:
+    """0..1: the more detail the more; from the variance of the Laplacian at one common size, so that large crops have no advantage."""
+    grey = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), _SHARPNESS_SIZE, interpolation=cv2.INTER_AREA)
+    variance = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    return variance / (variance + _SHARP)
+
+
+def cut(picture: Picture, box: tuple[float, float, float, float]) -> Picture:
+    """The part of the upright frame that `box` covers, at least one pixel each way."""
+    height, width = picture.shape[:2]
+    left, top = min(max(int(box[0]), 0), width - 1), min(max(int(box[1]), 0), height - 1)
+    right, bottom = min(max(round(box[2]), left + 1), width), min(max(round(box[3]), top + 1), height)
+    return picture[top:bottom, left:right]
+
+
+@dataclass(slots=True)
+class BestMoments:
+    """The best sightings of one track, spread over its time: the best of each stretch of time. Keeps at most twice `count`,
+    however long the track: the stretches grow with it."""
+
+    count: int
+    bucket_ns: int = _FIRST_BUCKET_NS
+    best: dict[int, Sighting] = field(default_factory=dict)
+
+    def offer(self, sighting: Sighting) -> None:
+        """Consider one more sighting, later than those before."""
+        self._keep(sighting)
+        while len(self.best) > 2 * self.count:
+            self.bucket_ns *= 2
+            kept = list(self.best.values())
+            self.best = {}
+            for each in kept:
+                self._keep(each)
+
+    def _keep(self, sighting: Sighting) -> None:
+        bucket = sighting.time_ns // self.bucket_ns
+        held = self.best.get(bucket)
+        if held is None or sighting.quality > held.quality:
+            self.best[bucket] = sighting
+
+    def chosen(self) -> list[Sighting]:
+        """At most `count`, in order of time: the best one, then whichever is good and far in time from those taken.
+
+        Poor ones are left out: an embedding of a bad crop says little about the person.
+        """
+        pool = sorted(self.best.values(), key=lambda each: each.time_ns)
+        times = np.array([each.time_ns for each in pool], np.int64)
+        quality = np.array([each.quality for each in pool], np.float64)
+        spacing = max(1.0, float(times[-1] - times[0]) / self.count)
+        nearness = np.ones(len(pool))
+        usable = quality >= 0.4 * quality.max()
+        taken: list[int] = []
+        while usable.any() and len(taken) < self.count:
+            pick = int(np.argmax(np.where(usable, quality * nearness, -1)))
+            taken.append(pick)
+            usable[pick] = False
+            nearness = np.minimum(nearness, np.minimum(1, np.abs(times - times[pick]) / spacing))
+        return [pool[index] for index in sorted(taken)]

@@ -1,0 +1,41 @@
+"""From frames to detections: letterbox, ask Triton with several frames in flight, map back to the source frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+
+import numpy as np
+
+from throughline.domain.geometry import Letterbox, Size
+from throughline.domain.time import Instant
+from throughline.media.frame import Frame
+from throughline.perception.in_flight import in_flight
+from throughline.perception.letterbox import letterboxed
+from throughline.perception.triton.client import DETECTOR, Detections, InferenceClient
+from throughline.storage.detections import FrameDetections
+
+_SMALLEST_PX = 1.0
+
+
+def detect(frames: Iterable[Frame], client: InferenceClient, limit: int) -> Iterator[FrameDetections]:
+    """What the detector finds in each frame, in order, with up to `limit` frames in flight; boxes lie within the frame."""
+    card = client.model(DETECTOR)
+    canvas = Size(card.input_width, card.input_height)
+
+    def requests() -> Iterator[tuple[tuple[Instant, Letterbox], Callable[[], Future[Detections]]]]:
+        for frame in frames:
+            letterbox = Letterbox(frame.size, canvas)
+            picture = letterboxed(frame, letterbox)
+            yield (frame.time, letterbox), lambda picture=picture: client.detect(picture)  # type: ignore[misc]
+
+    for (time, letterbox), found in in_flight(requests(), limit):
+        yield _on_source(time, letterbox, found)
+
+
+def _on_source(time: Instant, letterbox: Letterbox, found: Detections) -> FrameDetections:
+    size = letterbox.source
+    bounds = np.array([size.width, size.height, size.width, size.height], np.float32)
+    boxes = np.clip(letterbox.to_source(found.boxes), 0, bounds)
+    kept = ((boxes[:, 2:] - boxes[:, :2]) >= _SMALLEST_PX).all(axis=1)
+    return FrameDetections(time.ns, boxes[kept], found.scores[kept], found.classes[kept])

@@ -1,0 +1,97 @@
+"""The best moments of a track: clear, large, not hidden, whole, and spread over its time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from throughline.domain.geometry import Size
+from throughline.perception.associate import Sighting
+from throughline.perception.crops import BestMoments, cut, qualities, sharpness
+
+SIZE = Size(640, 480)
+SECOND = 1_000_000_000
+
+
+def quality_of(*boxes: tuple[float, float, float, float], score: float = 0.9) -> list[float]:
+    return qualities(np.array(boxes, np.float32), np.full(len(boxes), score, np.float32), SIZE).tolist()
+
+
+CLEAR = (100, 100, 160, 260)
+PAIRS = [
+    # Better                            Worse                                   Why
+    (quality_of(CLEAR)[0], quality_of((100, 100, 130, 180))[0], "larger"),
+    (quality_of(CLEAR)[0], quality_of(CLEAR, score=0.5)[0], "surer"),
+    (quality_of(CLEAR)[0], quality_of(CLEAR, (120, 110, 180, 280))[0], "not hidden by someone before"),
+    (quality_of((120, 110, 180, 280), CLEAR)[0], quality_of(CLEAR, (120, 110, 180, 280))[0], "before, not behind"),
+    (quality_of(CLEAR)[0], quality_of((0, 100, 60, 260))[0], "not cut by the left edge"),
+    (quality_of(CLEAR)[0], quality_of((100, 320, 160, 480))[0], "not cut by the bottom edge"),
+]
+
+
+@pytest.mark.parametrize(("better", "worse", "why"), PAIRS, ids=[pair[2] for pair in PAIRS])
+def test_quality(better: float, worse: float, why: str) -> None:
+    assert 0 <= worse < 0.95 * better <= 1
+
+
+def test_no_boxes_have_no_qualities() -> None:
+    assert qualities(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), SIZE).shape == (0,)
+
+
+def moments(quality_at: list[tuple[float, float]], count: int) -> list[float]:
+    """Seconds of the chosen ones among sightings given as (second, quality)."""
+    best = BestMoments(count)
+    for second, quality in quality_at:
+        best.offer(Sighting(round(second * SECOND), (0, 0, 1, 1), 0.9, quality))
+    return [sighting.time_ns / SECOND for sighting in best.chosen()]
+
+
+def test_a_short_track_gives_what_it_has() -> None:
+    assert moments([(0, 0.5)], 8) == [0]
+    assert moments([(0, 0.5), (0.3, 0.6)], 8) == [0, 0.3]
+
+
+def test_of_one_short_stretch_the_best_is_taken() -> None:
+    assert moments([(0.0, 0.5), (0.1, 0.8), (0.2, 0.6)], 8) == [0.1]
+
+
+def test_moments_are_spread_over_the_track() -> None:
+    chosen = moments([(second / 10, 0.7) for second in range(1000)], 4)
+    assert len(chosen) == 4
+    assert max(chosen) - min(chosen) > 60
+    assert min(np.diff(chosen)) > 10
+
+
+def test_poor_moments_are_left_out() -> None:
+    good_then_poor = [(second / 10, 0.8 if second < 300 else 0.1) for second in range(600)]
+    assert max(moments(good_then_poor, 8)) < 30
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=400), st.integers(1, 8))
+def test_what_is_kept_is_bounded_and_holds_the_best(values: list[float], count: int) -> None:
+    best = BestMoments(count)
+    for index, value in enumerate(values):
+        best.offer(Sighting(index * SECOND, (0, 0, 1, 1), 0.9, value))
+    assert len(best.best) <= 2 * count
+    chosen = best.chosen()
+    assert 1 <= len(chosen) <= count
+    assert max(each.quality for each in chosen) == max(values)
+    assert [each.time_ns for each in chosen] == sorted({each.time_ns for each in chosen})
+
+
+def test_a_crop_lies_within_the_frame_and_is_never_empty() -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    assert cut(picture, (10.4, 20.6, 110.5, 220.4)).shape == (200, 100, 3)
+    assert cut(picture, (-30, -30, 50, 40)).shape == (40, 50, 3)
+    assert cut(picture, (639.9, 479.9, 700, 500)).shape == (1, 1, 3)
+
+
+def test_a_blurred_crop_is_less_sharp() -> None:
+    random = np.random.default_rng(0)
+    coarse = np.repeat(np.repeat(random.integers(0, 255, (32, 16, 3), np.uint8), 8, axis=0), 8, axis=1)
+    smooth = np.full_like(coarse, 128)
+    assert sharpness(smooth) < 0.1
+    assert 0.5 < sharpness(coarse) <= 1
