@@ -1,0 +1,1 @@
+"""A store that renders itself, with ground truth: footage, labels and queries from a seed."""
