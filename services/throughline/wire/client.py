@@ -1,0 +1,73 @@
+"""Calling other services: channels with token, TLS and limits, and their errors as the domain's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+
+from throughline.wire.errors import error_of
+from throughline.wire.settings import ServiceSettings
+from throughline.wire.tls import channel_credentials
+
+
+def connect(target: str, settings: ServiceSettings, *, token: str | None = None) -> grpc.Channel:
+    """A channel to host:port that sends `token`, by default the service's own. It connects on first use; close it at the end."""
+    options = [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+    ]
+    tls = channel_credentials(settings)
+    channel = grpc.insecure_channel(target, options) if tls is None else grpc.secure_channel(target, tls, options)
+    sent = settings.token if token is None else token
+    return grpc.intercept_channel(channel, _TokenInterceptor(sent)) if sent else channel
+
+
+@contextmanager
+def translated_errors(peer: str) -> Iterator[None]:
+    """Raise what a call to `peer`, such as "ingest at 10.0.0.1:50051", ends with as a ThroughlineError. Read streams within."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise error_of(error, peer) from error
+
+
+class _CallDetails(grpc.ClientCallDetails):
+    """The details of a call with one more header."""
+
+    def __init__(self, details: grpc.ClientCallDetails, header: tuple[str, str]) -> None:
+        self.method = details.method
+        self.timeout = details.timeout
+        self.metadata = (*(details.metadata or ()), header)
+        self.credentials = details.credentials
+        self.wait_for_ready = details.wait_for_ready
+        self.compression = details.compression
+
+
+class _TokenInterceptor(
+    grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor
+):
+    """Sends the token with every call."""
+
+    def __init__(self, token: str) -> None:
+        self._header = ("authorization", f"Bearer {token}")
+
+    def intercept_unary_unary(
+        self, continuation: Any, client_call_details: grpc.ClientCallDetails, request: Any
+    ) -> Any:
+        return continuation(_CallDetails(client_call_details, self._header), request)
+
+    def intercept_unary_stream(
+        self, continuation: Any, client_call_details: grpc.ClientCallDetails, request: Any
+    ) -> Any:
+        return continuation(_CallDetails(client_call_details, self._header), request)
+
+    def intercept_stream_stream(
+        self, continuation: Any, client_call_details: grpc.ClientCallDetails, request_iterator: Any
+    ) -> Any:
+        return continuation(_CallDetails(client_call_details, self._header), request_iterator)

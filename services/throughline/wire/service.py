@@ -1,0 +1,124 @@
+"""Serving: one gRPC server with health, reflection, tokens and errors for any set of services, and its start and end as a process."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from throughline.domain.errors import Conflict, ThroughlineError
+from throughline.wire.auth import AuthInterceptor, load_tokens, require_loopback
+from throughline.wire.interceptors import ErrorInterceptor
+from throughline.wire.logs import configure_logging
+from throughline.wire.settings import ServiceSettings
+from throughline.wire.tls import server_credentials
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A servicer ready to be served.
+
+    `name` is the folder's, such as ingest; `proto_names` are full, such as throughline.v1.Ingest; `close` gives back what it holds.
+    """
+
+    name: str
+    proto_names: tuple[str, ...]
+    add_to_server: Callable[[grpc.Server], None]
+    close: Callable[[], None] = lambda: None
+
+
+class RunningServer:
+    """A server that takes calls at `address`, host:port."""
+
+    def __init__(
+        self, server: grpc.Server, services: Sequence[Service], address: str, state: health.HealthServicer
+    ) -> None:
+        self.address = address
+        self._server = server
+        self._services = services
+        self._health = state
+
+    def stop(self, grace_seconds: float = 0.0) -> None:
+        """Take no further calls, cancel the running ones after `grace_seconds`, and close the services."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(grace_seconds).wait()
+        for service in self._services:
+            service.close()
+
+    def wait(self) -> None:
+        """Return when the server has stopped."""
+        self._server.wait_for_termination()
+
+
+def serve(services: Sequence[Service], settings: ServiceSettings) -> RunningServer:
+    """Start a server for `services`; raise InvalidInput for unsafe or unusable settings, Conflict where the address is taken."""
+    interceptors: list[grpc.ServerInterceptor] = [ErrorInterceptor()]
+    if settings.tokens_file is not None:
+        interceptors.append(AuthInterceptor(load_tokens(settings.tokens_file)))
+    else:
+        require_loopback(settings.listen)
+    server = grpc.server(
+        ThreadPoolExecutor(settings.max_workers, "rpc"),
+        interceptors=interceptors,
+        options=[
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_send_message_length", settings.max_message_bytes),
+            ("grpc.keepalive_time_ms", 20_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ],
+    )
+    address = _bind(server, settings)
+    state = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    names = [name for service in services for name in service.proto_names]
+    for service in services:
+        service.add_to_server(server)
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    server.start()
+    for name in ["", *names]:
+        state.set(name, health_pb2.HealthCheckResponse.SERVING)
+    if settings.address_file is not None:
+        partial = settings.address_file.with_name(f".{settings.address_file.name}.partial")
+        partial.write_text(address)
+        partial.replace(settings.address_file)
+    _log.info("%s on %s", ", ".join(service.name for service in services), address)
+    return RunningServer(server, services, address, state)
+
+
+def _bind(server: grpc.Server, settings: ServiceSettings) -> str:
+    tls, listen = server_credentials(settings), settings.listen
+    try:
+        port = server.add_insecure_port(listen) if tls is None else server.add_secure_port(listen, tls)
+    except RuntimeError as error:
+        raise Conflict(
+            f"can't listen on {settings.listen}: {error}; set THROUGHLINE_LISTEN to a free host:port"
+        ) from error
+    return f"{settings.listen.rpartition(':')[0]}:{port}"
+
+
+def run(*builds: Callable[[], Service]) -> None:
+    """Serve until SIGTERM or SIGINT; the whole main of a service's process. Exits with 1 where it can't start."""
+    settings = ServiceSettings()
+    configure_logging(settings.log_level)
+    end = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: end.set())
+    try:
+        server = serve([build() for build in builds], settings)
+    except ThroughlineError as error:
+        sys.exit(f"can't start: {error}")
+    end.wait()
+    _log.info("ending")
+    server.stop(settings.grace_seconds)
