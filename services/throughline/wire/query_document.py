@@ -1,0 +1,228 @@
+"""The query as upstream writes it, JSON: its model, what is wrong with one, and the domain's Query made of it.
+
+{"camera": "cam2", "label": "red coat", "frame_size": {"width": 1280, "height": 720}, "box_format": "xyxy", "box_units": "pixels",
+ "observations": [{"time": "2026-03-01T10:00:00.250Z", "box": [410, 120, 470, 300]}, {"chunk": "10-00-00.mp4", "frame": 12, "box": ...}]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from throughline.domain.errors import InvalidInput, InvalidQuery, LimitExceeded, NotFound
+from throughline.domain.geometry import Size
+from throughline.domain.query import Query
+from throughline.domain.time import Instant
+from throughline.wire.query_values import EXACT_NUMBERS, BoxNumbers, QueryTime
+
+MAX_BYTES = 16 * 2**20
+MAX_OBSERVATIONS = 200_000
+MAX_MISTAKES = 10
+"""Mistakes named in one answer."""
+EDGE_TOLERANCE_PX = 1.0
+"""How far a box may stick out of the frame, from rounding, before it is a mistake; it is cut off."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FrameSize(_Part):
+    """The upright frame that the boxes were measured in, in pixels."""
+
+    width: int = Field(ge=1, le=16_384, strict=True)
+    height: int = Field(ge=1, le=16_384, strict=True)
+
+
+class TimedObservation(_Part):
+    """Where the person was at a moment of the camera's clock."""
+
+    time: QueryTime
+    box: BoxNumbers
+
+
+class FrameObservation(_Part):
+    """Where the person was in one frame, counted from 0, of one of the camera's chunks."""
+
+    chunk: str = Field(min_length=1, max_length=1024)
+    frame: int = Field(ge=0, le=2**31 - 1, strict=True)
+    box: BoxNumbers
+
+
+def _kind(value: Any) -> str:
+    keys = value if isinstance(value, dict) else getattr(value, "__dict__", ())
+    return "frame" if "time" not in keys and ("chunk" in keys or "frame" in keys) else "timed"
+
+
+Observation = Annotated[
+    Annotated[TimedObservation, Tag("timed")] | Annotated[FrameObservation, Tag("frame")], Discriminator(_kind)
+]
+
+
+class QueryDocument(_Part):
+    """One person's track in one camera."""
+
+    camera: str = Field(min_length=1, max_length=255)
+    """Name of the camera's folder."""
+    label: str = Field(default="", max_length=255)
+    """Free words that name the person."""
+    frame_size: FrameSize
+    box_format: Literal["xyxy", "xywh"] = "xyxy"
+    """Left, top, right, bottom; or left, top, width, height."""
+    box_units: Literal["pixels", "normalised"] = "pixels"
+    """Pixels of `frame_size`, or fractions of it from 0 to 1."""
+    observations: tuple[Observation, ...] = Field(min_length=1, max_length=MAX_OBSERVATIONS)
+
+    @model_validator(mode="after")
+    def _boxes_inside(self) -> QueryDocument:
+        mistakes = _box_mistakes(self)
+        if mistakes:
+            raise PydanticCustomError("boxes", "{mistakes}", {"mistakes": mistakes})
+        return self
+
+    def boxes_px(self) -> NDArray[np.float64]:
+        """(n, 4) xyxy, pixels of `frame_size`, not yet cut to the frame."""
+        boxes = np.array([observation.box for observation in self.observations], np.float64)
+        if self.box_units == "normalised":
+            boxes *= np.tile([self.frame_size.width, self.frame_size.height], 2)
+        if self.box_format == "xywh":
+            boxes[:, 2:] += boxes[:, :2]
+        return boxes
+
+
+def parse_query(text: str | bytes) -> QueryDocument:
+    """Read a query; raise InvalidQuery, which names every mistake by its path and what was expected, or LimitExceeded."""
+    size = len(text.encode(errors="replace") if isinstance(text, str) else text)
+    if size > MAX_BYTES:
+        raise LimitExceeded(f"the query's JSON has {size} bytes; at most {MAX_BYTES} are taken")
+    try:
+        content = text if isinstance(text, str) else text.decode("utf-8-sig")
+        value = json.loads(content, object_pairs_hook=_without_duplicates, **EXACT_NUMBERS)
+    except json.JSONDecodeError as error:
+        raise InvalidQuery("", f"expected JSON; {error.msg} at line {error.lineno}, column {error.colno}") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidQuery("", f"expected JSON in UTF-8; {error}") from error
+    try:
+        return QueryDocument.model_validate(value)
+    except ValidationError as error:
+        raise _invalid(error) from error
+
+
+def resolve(
+    document: QueryDocument,
+    chunk_frame_time: Callable[[str, int], Instant],
+    source_size: Size | None = None,
+) -> Query:
+    """The query in order of time, boxes in pixels of the upright source frame.
+
+    `chunk_frame_time` gives the camera time of a chunk's frame; what it raises as NotFound or InvalidInput becomes InvalidQuery with
+    the observation's path. `source_size`: the camera's own frame; boxes are scaled to it from the query's `frame_size`.
+    """
+    times = np.array(
+        [_time(index, observation, chunk_frame_time) for index, observation in enumerate(document.observations)],
+        np.int64,
+    )
+    order = np.argsort(times, kind="stable")
+    repeated = np.flatnonzero(np.diff(times[order]) == 0)
+    if len(repeated):
+        first, second = sorted(int(order[repeated[0] + i]) for i in (0, 1))
+        when = Instant(int(times[second]))
+        raise InvalidQuery(
+            f"observations[{second}]", f"expected a time of its own; {when} is that of observations[{first}]"
+        )
+    frame = np.tile([document.frame_size.width, document.frame_size.height], 2).astype(np.float64)
+    boxes = np.clip(document.boxes_px(), 0.0, frame)
+    if source_size is not None:
+        boxes *= np.tile([source_size.width, source_size.height], 2) / frame
+    return Query(document.camera, document.label, times[order], boxes[order].astype(np.float32))
+
+
+def _time(
+    index: int, observation: TimedObservation | FrameObservation, chunk_frame_time: Callable[[str, int], Instant]
+) -> int:
+    if isinstance(observation, TimedObservation):
+        return observation.time.ns
+    try:
+        return chunk_frame_time(observation.chunk, observation.frame).ns
+    except (NotFound, InvalidInput) as error:
+        raise InvalidQuery(f"observations[{index}]", f"expected a frame of a chunk of this camera; {error}") from error
+
+
+def _box_mistakes(document: QueryDocument) -> list[tuple[str, str]]:
+    """Path and expectation for every box that is empty or outside of the frame."""
+    width, height = document.frame_size.width, document.frame_size.height
+    boxes, slack = document.boxes_px(), EDGE_TOLERANCE_PX
+    given = "xywh" if document.box_format == "xywh" else "xyxy"
+    empty: NDArray[np.bool_] = (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+    outside = (boxes < -slack).any(axis=1) | (boxes > np.array([width, height, width, height]) + slack).any(axis=1)
+    limits = f"0 to {width} and 0 to {height} pixels" if document.box_units == "pixels" else "0 to 1"
+    sides = "width and height over 0" if given == "xywh" else "right over left and bottom over top"
+    mistakes = []
+    for index in np.flatnonzero(empty | outside):
+        expected = f"{given} with {sides}" if empty[index] else f"a box inside the frame, {limits}"
+        box = ", ".join(f"{number:g}" for number in document.observations[index].box)
+        mistakes.append((f"observations[{index}].box", f"expected {expected}, not [{box}]"))
+    return mistakes
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return found
+
+
+def _invalid(error: ValidationError) -> InvalidQuery:
+    """All mistakes in one error; its path is that of the first."""
+    mistakes = [mistake for details in error.errors(include_url=False) for mistake in _mistakes(details)]
+    path, expected = mistakes[0]
+    further = [f"{where}: {what}" for where, what in mistakes[1:MAX_MISTAKES]]
+    if len(mistakes) > MAX_MISTAKES:
+        further.append(f"and {len(mistakes) - MAX_MISTAKES} more mistakes")
+    return InvalidQuery(path, "; ".join([expected, *further]))
+
+
+def _mistakes(details: ErrorDetails) -> list[tuple[str, str]]:
+    if details["type"] == "boxes":
+        return list(details["ctx"]["mistakes"])
+    return [(_path(details["loc"]), _expected(details))]
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """Such as observations[3].box[0]; the tags of the two kinds of observation are not part of the document."""
+    tagged = len(location) > 2 and location[0] == "observations" and location[2] in ("timed", "frame")
+    parts = location[:2] + location[3:] if tagged else location
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+
+
+def _expected(details: ErrorDetails) -> str:
+    if details["type"] == "missing":
+        return "expected this field; it is missing"
+    if details["type"] == "extra_forbidden":
+        return "expected no such field; check its spelling"
+    if details["type"].startswith("query_"):
+        return details["msg"]
+    given = repr(details["input"])
+    expected = _WORDS.get(details["type"], details["msg"].replace("Input should be", "expected"))
+    return f"{expected.format(**details.get('ctx', {}))}, not {given if len(given) <= 60 else given[:57] + '...'}"
+
+
+_WORDS = {
+    "model_type": "expected an object",
+    "string_too_short": "expected at least {min_length} character",
+    "string_too_long": "expected at most {max_length} characters",
+    "too_short": "expected at least {min_length} item",
+    "too_long": "expected at most {max_length} items",
+    "tuple_type": "expected a list",
+    "int_type": "expected a whole number",
+    "string_type": "expected text",
+}
+"""Where pydantic's own words speak of Python."""
