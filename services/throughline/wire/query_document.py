@@ -157,15 +157,15 @@ def _time(
 def _box_mistakes(document: QueryDocument) -> list[tuple[str, str]]:
     """Path and expectation for every box that is empty or outside of the frame."""
     width, height = document.frame_size.width, document.frame_size.height
-    boxes, slack = document.boxes_px(), EDGE_TOLERANCE_PX
-    given = "xywh" if document.box_format == "xywh" else "xyxy"
-    empty: NDArray[np.bool_] = (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
-    outside = (boxes < -slack).any(axis=1) | (boxes > np.array([width, height, width, height]) + slack).any(axis=1)
+    frame, boxes = np.array([width, height] * 2), document.boxes_px()
+    cut = np.clip(boxes, 0, frame)
+    outside = np.asarray((np.abs(cut - boxes) > EDGE_TOLERANCE_PX).any(axis=1))
+    empty = np.asarray((cut[:, 2:] <= cut[:, :2]).any(axis=1))
     limits = f"0 to {width} and 0 to {height} pixels" if document.box_units == "pixels" else "0 to 1"
-    sides = "width and height over 0" if given == "xywh" else "right over left and bottom over top"
+    sides = "width and height over 0" if document.box_format == "xywh" else "right over left and bottom over top"
     mistakes = []
     for index in np.flatnonzero(empty | outside):
-        expected = f"{given} with {sides}" if empty[index] else f"a box inside the frame, {limits}"
+        expected = f"a box inside the frame, {limits}" if outside[index] else f"{document.box_format} with {sides}"
         box = ", ".join(f"{number:g}" for number in document.observations[index].box)
         mistakes.append((f"observations[{index}].box", f"expected {expected}, not [{box}]"))
     return mistakes
@@ -211,8 +211,11 @@ def _expected(details: ErrorDetails) -> str:
     if details["type"].startswith("query_"):
         return details["msg"]
     given = repr(details["input"])
-    expected = _WORDS.get(details["type"], details["msg"].replace("Input should be", "expected"))
-    return f"{expected.format(**details.get('ctx', {}))}, not {given if len(given) <= 60 else given[:57] + '...'}"
+    words = _WORDS.get(details["type"])
+    expected = (
+        words.format(**details.get("ctx", {})) if words else details["msg"].replace("Input should be", "expected")
+    )
+    return f"{expected}, not {given if len(given) <= 60 else given[:57] + '...'}"
 
 
 _WORDS = {
