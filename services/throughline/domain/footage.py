@@ -54,7 +54,7 @@ class ChunkTime:
 
 @dataclass(frozen=True, slots=True)
 class ReelChunk:
-    """What became of one chunk. A skipped one has a `problem` and no span."""
+    """What became of one chunk. One that was left out has a `problem` and no `span`; one used in part has both."""
 
     name: str
     uri: str
@@ -65,12 +65,16 @@ class ReelChunk:
     part: int | None = None
     span: Interval | None = None
     """Where it lies in the reel, first frame to the end of the last."""
-    frame_times_offset_ns: int = 0
-    """Its first frame's own PTS in nanoseconds; reel time = stated time + (PTS - this)."""
+    first_pts_ns: int = 0
+    """Its first frame's own PTS; time in the reel = span.start + (PTS - this)."""
     snapped_ns: int = 0
-    """How far it was moved from its stated time to lie end to end with its neighbour."""
+    """How far it was moved from its stated time to lie end to end with the chunk before it."""
+    frame_count: int = 0
+    """Frames of it in the reel."""
+    undecodable_frames: int = 0
+    """Frames left out because nothing can decode them: before its first keyframe, or broken."""
     dropped_frames: int = 0
-    """Frames left out because another chunk already covers their time."""
+    """Frames left out at its end because the next chunk covers their time."""
     problem: str = ""
 
 

@@ -20,6 +20,7 @@ _REORDER = 32
 """More frames than any codec shows out of order."""
 _OLDEST = Instant.parse("2000-01-01T00:00:00Z")
 """Creation times before this come from clocks that were never set."""
+_CODECS_WITH_PARAMETER_SETS = ("h264", "hevc")
 _DECODE_ATTEMPTS = 300
 """Packets tried until a first frame comes."""
 
@@ -65,6 +66,8 @@ class ClipInfo:
 def probe(path: Path) -> ClipInfo:
     """Read a file to its end. Raises UnusableClip where it gives no footage."""
     clip_format, creation_time = _first_frame(path)
+    if clip_format.codec in _CODECS_WITH_PARAMETER_SETS and not clip_format.extradata:
+        raise UnusableClip("chunk_corrupt", "its parameter sets are missing")
     with open_clip(path) as (container, stream):
         time_base = stream.time_base or Fraction(1, 90_000)
         packets = ClipPackets(container, stream)

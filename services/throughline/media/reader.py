@@ -90,12 +90,11 @@ class ReelReader:
             why = found.problem if found else "no such chunk was listed"
             raise NotFound(f"chunk {chunk} is not in the reel of camera {self.reel.camera}: {why}")
         times = self.frame_times(found.span)
-        if not found.dropped_frames <= frame < found.dropped_frames + len(times):
+        if not 0 <= frame < len(times):
             raise InvalidInput(
-                f"chunk {chunk} of camera {self.reel.camera} has frames {found.dropped_frames} to "
-                f"{found.dropped_frames + len(times) - 1} in the reel, not {frame}"
+                f"chunk {chunk} of camera {self.reel.camera} has frames 0 to {len(times) - 1} in the reel, not {frame}"
             )
-        return times[frame - found.dropped_frames]
+        return times[frame]
 
     def close(self) -> None:
         """Close every file. Iterators that are still open must not be used afterwards."""
@@ -117,7 +116,9 @@ class ReelReader:
         container = self._borrow(index)
         try:
             for time, picture in self._decoded(container, part, window.start):
-                if picture is not None and held is not None:
+                if previous is not None and time <= previous:
+                    continue  # a second picture for the same instant
+                if held is not None:
                     yield self._frame(index, *held, until=time)
                 held = None
                 if time >= window.end:

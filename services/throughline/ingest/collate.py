@@ -1,0 +1,157 @@
+"""From a camera's chunks to its reel: fetched several at once, timed, and copied in order. Memory and disk stay flat."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from throughline.domain.errors import InvalidInput, NotFound, SourceChanged
+from throughline.domain.footage import ChunkObject, Listing, Reel
+from throughline.domain.time import Interval, seconds_to_ns
+from throughline.domain.work import Work
+from throughline.ingest.chunk_times import TimeRules
+from throughline.ingest.fetching import Fetched, fetch, in_order
+from throughline.ingest.names import FileNameTimes
+from throughline.ingest.reel_builder import ReelBuilder, UsableChunk
+from throughline.ingest.settings import CollateSettings
+from throughline.ingest.survey import Surveyed, survey, within
+from throughline.media.clip import UnusableClip
+from throughline.storage import documents
+from throughline.storage.object_store import ObjectStore
+from throughline.storage.staging import staging_folder
+from throughline.storage.workspace import Artifact, Workspace, artifact_key
+
+STAGE_REVISION = 1
+"""Raise it whenever the same chunks would give another reel."""
+REEL = "reel.json"
+_ATTEMPTS = 3
+"""Times that a camera is collated from the start because chunks went away meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollateRequest:
+    """Which reel to make."""
+
+    listing: Listing
+    camera: str
+    time_zone: str = "UTC"
+    window: Interval | None = None
+    """Only chunks that may hold a moment of it, in camera time."""
+
+    @property
+    def chunks(self) -> tuple[ChunkObject, ...]:
+        """Raises NotFound for a camera that is not in the listing."""
+        chunks = self.listing.cameras.get(self.camera)
+        if chunks is None:
+            known = ", ".join(self.listing.cameras)
+            raise NotFound(f"no camera {self.camera} with video lies below {self.listing.uri}; there are {known}")
+        return chunks
+
+
+@dataclass(frozen=True, slots=True)
+class CollatedReel:
+    """A reel and where it is kept. `was_reused` says that it was found ready."""
+
+    artifact: Artifact
+    reel: Reel
+    was_reused: bool
+
+
+class Collator:
+    """Makes reels, or finds them ready."""
+
+    def __init__(self, objects: ObjectStore, workspace: Workspace, settings: CollateSettings, scratch: Path) -> None:
+        """`scratch` is a local folder for chunks on their way in."""
+        self._objects = objects
+        self._workspace = workspace
+        self._settings = settings
+        self._scratch = scratch
+
+    def collate(self, request: CollateRequest, work: Work) -> CollatedReel:
+        """The camera's reel. One without a usable chunk has no parts, and incidents that say why.
+
+        Chunks that are gone or replaced since the listing are left out, and the reel that is made without them has a key of its own.
+        """
+        names = FileNameTimes(self._settings.file_name_patterns, request.time_zone)
+        rules = TimeRules(self._settings.time_metadata_keys, names)
+        ready = self._ready(self._folder(request, []))
+        if ready is not None:
+            return ready
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(SourceChanged, NotFound):
+                return self._attempt(request, rules, work)
+        return self._attempt(request, rules, work)
+
+    def _attempt(self, request: CollateRequest, rules: TimeRules, work: Work) -> CollatedReel:
+        with staging_folder(self._scratch, f"chunks-{artifact_key(camera=request.camera)}") as scratch:
+            return self._collate(request, rules, scratch, work)
+
+    def _collate(self, request: CollateRequest, rules: TimeRules, scratch: Path, work: Work) -> CollatedReel:
+        work.report(0, len(request.chunks), "chunks")
+        surveyed = survey(self._objects, request.chunks, rules, scratch, work)
+        gone = [one.chunk.name for one in surveyed if one.code == "chunk_gone"]
+        folder = self._folder(request, gone)
+        ready = self._ready(folder) if gone else None
+        if ready is not None:
+            return ready
+        chosen = within(surveyed, request.window, self._snap_ns)
+        with self._workspace.create(folder) as made:
+            reel = self._build(request.camera, chosen, made, scratch, work)
+            (made / REEL).write_bytes(documents.dump(reel))
+        return CollatedReel(self._workspace.get(folder), reel, was_reused=False)
+
+    def _build(self, camera: str, chosen: list[Surveyed], folder: Path, scratch: Path, work: Work) -> Reel:
+        builder = ReelBuilder(camera, folder, self._snap_ns, work.check)
+        timed = [one for one in chosen if one.time is not None]
+
+        def bring(indexed: tuple[int, Surveyed]) -> Fetched:
+            return fetch(self._objects, indexed[1].chunk, scratch / f"chunk-{indexed[0]}")
+
+        arriving = in_order(bring, list(enumerate(timed)), self._settings.fetches_at_once, work.check)
+        with closing(builder), closing(arriving):
+            for done, (one, arrived) in enumerate(zip(timed, arriving, strict=True), 1):
+                _take(builder, one, arrived)
+                work.report(done, len(timed), "chunks")
+            for one in chosen:
+                if one.time is None:
+                    builder.skip(one.chunk, None, one.code, one.problem)
+            return builder.finish()
+
+    @property
+    def _snap_ns(self) -> int:
+        return seconds_to_ns(self._settings.snap_seconds)
+
+    def _folder(self, request: CollateRequest, gone: list[str]) -> str:
+        key = artifact_key(
+            stage="ingest",
+            revision=STAGE_REVISION,
+            camera=request.camera,
+            chunks=[[chunk.uri, chunk.etag, chunk.size_bytes] for chunk in request.chunks],
+            gone=gone,
+            time_zone=request.time_zone,
+            window=None if request.window is None else [request.window.start.ns, request.window.end.ns],
+            settings=self._settings.model_dump(mode="json", exclude={"fetches_at_once"}),
+        )
+        return f"reels/{key}"
+
+    def _ready(self, folder: str) -> CollatedReel | None:
+        artifact = self._workspace.find(folder)
+        if artifact is None:
+            return None
+        return CollatedReel(artifact, read_reel(artifact), was_reused=True)
+
+
+def read_reel(artifact: Artifact) -> Reel:
+    """The account of a reel."""
+    return documents.load(Reel, artifact.path(REEL).read_bytes())
+
+
+def _take(builder: ReelBuilder, one: Surveyed, arrived: Fetched) -> None:
+    if one.time is None:
+        raise InvalidInput(f"chunk {one.chunk.name} has no time")
+    if isinstance(arrived.info, UnusableClip):
+        builder.skip(one.chunk, one.time, arrived.info.code, str(arrived.info), arrived.sha256)
+        arrived.path.unlink(missing_ok=True)
+    else:
+        builder.add(UsableChunk(one.chunk, one.time, arrived.path, arrived.sha256, arrived.info))

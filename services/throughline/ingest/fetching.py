@@ -1,0 +1,86 @@
+"""Chunks on their way in: several at once, a bounded number on the disk, each read once and then removed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from throughline.domain.footage import ChunkObject
+from throughline.media.clip import UnusableClip
+from throughline.media.probe import ClipInfo, probe
+from throughline.storage.object_store import ObjectStore
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_LOOK_SECONDS = 0.1
+"""Between two looks at whether to stop, while waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A chunk on this machine. `info` is an UnusableClip where it gives no footage."""
+
+    path: Path
+    sha256: str
+    info: ClipInfo | UnusableClip
+
+
+@contextmanager
+def fetched(objects: ObjectStore, chunk: ChunkObject, path: Path) -> Iterator[Fetched]:
+    """A chunk for as long as it is needed; raises SourceChanged where it is no longer what was listed, NotFound where it is gone."""
+    try:
+        yield fetch(objects, chunk, path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def fetch(objects: ObjectStore, chunk: ChunkObject, path: Path) -> Fetched:
+    """Fetch and probe a chunk. An empty one is not even asked for."""
+    if not chunk.size_bytes:
+        return Fetched(path, "", UnusableClip("chunk_empty", "it has no bytes"))
+    objects.fetch(chunk.uri, path, etag=chunk.etag)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        return Fetched(path, sha256, probe(path))
+    except UnusableClip as error:
+        return Fetched(path, sha256, error)
+
+
+def in_order(
+    work: Callable[[T], R], items: Sequence[T], at_once: int, check: Callable[[], None]
+) -> Generator[R, None, None]:
+    """Results of `work` in the order of `items`, at most `at_once` of them done or under way beyond the one yielded.
+
+    `check` is called often; what it raises, and what `work` raises, ends the iteration at once.
+    """
+    pool = ThreadPoolExecutor(at_once, "fetch")
+    waiting: deque[Future[R]] = deque()
+    upcoming = iter(items)
+    try:
+        while True:
+            while len(waiting) < at_once and (item := next(upcoming, None)) is not None:
+                waiting.append(pool.submit(work, item))
+            if not waiting:
+                return
+            yield _result(waiting.popleft(), check)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _result(future: Future[R], check: Callable[[], None]) -> R:
+    while True:
+        check()
+        try:
+            return future.result(_LOOK_SECONDS)
+        except NotYet:
+            if future.done():
+                raise

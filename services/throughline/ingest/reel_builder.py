@@ -1,0 +1,149 @@
+"""Lays a camera's chunks one after the other into parts, and keeps the account of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from throughline.domain.footage import ChunkObject, ChunkTime, Reel, ReelChunk, ReelPart, TimeSource
+from throughline.domain.time import NS_PER_SECOND, Instant, Interval, ticks_to_ns
+from throughline.ingest.account import Account
+from throughline.ingest.names import AMBIGUITY_NS
+from throughline.ingest.placement import Place, place
+from throughline.media.probe import ClipFormat, ClipInfo
+from throughline.media.remux import PartWriter
+
+NEW_PART_GAP_NS = 3600 * NS_PER_SECOND
+"""A longer gap starts a new part: FFmpeg's MP4 muxer silently collapses gaps of more than INT_MAX ticks."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsableChunk:
+    """A chunk with its time, its file on this machine and what that holds."""
+
+    chunk: ChunkObject
+    time: ChunkTime
+    path: Path
+    sha256: str
+    info: ClipInfo
+
+
+class ReelBuilder:
+    """Chunks go in by `add`, in order of their stated times; `finish` gives the reel.
+
+    One chunk is always held back, since the next one decides where it ends. The files of chunks that are done with are removed.
+    """
+
+    def __init__(self, camera: str, folder: Path, snap_ns: int, check: Callable[[], None]) -> None:
+        self._camera = camera
+        self._folder = folder
+        self._snap_ns = snap_ns
+        self._check = check
+        self._account = Account(camera)
+        self._held: tuple[UsableChunk, Place] | None = None
+        self._end: Instant | None = None
+        self._writer: PartWriter | None = None
+        self._format: ClipFormat | None = None
+        self._parts: list[ReelPart] = []
+        self._chunks: list[ReelChunk] = []
+        self._gaps: list[Interval] = []
+
+    def skip(self, chunk: ChunkObject, time: ChunkTime | None, code: str, problem: str, sha256: str = "") -> None:
+        """Leave a chunk out, and say so."""
+        self._chunks.append(replace(_entry(chunk, time, sha256), problem=problem))
+        self._account.skipped(chunk, code, problem)
+
+    def add(self, usable: UsableChunk) -> None:
+        """Take a chunk; where the one before it covers its time, it is skipped."""
+        held = None if self._held is None else _span(*self._held)
+        where = place(held, usable.time.start, usable.info.duration_ns, self._snap_ns)
+        if where is None:
+            problem = f"{self._held[0].chunk.name} covers the same time" if self._held else ""
+            self.skip(usable.chunk, usable.time, "chunk_covered", problem, usable.sha256)
+            usable.path.unlink()
+            return
+        self._write_held(until=where.start)
+        self._held = (usable, where)
+
+    def finish(self) -> Reel:
+        """Write what is held back and end the last part."""
+        self._write_held(until=None)
+        self._end_part()
+        parts, chunks, gaps = tuple(self._parts), tuple(self._chunks), tuple(self._gaps)
+        return Reel(self._camera, parts, chunks, gaps, tuple(self._account.incidents()))
+
+    def close(self) -> None:
+        """Close what an error left open."""
+        self._end_part()
+
+    def _write_held(self, until: Instant | None) -> None:
+        if self._held is None:
+            return
+        usable, where = self._held
+        self._held = None
+        writer = self._part_for(usable.info.format, where.start)
+        copied = writer.append(usable.path, usable.info, where.start, until, self._check)
+        usable.path.unlink()
+        if self._end is not None and copied.span.start > self._end:
+            self._gaps.append(Interval(self._end, copied.span.start))
+        self._gaps += _pauses(usable.info, copied.span)
+        self._end = copied.span.end
+        part = self._parts[-1]
+        self._parts[-1] = replace(part, span=Interval(part.span.start, copied.span.end), frame_count=writer.frame_count)
+        entry = replace(
+            _entry(usable.chunk, usable.time, usable.sha256),
+            part=len(self._parts) - 1,
+            span=copied.span,
+            first_pts_ns=ticks_to_ns(usable.info.first_pts, usable.info.time_base),
+            snapped_ns=where.snapped_ns,
+            frame_count=copied.frame_count,
+            undecodable_frames=usable.info.left_out,
+            dropped_frames=copied.cut_frames,
+            problem=usable.info.flaw,
+        )
+        self._chunks.append(entry)
+        self._account.used(entry, is_ambiguous=_is_ambiguous(usable.time))
+
+    def _part_for(self, clip_format: ClipFormat, start: Instant) -> PartWriter:
+        """The open part where a clip may go on in it, else a new one that begins with the clip."""
+        if self._writer is not None and self._end is not None:
+            if clip_format == self._format and start - self._end <= NEW_PART_GAP_NS:
+                return self._writer
+            self._end_part()
+        file = f"part-{len(self._parts):03d}.mp4"
+        self._writer, self._format = PartWriter(self._folder / file, start), clip_format
+        self._parts.append(
+            ReelPart(
+                file=file,
+                epoch=start,
+                span=Interval(start, start),
+                codec=clip_format.codec,
+                size=clip_format.upright,
+                rotation_degrees=clip_format.rotation_degrees,
+                frame_count=0,
+            )
+        )
+        return self._writer
+
+    def _end_part(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _entry(chunk: ChunkObject, time: ChunkTime | None, sha256: str) -> ReelChunk:
+    return ReelChunk(chunk.name, chunk.uri, chunk.etag, chunk.size_bytes, sha256, time)
+
+
+def _span(usable: UsableChunk, where: Place) -> Interval:
+    return Interval(where.start, where.start + usable.info.duration_ns)
+
+
+def _pauses(info: ClipInfo, span: Interval) -> list[Interval]:
+    pauses = (Interval(span.start + start, span.start + end) for start, end in info.pauses)
+    return [pause for pause in pauses if pause.end < span.end]
+
+
+def _is_ambiguous(time: ChunkTime) -> bool:
+    return time.source is TimeSource.FILE_NAME and time.uncertainty_ns == AMBIGUITY_NS

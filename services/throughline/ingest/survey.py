@@ -1,0 +1,82 @@
+"""The first look at a camera's chunks: which are still there, and when each was taken, in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from throughline.domain.errors import NotFound, SourceChanged
+from throughline.domain.footage import ChunkObject, ChunkTime
+from throughline.domain.time import Interval
+from throughline.domain.work import Work
+from throughline.ingest.chunk_times import TimeRules, time_from_content
+from throughline.ingest.fetching import fetched, in_order
+from throughline.media.clip import UnusableClip
+from throughline.storage.object_store import ObjectStore
+
+LOOKS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """A chunk with its time, or without one and with the reason."""
+
+    chunk: ChunkObject
+    time: ChunkTime | None
+    code: str = ""
+    problem: str = ""
+
+
+def survey(
+    objects: ObjectStore, chunks: Sequence[ChunkObject], rules: TimeRules, folder: Path, work: Work
+) -> list[Surveyed]:
+    """Chunks by time and then name; those without a time come last.
+
+    A chunk whose metadata and name state no time is fetched, looked into and thrown away again, so that no more than a few of them
+    ever lie in `folder`.
+    """
+
+    def look(indexed: tuple[int, ChunkObject]) -> Surveyed:
+        index, chunk = indexed
+        try:
+            return _look(objects, chunk, rules, folder / f"survey-{index}")
+        except (NotFound, SourceChanged):
+            return Surveyed(chunk, None, "chunk_gone", "it was deleted or replaced after the footage was listed")
+
+    with closing(in_order(look, list(enumerate(chunks)), LOOKS_AT_ONCE, work.check)) as found:
+        return sorted(found, key=_order)
+
+
+def within(surveyed: Sequence[Surveyed], window: Interval | None, slack_ns: int) -> list[Surveyed]:
+    """Those that may hold a moment of `window`: each is taken to last until the next one starts, give or take `slack_ns`."""
+    if window is None:
+        return list(surveyed)
+    chosen = []
+    for one, following in zip(surveyed, [*surveyed[1:], None], strict=True):
+        if one.time is None:
+            chosen.append(one)
+            continue
+        slack = slack_ns + one.time.uncertainty_ns
+        ends = following.time.start if following is not None and following.time is not None else None
+        if one.time.start + -slack < window.end and (ends is None or ends + slack > window.start):
+            chosen.append(one)
+    return chosen
+
+
+def _look(objects: ObjectStore, chunk: ChunkObject, rules: TimeRules, path: Path) -> Surveyed:
+    info = objects.head(chunk.uri)
+    if info.etag != chunk.etag:
+        raise SourceChanged(f"{chunk.uri} is no longer what was listed")
+    time = rules.stated(chunk, info.metadata)
+    if time is not None:
+        return Surveyed(chunk, time)
+    with fetched(objects, chunk, path) as file:
+        if isinstance(file.info, UnusableClip):
+            return Surveyed(chunk, None, file.info.code, str(file.info))
+        return Surveyed(chunk, time_from_content(chunk, file.info))
+
+
+def _order(one: Surveyed) -> tuple[bool, int, str]:
+    return one.time is None, one.time.start.ns if one.time else 0, one.chunk.name
