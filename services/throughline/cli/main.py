@@ -1,23 +1,49 @@
-"""The `throughline` command: puts the groups together and says errors in one line."""
+"""The `throughline` command: names the commands, loads the one that is asked for, and says errors in one line."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from throughline.cli import jobs
-from throughline.cli.serve import serve
-from throughline.cli.submit import submit
-from throughline.cli.up import up
-from throughline.cli.watch import watch
 from throughline.domain.errors import ThroughlineError
+
+_COMMANDS = {
+    "up": "up:up",
+    "submit": "submit:submit",
+    "jobs": "jobs:jobs",
+    "job": "jobs:job",
+    "watch": "watch:watch",
+    "cancel": "jobs:cancel",
+    "review": "review:review",
+    "rebuild": "jobs:rebuild",
+    "alerts": "alerts:alerts",
+    "simulate": "simulate:simulate",
+    "models": "models:app",
+    "serve": "serve:serve",
+}
+"""Module and name of each. A process of `serve` starts sooner for not loading the others."""
 
 
 class _Group(TyperGroup):
     """Ends with status 1 and the message where something was wrong that its user can mend."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(f"throughline.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_command(found)
+        alone = typer.Typer(pretty_exceptions_show_locals=False)
+        alone.command(cmd_name)(found)
+        return typer.main.get_command(alone)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -27,11 +53,9 @@ class _Group(TyperGroup):
             raise typer.Exit(1) from error
 
 
-app = typer.Typer(
-    cls=_Group,
-    no_args_is_help=True,
-    help="Finds one person across all cameras of a store and films their whole way through it.",
-    pretty_exceptions_show_locals=False,
-)
-for command in (up, submit, jobs.jobs, jobs.job, watch, jobs.cancel, jobs.rebuild, serve):
-    app.command()(command)
+app = typer.Typer(cls=_Group, no_args_is_help=True, pretty_exceptions_show_locals=False)
+
+
+@app.callback()
+def throughline() -> None:
+    """Finds one person across all cameras of a store and films their whole way through it."""

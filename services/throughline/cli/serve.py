@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import signal
 import sys
 import threading
@@ -58,6 +59,7 @@ def _serve_objects() -> None:
     from throughline.cli.objectstore import LocalObjectStore
     from throughline.wire.settings import ServiceSettings
 
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for every request otherwise
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())

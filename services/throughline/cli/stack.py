@@ -14,6 +14,7 @@ from pathlib import Path
 from throughline.cli.deployment import Deployment, write_private
 from throughline.cli.ports import LOOPBACK, choose_ports
 from throughline.cli.probes import http_ready, serving
+from throughline.cli.serve import Servable
 from throughline.cli.supervisor import ChildSpec
 from throughline.wire.auth import Caller, Scope, token_digest
 
@@ -32,7 +33,7 @@ class StackSettings:
     home: Path
     port: int = 7400
     with_auth: bool = True
-    with_objects: bool = True
+    children: tuple[Servable, ...] = tuple(Servable)
     allowed_roots: tuple[Path, ...] = ()
     truth: Path | None = None
     model_repository: Path | None = None
@@ -59,22 +60,20 @@ def plan(settings: StackSettings) -> Stack:
     home = settings.home
     ports = choose_ports(LISTENERS, settings.port)
     addresses = {name: f"{LOOPBACK}:{port}" for name, port in ports.items()}
-    if not settings.with_objects:
-        del addresses["objects"]
     tokens = _write_tokens(home) if settings.with_auth else {}
     deployment = Deployment(
         pid=os.getpid(),
         home=home,
         addresses=addresses,
-        s3_endpoint_url=f"http://{addresses['objects']}" if settings.with_objects else "",
+        s3_endpoint_url=f"http://{addresses['objects']}" if Servable.OBJECTS in settings.children else "",
         workspace_uri=f"file://{home / 'workspace'}/",
         tier_database_url=f"sqlite:///{home / 'tier.db'}",
         alert_database_url=f"sqlite:///{home / 'alert.db'}",
         token=tokens.get("cli", ""),
     )
     shared = _shared_environment(settings, deployment)
-    names = [*SERVICES, "triton", *(["objects"] if settings.with_objects else [])]
-    return Stack(deployment, tuple(_child(name, settings, deployment, shared, tokens) for name in names))
+    children = (_child(name, settings, deployment, shared, tokens) for name in settings.children)
+    return Stack(deployment, tuple(children))
 
 
 def object_store_environment(endpoint_url: str) -> dict[str, str]:
@@ -88,14 +87,18 @@ def object_store_environment(endpoint_url: str) -> dict[str, str]:
 
 
 def _child(
-    name: str, settings: StackSettings, deployment: Deployment, shared: Mapping[str, str], tokens: Mapping[str, str]
+    name: Servable,
+    settings: StackSettings,
+    deployment: Deployment,
+    shared: Mapping[str, str],
+    tokens: Mapping[str, str],
 ) -> ChildSpec:
     address = deployment.addresses[name]
     environment = {**shared, "THROUGHLINE_LISTEN": address, "THROUGHLINE_TOKEN": tokens.get(name, "")}
-    if name == "triton":
+    if name is Servable.TRITON:
         environment |= _triton_ports(deployment.addresses)
         is_ready = partial(http_ready, f"http://{deployment.addresses['triton-http']}/v2/health/ready")
-    elif name == "objects":
+    elif name is Servable.OBJECTS:
         is_ready = partial(http_ready, f"http://{address}/")
     else:
         is_ready = partial(serving, address)

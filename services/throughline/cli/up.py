@@ -16,6 +16,7 @@ from rich.table import Table
 
 from throughline.cli import options
 from throughline.cli.deployment import FILE_NAME, Deployment
+from throughline.cli.serve import Servable
 from throughline.cli.stack import StackSettings, plan
 from throughline.cli.supervisor import Supervisor
 from throughline.domain.errors import FailedPrecondition
@@ -39,6 +40,7 @@ def up(
     models: Annotated[Path | None, typer.Option(help="Model repository; default: the one that comes along.")] = None,
     auth: Annotated[bool, typer.Option(help="Ask every caller for a token.")] = True,
     objects: Annotated[bool, typer.Option(help="Start a local S3 server, which keeps its objects in memory.")] = True,
+    only: Annotated[list[Servable] | None, typer.Option(help="Only this child; may be given several times.")] = None,
 ) -> None:
     """Start every service, Triton and a local object store, restart what dies, and stop all at Ctrl-C or SIGTERM."""
     console = Console()
@@ -46,7 +48,7 @@ def up(
         home=options.home_of(home),
         port=port,
         with_auth=auth,
-        with_objects=objects,
+        children=tuple(name for name in only or Servable if objects or name is not Servable.OBJECTS),
         allowed_roots=tuple(folder.absolute() for folder in allow or ()),
         truth=truth.absolute() if truth else None,
         model_repository=models.absolute() if models else None,
@@ -62,8 +64,9 @@ def up(
 def running(settings: StackSettings, console: Console) -> Iterator[tuple[Deployment, Supervisor]]:
     """A deployment that serves when entered and is gone when left. Raises FailedPrecondition where the home is in use."""
     with _locked(settings.home):
-        with console.status("Triton's environment (the first time some 200 MB are downloaded)"):
-            ensure_environment()
+        if Servable.TRITON in settings.children:
+            with console.status("Triton's environment (the first time some 200 MB are downloaded)"):
+                ensure_environment()
         stack = plan(settings)
         supervisor = Supervisor(stack.children, on_event=lambda text: console.print(text, style="yellow", markup=False))
         try:
@@ -79,7 +82,7 @@ def running(settings: StackSettings, console: Console) -> Iterator[tuple[Deploym
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
     """One deployment for a home; the kernel lets go when the holder dies."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)  # its databases hold the jobs' callback tokens
     with (home / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
