@@ -76,7 +76,7 @@ def _vignette(camera: Camera) -> Float:
 
 def _room(layout: Layout, origin: Float, rays: Float) -> tuple[Float, Float]:
     """Distance along each ray to floor, wall or ceiling, and their colours (h, w, 3)."""
-    high = np.float32([layout.width, layout.depth, CEILING])
+    high = np.array([layout.width, layout.depth, CEILING], np.float32)
     exits = [np.where(rays[i] > 0, (high[i] - origin[i]) / rays[i], -origin[i] / rays[i]) for i in range(3)]
     reach = np.minimum(np.minimum(exits[0], exits[1]), exits[2])
     x, y, z = (origin[i] + rays[i] * reach for i in range(3))
@@ -115,13 +115,13 @@ def _floor(rng: np.random.Generator, x: Float, y: Float) -> Float:
 
 def _ceiling(x: Float, y: Float) -> Float:
     lamp = (np.mod(x, 2.4) < 1.3) & (np.mod(y, 2.0) < 0.3)
-    return np.where(lamp[:, None], np.float32(1.0), np.float32(0.62)) * np.float32([1.0, 1.0, 0.98])
+    return np.where(lamp[:, None], np.float32(1.0), np.float32(0.62)) * np.array([1.0, 1.0, 0.98], np.float32)
 
 
 def _add_block(block: Block, origin: Float, rays: Float, reach: Float, colour: Float) -> None:
     """Draw a block where it is nearer than what `reach` has; changes `reach` and `colour`."""
-    low = np.float32([block.x0, block.y0, 0.0])
-    high = np.float32([block.x1, block.y1, block.height])
+    low = np.array([block.x0, block.y0, 0.0], np.float32)
+    high = np.array([block.x1, block.y1, block.height], np.float32)
     near = [np.minimum((low[i] - origin[i]) / rays[i], (high[i] - origin[i]) / rays[i]) for i in range(3)]
     far = [np.maximum((low[i] - origin[i]) / rays[i], (high[i] - origin[i]) / rays[i]) for i in range(3)]
     enter = np.maximum(np.maximum(near[0], near[1]), near[2])
@@ -154,7 +154,7 @@ def _goods(block: Block, along: Float, z: Float) -> Float:
     colour = np.where(label[:, None], colour * 0.5 + 0.45, colour)
     colour = np.where(gap[:, None], np.float32(0.14), colour)
     board = (within < 0.09)[:, None]
-    return np.where(board, np.float32([0.74, 0.75, 0.76]), colour).astype(np.float32)
+    return np.where(board, np.array([0.74, 0.75, 0.76], np.float32), colour).astype(np.float32)
 
 
 def _desk(block: Block, z: Float) -> Float:

@@ -57,6 +57,11 @@ class Figure:
     patches: tuple[Patch, ...]
 
 
+def vector(forward: float, left: float, up: float) -> Array:
+    """(3,) a place or a way in the body's frame."""
+    return np.array([forward, left, up])
+
+
 def ring(height: float, across: float, deep: float, forward: float = 0.0) -> Array:
     """(RING_POINTS, 3) points of a level ellipse, from the front over the left."""
     return np.column_stack([forward + deep * _CIRCLE[:, 0], across * _CIRCLE[:, 1], np.full(RING_POINTS, height)])
@@ -105,22 +110,24 @@ def _limbs(person: Appearance, joints: dict[str, Array]) -> list[Capsule]:
     for side in "lr":
         hip, knee, ankle = (joints[part + side] for part in ("hip", "knee", "ankle"))
         shoulder, elbow, hand = (joints[part + side] for part in ("shoulder", "elbow", "hand"))
-        toe = ankle + np.array([0.075 * h, 0, -0.02 * h])
+        toe = ankle + vector(0.075 * h, 0, -0.02 * h)
         parts += [
-            Capsule(ankle - [0, 0, 0.018 * h], toe, 0.026 * h, 0.02 * h, person.shoes),
+            Capsule(ankle - vector(0, 0, 0.018 * h), toe, 0.026 * h, 0.02 * h, person.shoes),
             Capsule(knee, ankle, 0.034 * h * b, 0.024 * h, shin),
             Capsule(hip, knee, 0.051 * h * b, 0.036 * h * b, thigh, 0.01),
             Capsule(shoulder, elbow, 0.033 * h * b, 0.027 * h * b, person.top, 0.03),
             Capsule(elbow, hand, 0.026 * h * b, 0.018 * h, fore, 0.03),
-            Capsule(hand, hand - [0, 0, 0.02 * h], 0.02 * h, 0.016 * h, person.skin, 0.04),
+            Capsule(hand, hand - vector(0, 0, 0.02 * h), 0.02 * h, 0.016 * h, person.skin, 0.04),
         ]
     if person.carried == "hand bag":
-        hand = joints["handl"] - [0, 0, 0.04 * h]
-        parts.append(Capsule(hand - [0.07, 0, 0.12], hand - [-0.07, 0, 0.12], 0.1, 0.1, person.carried_colour, 0.05))
+        hand = joints["handl"] - vector(0, 0, 0.04 * h)
+        parts.append(
+            Capsule(hand - vector(0.07, 0, 0.12), hand - vector(-0.07, 0, 0.12), 0.1, 0.1, person.carried_colour, 0.05)
+        )
     if person.carried == "shoulder bag":
-        side, lift = np.array([0.02, 0.125 * h * b + 0.05, 0.5 * h]), joints["lift"]
-        parts.append(Capsule(side + lift, side + lift - [0.0, 0, 0.16], 0.1, 0.12, person.carried_colour, 0.06))
-        strap = np.array([0.085, 0.07 * h, 0.52 * h]) + lift, np.array([0.075, -0.06 * h, 0.81 * h]) + lift
+        hip, lift = vector(0.02, 0.125 * h * b + 0.05, 0.5 * h), joints["lift"]
+        parts.append(Capsule(hip + lift, hip + lift - vector(0, 0, 0.16), 0.1, 0.12, person.carried_colour, 0.06))
+        strap = vector(0.085, 0.07 * h, 0.52 * h) + lift, vector(0.075, -0.06 * h, 0.81 * h) + lift
         parts.append(Capsule(*strap, 0.013, 0.013, person.carried_colour, 0.09))
     return parts
 
@@ -133,22 +140,27 @@ def _head(person: Appearance, lift: float) -> list[Capsule]:
             np.array([0, 0, 0.83 * h + lift]), np.array([0, 0, 0.88 * h + lift]), 0.032 * h, 0.03 * h, person.skin, 0.02
         ),
         Capsule(
-            centre + [-0.012 * h, 0, 0.018 * h],
-            centre - [0.014 * h, 0, 0.02 * h],
+            centre + vector(-0.012 * h, 0, 0.018 * h),
+            centre - vector(0.014 * h, 0, 0.02 * h),
             0.058 * h,
             0.052 * h,
             person.hair,
             0.05,
         ),
         Capsule(
-            centre + [0.016 * h, 0, 0.0], centre + [0.016 * h, 0, -0.03 * h], 0.05 * h, 0.04 * h, person.skin, 0.05
+            centre + vector(0.016 * h, 0, 0),
+            centre + vector(0.016 * h, 0, -0.03 * h),
+            0.05 * h,
+            0.04 * h,
+            person.skin,
+            0.05,
         ),
     ]
     if person.long_hair:
         parts.append(
             Capsule(
-                centre - [0.03 * h, 0, 0.02 * h],
-                centre - [0.045 * h, 0, 0.12 * h],
+                centre - vector(0.03 * h, 0, 0.02 * h),
+                centre - vector(0.045 * h, 0, 0.12 * h),
                 0.05 * h,
                 0.052 * h,
                 person.hair,
@@ -156,10 +168,19 @@ def _head(person: Appearance, lift: float) -> list[Capsule]:
             )
         )
     if person.hat is not None:
-        top = centre + [0.0, 0, 0.032 * h]
-        parts.append(Capsule(top - [0.012, 0, 0], top + [0.012, 0, 0.008], 0.059 * h, 0.058 * h, person.hat, 0.085))
+        top = centre + vector(0, 0, 0.032 * h)
         parts.append(
-            Capsule(top + [0.04 * h, 0, -0.005], top + [0.075 * h, 0, -0.012], 0.03 * h, 0.022 * h, person.hat, 0.085)
+            Capsule(top - vector(0.012, 0, 0), top + vector(0.012, 0, 0.008), 0.059 * h, 0.058 * h, person.hat, 0.085)
+        )
+        parts.append(
+            Capsule(
+                top + vector(0.04 * h, 0, -0.005),
+                top + vector(0.075 * h, 0, -0.012),
+                0.03 * h,
+                0.022 * h,
+                person.hat,
+                0.085,
+            )
         )
     return parts
 

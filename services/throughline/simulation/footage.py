@@ -14,9 +14,10 @@ from throughline.domain.time import MEDIA_RATE, NS_PER_MS, NS_PER_SECOND, Instan
 from throughline.media.chunk import write_chunk
 from throughline.media.encode import TICK, EncoderSettings
 from throughline.simulation.camera import Camera
-from throughline.simulation.scene import Label, Scene, View, make_scene
+from throughline.simulation.scene import Scene, make_scene
 from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.truth import TrueCamera, TruthTable
+from throughline.simulation.view import Label, View
 
 CHUNK_NAME = "%Y-%m-%d_%H-%M-%S"
 """Pattern of a chunk's name, with `.` and three decimals of the second, `Z.mp4` after it. The time is UTC by the camera's own clock."""

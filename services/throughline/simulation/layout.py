@@ -64,7 +64,7 @@ def make_layout(rng: np.random.Generator) -> Layout:
     middle = width * float(rng.uniform(0.42, 0.58))
     gap = float(rng.uniform(1.8, 2.2))
     blocks, aisles, y = [], [front * 0.55], front
-    for row in range(rows):
+    for _ in range(rows):
         height = float(rng.uniform(1.5, 1.85))
         for x0, x1 in ((side, middle - gap / 2), (middle + gap / 2, width - side)):
             blocks.append(Block(x0, y, x1, y + shelf, height, "shelf", int(rng.integers(1 << 30))))

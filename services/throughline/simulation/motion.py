@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,9 +70,9 @@ def _walk(layout: Layout, start: float, pace: float, rng: np.random.Generator) -
     side = float(rng.uniform(0.15, 0.45))
     track: list[Array] = []
     turns: list[Array] = []
-    for (origin, _), (target, pause) in zip(points, points[1:], strict=False):
+    for (origin, _), (target, pause) in pairwise(points):
         corners = [origin, target] if layout.door in (origin, target) else layout.route(origin, target)
-        for a, b in zip(corners, corners[1:], strict=False):
+        for a, b in pairwise(corners):
             track.append(_leg(np.array(a), np.array(b), side, pace))
             turns.append(np.zeros(len(track[-1])))
         if pause:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -171,10 +171,15 @@ def _convex(points: Array) -> Array:
     return hull
 
 
+def above(values: NDArray[np.generic], limit: float) -> Image:
+    """255 where `values` are greater than `limit`, else 0."""
+    return cv2.compare(values, limit, cv2.CMP_GT)  # type: ignore[call-overload]  # takes numbers, whatever its stubs say
+
+
 def draw_shadow(
-    frame: Image, camera: Camera, place: Array, radius: float, seen: Callable[[slice, slice], Image]
+    frame: Image, camera: Camera, place: Array, radius: float, reach: NDArray[np.float32], distance: float
 ) -> None:
-    """Darken the floor round (2,) `place`; `seen` gives 255 where nothing stands before it."""
+    """Darken the floor round (2,) `place` where the empty store's `reach`, (h, w) metres, is beyond `distance`."""
     angles = np.linspace(0, 2 * np.pi, 14, endpoint=False)
     circle = np.column_stack([place[0] + radius * np.cos(angles), place[1] + radius * np.sin(angles), np.zeros(14)])
     pixels, depths = camera.project(circle)
@@ -193,4 +198,4 @@ def draw_shadow(
         shape = pixels.mean(axis=0) + (pixels - pixels.mean(axis=0)) * share - [left, top]
         cv2.fillConvexPoly(mask, np.rint(shape * 8).astype(np.int32), 255, cv2.LINE_8, 3)
         cv2.copyTo(cv2.convertScaleAbs(roi, alpha=gain), mask, dark)
-    cv2.copyTo(dark, seen(rows, columns), roi)
+    cv2.copyTo(dark, above(reach[rows, columns], distance), roi)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def interest(found: list[Sighting], person: str) -> float:
     covered = merge_intervals(spans)
     union = sum(span.duration_seconds for span in covered)
     together = sum(span.duration_seconds for span in spans) - union
-    gaps = sum(b.start - a.end > 2 * NS_PER_SECOND for a, b in zip(covered, covered[1:], strict=False))
+    gaps = sum(b.start - a.end > 2 * NS_PER_SECOND for a, b in pairwise(covered))
     cameras = len({sighting.camera for sighting in mine})
     return 10.0 * cameras + min(together, 8.0) + min(union - together, 15.0) * 0.5 + 4.0 * min(gaps, 2)
 
@@ -87,7 +88,7 @@ def query_document(settings: SimulationSettings, table: TruthTable, sighting: Si
     observations = []
     for time, box in zip(rows.camera_time_ns[::step].tolist(), rows.boxes[::step], strict=True):
         sides = np.tile(box[2:] - box[:2], 2) * _JITTER
-        limits = np.tile(np.float32([settings.width, settings.height]), 2)
+        limits = np.tile(np.array([settings.width, settings.height], np.float32), 2)
         jittered = np.clip(box + rng.normal(0, 1, 4) * sides, 0, limits)
         observations.append({"time": str(Instant(time)), "box": [round(float(value), 1) for value in jittered]})
     return {

@@ -26,9 +26,7 @@ from throughline.simulation.truth import (
 )
 
 
-def simulate(
-    settings: SimulationSettings, out: Path, progress: Callable[[int, int], None] = lambda done, total: None
-) -> StoreTruth:
+def simulate(settings: SimulationSettings, out: Path, progress: Callable[[int, int], None] | None = None) -> StoreTruth:
     """Render a store into `out` and return its ground truth.
 
     Writes `footage/<camera>/<time>.mp4`, `truth/{truth.json,truth.parquet}` and `queries/query-<n>-<person>.json`, the best
@@ -43,7 +41,8 @@ def simulate(
     for camera, table in _filmed(shoots, settings.workers):
         cameras.append(camera)
         tables.append(table)
-        progress(len(cameras), len(shoots))
+        if progress is not None:
+            progress(len(cameras), len(shoots))
     table = _joined(tables)
     (out / "truth").mkdir(parents=True, exist_ok=True)
     document = TruthDocument(

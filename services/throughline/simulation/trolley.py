@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.simulation.body import Capsule, Figure, Hull
+from throughline.simulation.body import Capsule, Figure, Hull, vector
 from throughline.simulation.people import Colour
 
 Array = NDArray[np.float64]
@@ -31,7 +31,9 @@ def make_trolley(colour: Colour) -> Figure:
     ]
     wires = [Capsule(a, b, _WIRE, _WIRE, steel, 0.3) for a, b in _mesh(bottom, top)]
     frame = [Capsule(a, b, 0.016, 0.016, steel, 0.1) for a, b in zip(bottom, wheels, strict=True)]
-    tyres = [Capsule(w - [0.02, 0, 0], w + [0.02, 0, 0], 0.065, 0.065, (0.12, 0.12, 0.12), 0.1) for w in wheels]
+    tyres = [
+        Capsule(w - vector(0.02, 0, 0), w + vector(0.02, 0, 0), 0.065, 0.065, (0.12, 0.12, 0.12), 0.1) for w in wheels
+    ]
     grip = Capsule(np.array([-0.5, 0.27, 1.04]), np.array([-0.5, -0.27, 1.04]), 0.022, 0.022, colour, 0.3)
     rim = [Capsule(top[i], top[(i + 1) % 4], 0.02, 0.02, colour, 0.35) for i in range(4)]
     floor = Hull(np.stack([_ring(0.4, 0.34, 0.21), _ring(0.45, 0.35, 0.22)]), ((0.45, 0.44, 0.43),), -0.3)
@@ -52,8 +54,10 @@ def _mesh(bottom: Array, top: Array) -> list[tuple[Array, Array]]:
     wires = []
     for i in range(4):
         j = (i + 1) % 4
-        for part in np.linspace(0.0, 1.0, 6)[:-1]:
-            wires.append((bottom[i] * (1 - part) + bottom[j] * part, top[i] * (1 - part) + top[j] * part))
+        wires += [
+            (bottom[i] * (1 - part) + bottom[j] * part, top[i] * (1 - part) + top[j] * part)
+            for part in np.linspace(0.0, 1.0, 6)[:-1]
+        ]
         for level in (0.0, 0.5):
             mix = bottom * (1 - level) + top * level
             wires.append((mix[i], mix[j]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import cv2
@@ -14,12 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from throughline.training.detector_loss import box_iou, detection_loss
-from throughline.training.detector_net import Detector, Exported, cells, decode
+from throughline.training.detector_net import CLASSES, Detector, Exported, cells, decode
+from throughline.training.export import export_onnx
 from throughline.training.samples import CANVAS
-from throughline.training.schedule import average_weights, learning_rate
+from throughline.training.schedule import Budget, Training
 
 Image = NDArray[np.uint8]
 
+HELD_OUT = 2
+"""Stores, the last of the samples, that figures are measured on."""
 MIN_VISIBILITY = 0.25
 MIN_HEIGHT = 10.0
 """Canvas pixels; 31 in a frame of 720 lines. Less than these counts neither for nor against."""
@@ -80,11 +82,11 @@ def augment(image: Image, boxes: NDArray[np.float32], rng: np.random.Generator) 
     return image, out[kept > 0.02]
 
 
-@torch.no_grad()
 def detect(network: Detector, images: Image, threshold: float = 0.05) -> list[NDArray[np.float32]]:
     """(m, 6) xyxy, score, class of every frame after non-maximum suppression at IoU 0.6, per class, best first."""
     network.eval()
-    raw = network(to_input(images)).float()
+    with torch.inference_mode():
+        raw = network(to_input(images)).float()
     boxes = decode(raw, cells(*images.shape[1:3]))
     found = []
     for frame, values in zip(boxes, raw[..., 4:].sigmoid(), strict=True):
@@ -146,18 +148,7 @@ def _match(rows: NDArray[np.float32], truth: Tensor, ignored: Tensor) -> list[tu
 
 def export(network: Detector, path: Path) -> None:
     """Write the ONNX file: `images` (n, 3, 256, 416) float32 BGR 0..255 to `output` (n, cells, 7)."""
-    model = Exported(network).eval()
-    dynamic = {"images": {0: "batch"}, "output": {0: "batch"}}
-    torch.onnx.export(
-        model,
-        (torch.zeros(1, 3, CANVAS.height, CANVAS.width),),
-        str(path),
-        input_names=["images"],
-        output_names=["output"],
-        dynamic_axes=dynamic,
-        opset_version=17,
-        dynamo=False,
-    )
+    export_onnx(Exported(network), path, CANVAS, (len(cells(CANVAS.height, CANVAS.width)), 5 + CLASSES))
 
 
 def train(samples: Path, out: Path, *, minutes: float, steps: int, batch: int, seed: int) -> None:
@@ -165,41 +156,27 @@ def train(samples: Path, out: Path, *, minutes: float, steps: int, batch: int, s
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     paths = sorted(samples.glob("*.npz"))
-    data, held_out = Frames(paths[:-2]), Frames(paths[-2:])
-    network = Detector().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    smooth = Detector()
-    smooth.load_state_dict(network.state_dict())
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1.0, weight_decay=0.02)
+    data, held_out = Frames(paths[:-HELD_OUT]), Frames(paths[-HELD_OUT:])
+    network, smooth = Detector().to(memory_format=torch.channels_last), Detector()
     grid = cells(CANVAS.height, CANVAS.width)
-    out.mkdir(parents=True, exist_ok=True)
-    begin, step, losses = time.monotonic(), 0, []
-    progress = 0.0
-    while progress < 1.0:
-        progress = max(step / steps, (time.monotonic() - begin) / (60 * minutes))
-        optimiser.param_groups[0]["lr"] = learning_rate(2e-3, step, progress)
+
+    def loss() -> Tensor:
         images, targets, ignored = data.batch(rng, batch)
-        network.train()
         with torch.autocast("cpu", torch.bfloat16):
             raw = network(images)
-        loss = detection_loss(raw.float(), grid, targets, ignored)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimiser.step()
-        average_weights(smooth, network, step)
-        losses.append(float(loss))
-        step += 1
-        if step % 50 == 0:
-            print(
-                f"step {step} {progress:.3f} loss {np.mean(losses[-50:]):.3f} {time.monotonic() - begin:.0f} s",
-                flush=True,
-            )
-        if step % 300 == 0 or progress >= 1.0:
-            figures = evaluate(smooth, held_out) | {"step": float(step)}
-            print(json.dumps(figures), flush=True)
-            torch.save(smooth.state_dict(), out / "detector.pt")
-            export(smooth, out / "detector.onnx")
-            (out / "detector.json").write_text(json.dumps(figures, indent=2) + "\n")
+        return detection_loss(raw.float(), grid, targets, ignored)
+
+    def keep(step: int) -> None:
+        figures = evaluate(smooth, held_out) | {"step": float(step)}
+        print(json.dumps(figures), flush=True)
+        torch.save(smooth.state_dict(), out / "detector.pt")
+        export(smooth, out / "detector.onnx")
+        (out / "detector.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+    out.mkdir(parents=True, exist_ok=True)
+    Training(network, smooth, list(network.parameters()), peak_rate=2e-3, weight_decay=0.02).run(
+        loss, keep, Budget(steps, minutes)
+    )
 
 
 def main() -> None:

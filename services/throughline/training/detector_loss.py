@@ -91,4 +91,5 @@ def detection_loss(raw: Tensor, grid: Tensor, targets: list[Tensor], ignored: li
         class_terms.append(functional.binary_cross_entropy_with_logits(raw[i, cell, 5:], soft, reduction="sum"))
         total += len(cell)
     object_term = (functional.binary_cross_entropy_with_logits(raw[..., 4], wanted, reduction="none") * weight).sum()
-    return (_BOX_WEIGHT * sum(box_terms) + object_term + sum(class_terms)) / max(1, total)  # type: ignore[no-any-return]
+    loss: Tensor = (_BOX_WEIGHT * sum(box_terms) + object_term + sum(class_terms)) / max(1, total)
+    return loss

@@ -61,8 +61,8 @@ class Head(nn.Module):
         self.box_tower, self.class_tower = Conv(_HEAD, _HEAD), Conv(_HEAD, _HEAD)
         self.box = nn.Conv2d(_HEAD, 5, 1)
         self.kind = nn.Conv2d(_HEAD, CLASSES, 1)
-        nn.init.constant_(self.box.bias[4:], -4.6)  # type: ignore[index]
-        nn.init.constant_(self.kind.bias, -2.0)  # type: ignore[arg-type]
+        nn.init.constant_(self.box.bias[4:], -4.6)
+        nn.init.constant_(self.kind.bias, -2.0)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)

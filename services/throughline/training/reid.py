@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from throughline.training.export import export_onnx
 from throughline.training.reid_net import DIMENSIONS, OSNet
 from throughline.training.samples import CROP
-from throughline.training.schedule import average_weights, learning_rate
+from throughline.training.schedule import Budget, Training
 
 Image = NDArray[np.uint8]
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1) * 255
 _DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1) * 255
+HELD_OUT = 4
+"""Stores, the last of the samples, that figures are measured and the calibration is fitted on."""
 _PER_IDENTITY = 6
 _MIN_CROPS = 8
 _SCALE = 24.0
@@ -71,7 +74,7 @@ def augment(image: Image, rng: np.random.Generator) -> Image:
     """Flip, shift, recolour and partly hide one crop."""
     if rng.random() < 0.5:
         image = image[:, ::-1]
-    padded = cv2.copyMakeBorder(image, 5, 5, 3, 3, cv2.BORDER_REPLICATE)
+    padded = np.asarray(cv2.copyMakeBorder(image, 5, 5, 3, 3, cv2.BORDER_REPLICATE), np.uint8)
     y, x = int(rng.integers(11)), int(rng.integers(7))
     image = padded[y : y + CROP.height, x : x + CROP.width]
     gains = np.exp(rng.normal(0, 0.1) + rng.normal(0, 0.05, 3))
@@ -106,59 +109,61 @@ class Classifier(nn.Module):
         return functional.cross_entropy(_SCALE * (cosines - margin), classes, label_smoothing=0.05)
 
 
-@torch.no_grad()
 def embed(network: OSNet, images: Image) -> NDArray[np.float32]:
     """(n, d) unit descriptors."""
     network.eval()
-    parts = [functional.normalize(network(to_input(images[i : i + 128])), dim=1) for i in range(0, len(images), 128)]
+    with torch.inference_mode():
+        parts = [
+            functional.normalize(network(to_input(images[i : i + 128])), dim=1) for i in range(0, len(images), 128)
+        ]
     return np.asarray(torch.cat(parts).numpy(), np.float32)
 
 
-def evaluate(network: OSNet, crops: Crops) -> dict[str, float]:
-    """How well tracks are told apart: a track is one person in one camera, described by the mean of a few crops.
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackPairs:
+    """Pairs of tracks of the same store on different cameras, each pair once."""
 
-    AUC over all pairs of tracks of the same store and different cameras; rank-1 of each track among those of the other cameras.
-    """
+    cosines: NDArray[np.float32]
+    same: NDArray[np.bool_]
+    rank1: float
+    """Share of tracks whose nearest on the other cameras is the same person, where that person is there."""
+
+    def figures(self) -> dict[str, float]:
+        """What a card says."""
+        positive, negative = self.cosines[self.same], self.cosines[~self.same]
+        return {
+            "auc": float((positive[:, None] > negative[None]).mean()),
+            "rank1": self.rank1,
+            "cosine_same": float(positive.mean()),
+            "cosine_different": float(negative.mean()),
+            "pairs": float(len(self.cosines)),
+        }
+
+
+def track_pairs(network: OSNet, crops: Crops) -> TrackPairs:
+    """Compare tracks: a track is one person in one camera, described by the mean of a few crops."""
     vectors = embed(network, crops.images)
-    owners, tracks = [], []
-    keys = crops.identities[:, 0] * 100 + crops.identities[:, 1]
-    for key in np.unique(keys):
-        rows = np.flatnonzero(keys == key)
-        rows = rows[np.linspace(0, len(rows) - 1, min(_TRACK_CROPS, len(rows))).astype(int)]
-        mean = vectors[rows].mean(axis=0)
-        tracks.append(mean / np.linalg.norm(mean))
-        owners.append((key // 100, key % 100))
-    owner, track = np.array(owners), np.stack(tracks)
-    cosine = track @ track.T
-    store = owner[:, 0] // 100
-    comparable = (store[:, None] == store[None]) & (owner[:, 1][:, None] != owner[:, 1][None])
-    same = owner[:, 0][:, None] == owner[:, 0][None]
-    positive, negative = cosine[comparable & same], cosine[comparable & ~same]
-    auc = float((positive[:, None] > negative[None]).mean())
-    best = np.where(comparable, cosine, -2.0).argmax(axis=1)
+    keys, inverse = np.unique(crops.identities[:, :2], axis=0, return_inverse=True)
+    tracks = np.stack([_track(vectors[np.flatnonzero(inverse == i)]) for i in range(len(keys))])
+    cosine = tracks @ tracks.T
+    store, owner, camera = keys[:, 0] // 100, keys[:, 0], keys[:, 1]
+    comparable = (store[:, None] == store[None]) & (camera[:, None] != camera[None])
+    same = owner[:, None] == owner[None]
+    nearest = np.where(comparable, cosine, -2.0).argmax(axis=1)
     known = (comparable & same).any(axis=1)
-    return {
-        "auc": auc,
-        "rank1": float(same[np.arange(len(best)), best][known].mean()),
-        "cosine_same": float(positive.mean()),
-        "cosine_different": float(negative.mean()),
-        "tracks": float(len(track)),
-    }
+    once = np.triu(comparable)
+    return TrackPairs(cosine[once], same[once], float(same[np.arange(len(nearest)), nearest][known].mean()))
+
+
+def _track(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    chosen = vectors[np.linspace(0, len(vectors) - 1, min(_TRACK_CROPS, len(vectors))).astype(int)]
+    mean = chosen.mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean), np.float32)
 
 
 def export(network: OSNet, path: Path) -> None:
     """Write the ONNX file: `images` (n, 3, 128, 64) float32, RGB normalised by ImageNet, to `output` (n, 512)."""
-    names = {"images": {0: "batch"}, "output": {0: "batch"}}
-    torch.onnx.export(
-        network.eval(),
-        (torch.zeros(1, 3, CROP.height, CROP.width),),
-        str(path),
-        input_names=["images"],
-        output_names=["output"],
-        dynamic_axes=names,
-        opset_version=17,
-        dynamo=False,
-    )
+    export_onnx(network, path, CROP, (DIMENSIONS,))
 
 
 def train(samples: Path, out: Path, *, minutes: float, steps: int, people: int, seed: int) -> None:
@@ -166,43 +171,31 @@ def train(samples: Path, out: Path, *, minutes: float, steps: int, people: int, 
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     paths = sorted(samples.glob("*.npz"))
-    data, held_out = Crops(paths[:-4]), Crops(paths[-4:])
-    network, classifier, smooth = OSNet(), Classifier(len(data.people)), OSNet()
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    smooth.load_state_dict(network.state_dict())
-    parameters = [*network.parameters(), *classifier.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=1.0, weight_decay=5e-3)
-    out.mkdir(parents=True, exist_ok=True)
+    data, held_out = Crops(paths[:-HELD_OUT]), Crops(paths[-HELD_OUT:])
+    network, smooth = OSNet().to(memory_format=torch.channels_last), OSNet()
+    classifier = Classifier(len(data.people))
     print(f"{len(data.images)} crops of {len(data.people)} people", flush=True)
-    begin, step, losses = time.monotonic(), 0, []
-    progress = 0.0
-    while progress < 1.0:
-        progress = max(step / steps, (time.monotonic() - begin) / (60 * minutes))
-        optimiser.param_groups[0]["lr"] = learning_rate(3e-3, step, progress)
+
+    def loss() -> Tensor:
         images, labels = data.batch(rng, people)
-        network.train()
         with torch.autocast("cpu", torch.bfloat16):
             raw = network(images)
         descriptors = functional.normalize(raw.float(), dim=1)
-        loss = classifier(descriptors, labels) + triplet_loss(descriptors, labels)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 10.0)
-        optimiser.step()
-        average_weights(smooth, network, step)
-        losses.append(float(loss))
-        step += 1
-        if step % 50 == 0:
-            print(
-                f"step {step} {progress:.3f} loss {np.mean(losses[-50:]):.3f} {time.monotonic() - begin:.0f} s",
-                flush=True,
-            )
-        if step % 250 == 0 or progress >= 1.0:
-            figures = evaluate(smooth, held_out) | {"step": float(step)}
-            print(json.dumps(figures), flush=True)
-            torch.save(smooth.state_dict(), out / "reid.pt")
-            export(smooth, out / "reid.onnx")
-            (out / "reid.json").write_text(json.dumps(figures, indent=2) + "\n")
+        both: Tensor = classifier(descriptors, labels) + triplet_loss(descriptors, labels)
+        return both
+
+    def keep(step: int) -> None:
+        pairs = track_pairs(smooth, held_out)
+        figures = pairs.figures() | {"step": float(step)}
+        print(json.dumps(figures), flush=True)
+        torch.save(smooth.state_dict(), out / "reid.pt")
+        export(smooth, out / "reid.onnx")
+        np.savez(out / "reid-pairs.npz", cosines=pairs.cosines, same=pairs.same)
+        (out / "reid.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+    out.mkdir(parents=True, exist_ok=True)
+    parameters = [*network.parameters(), *classifier.parameters()]
+    Training(network, smooth, parameters, peak_rate=3e-3, weight_decay=5e-3).run(loss, keep, Budget(steps, minutes))
 
 
 def main() -> None:

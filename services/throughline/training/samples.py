@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.domain.geometry import Letterbox, Size
-from throughline.simulation.scene import PERSON, Label, Scene, View, make_scene
+from throughline.simulation.scene import PERSON, Scene, make_scene
+from throughline.simulation.view import Label, View
 
 Image = NDArray[np.uint8]
 
@@ -65,7 +66,7 @@ def draw_samples(seed: int, cameras: int = 6, frames: int = 24, span: float | No
         view = View(scene, camera)
         for seconds in _moments(rng, frames, span):
             planes, labels = view.render(float(seconds))
-            picture = _compressed(cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420), rng)
+            picture = _compressed(np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420), np.uint8), rng)
             boxes.append(_canvas_boxes(labels, letterbox, len(pictures)))
             pictures.append(_canvas(picture, letterbox, rng))
             for label in labels:
