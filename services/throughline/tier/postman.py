@@ -42,12 +42,18 @@ class Postman:
     def _run(self) -> None:
         while not self._stopping:
             self._news.clear()
-            if self._judge is not None:
-                self._answer_all(self._judge)
-            for error in deliver(self._reviews, self._settings):
-                _log.warning("answers not delivered: %s", error)
+            try:
+                self._turn()
+            except Exception:
+                _log.exception("this turn failed; the next one tries again")
             if not self._stopping:
                 self._news.wait(self._settings.tier_retry_seconds)
+
+    def _turn(self) -> None:
+        if self._judge is not None:
+            self._answer_all(self._judge)
+        for error in deliver(self._reviews, self._settings):
+            _log.warning("answers not delivered: %s", error)
 
     def _answer_all(self, judge: TruthJudge) -> None:
         for job_id, round_number in self._reviews.waiting():
