@@ -1,0 +1,132 @@
+"""What is drawn over pictures: boxes, captions, cards. Images are (h, w, 3) uint8 RGB and are changed in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.domain.time import NS_PER_SECOND, Instant
+
+Image = NDArray[np.uint8]
+"""(h, w, 3) uint8, RGB."""
+Colour = tuple[int, int, int]
+"""Red, green, blue."""
+
+# Blue and orange of the palette of Okabe and Ito: told apart with every kind of colour vision.
+BLUE: Colour = (86, 180, 233)
+ORANGE: Colour = (240, 165, 20)
+PAPER: Colour = (20, 22, 26)
+INK: Colour = (240, 242, 245)
+FADED: Colour = (150, 155, 165)
+
+_REGULAR, _BOLD = 400, 600
+
+
+class Lettering:
+    """Writes text of any script with the fonts that OpenCV carries. For one thread."""
+
+    def __init__(self) -> None:
+        self._faces = {_REGULAR: cv2.FontFace("uni"), _BOLD: cv2.FontFace("sans")}
+
+    def width(self, text: str, size_px: int, weight: int = _REGULAR) -> int:
+        """Pixels that a line of text takes."""
+        left, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), self._faces[weight], size_px, weight)
+        return left + width + 1
+
+    def write(
+        self, image: Image, text: str, at: tuple[int, int], size_px: int, colour: Colour = INK, *, bold: bool = False
+    ) -> int:
+        """Write one line, `at` the left end of its baseline; return where it ends."""
+        weight = _BOLD if bold else _REGULAR
+        end = at[0] + self.width(text, size_px, weight)
+        if text and end <= image.shape[1]:  # beyond the edge it would go on in a line below
+            cv2.putText(image, text, at, colour, self._faces[weight], size_px, weight)
+        return end
+
+    def fit(self, text: str, size_px: int, width: int, *, bold: bool = False) -> str:
+        """The text, or as much of its start as `width` has room for, with an ellipsis."""
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+        weight = _BOLD if bold else _REGULAR
+        if self.width(text, size_px, weight) <= width:
+            return text
+        kept = len(text)
+        while kept > 0 and self.width(text[:kept] + "…", size_px, weight) > width:
+            kept -= 1
+        return text[:kept].rstrip() + "…" if kept else ""
+
+
+def clock_text(moment: Instant) -> str:
+    """A moment for people: date, time to the millisecond (cut, as clocks do), zone."""
+    return f"{moment.to_datetime():%Y-%m-%d %H:%M:%S}.{moment.ns // 1_000_000 % 1000:03d} UTC"
+
+
+def duration_text(duration_ns: int) -> str:
+    """A duration for people, in the two units that matter: `4.2 s`, `3 min 05 s`, `2 h 07 min`."""
+    seconds = duration_ns // NS_PER_SECOND
+    if seconds < 60:
+        return f"{duration_ns / NS_PER_SECOND:.1f} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds // 60 % 60:02d} min"
+
+
+def draw_box(picture: Image, box: NDArray[np.float32], colour: Colour) -> None:
+    """Frame one box: (4,) xyxy in pixels of `picture`; nothing where it is NaN. A dark rim keeps it visible on any ground."""
+    if np.isnan(box).any():
+        return
+    line = max(2, round(picture.shape[0] / 270))
+    left, top, right, bottom = (round(float(edge)) for edge in box)
+    cv2.rectangle(picture, (left, top), (right, bottom), PAPER, line + 2)
+    cv2.rectangle(picture, (left, top), (right, bottom), colour, line)
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What stands below a picture: a word before the camera's name and the colour of both its chip and the subject's box."""
+
+    name: str
+    moment: Instant
+    colour: Colour
+    mark: str = ""
+    note: str = ""
+
+
+def draw_caption(lettering: Lettering, bar: Image, caption: Caption) -> None:
+    """Fill a bar: chip, mark and name on the left; the time on the right (without its date where that leaves no room), the note
+    before it."""
+    bar[:] = PAPER
+    height, width = bar.shape[:2]
+    size, baseline, margin = round(height * 0.58), round(height * 0.72), height // 3
+    moment = clock_text(caption.moment)
+    if lettering.width(moment, size) > width * 0.6:
+        moment = moment.split(" ")[1]
+    right = width - margin - lettering.width(moment, size)
+    lettering.write(bar, moment, (right, baseline), size)
+    if caption.note:
+        right -= margin + lettering.width(caption.note, size)
+        lettering.write(bar, caption.note, (max(0, right), baseline), size, FADED)
+    chip = margin + height // 6
+    cv2.rectangle(bar, (margin, height // 4), (chip, height - height // 4), caption.colour, cv2.FILLED)
+    left = chip + margin // 2
+    if caption.mark:
+        left = lettering.write(bar, caption.mark, (left, baseline), size, caption.colour, bold=True) + margin // 2
+    name = lettering.fit(caption.name, size, right - margin - left, bold=True)
+    lettering.write(bar, name, (left, baseline), size, bold=True)
+
+
+def draw_card(lettering: Lettering, picture: Image, text: str) -> None:
+    """Fill a picture with a card that says why nothing is to be seen."""
+    picture[:] = PAPER
+    height, width = picture.shape[:2]
+    cv2.rectangle(picture, (0, 0), (width - 1, height - 1), FADED, 1)
+    size = max(12, height // 14)
+    text = lettering.fit(text, size, width - size)
+    lettering.write(picture, text, ((width - lettering.width(text, size)) // 2, (height + size // 2) // 2), size, FADED)
+
+
+def dim(picture: Image) -> None:
+    """Fade a picture that stands still because its track has ended, so little that one can still compare."""
+    picture -= picture // 3

@@ -1,0 +1,180 @@
+"""Clips of pairs: the query on the left, a candidate on the right, started together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from throughline.domain.errors import ThroughlineError
+from throughline.domain.geometry import Size
+from throughline.domain.pairs import TrackId
+from throughline.domain.work import Incident, Work
+from throughline.media.encode import Encoder
+from throughline.renderer.documents import PairDocument
+from throughline.renderer.draw import BLUE, ORANGE, Image
+from throughline.renderer.half import HalfPlan, describe_half, plan_half, play_half
+from throughline.renderer.layout import GUTTER, Rectangle, cells, with_caption
+from throughline.renderer.pacing import LEAST_NS, next_frame_ns
+from throughline.renderer.scene import Style
+from throughline.renderer.settings import ClipSettings
+from throughline.renderer.sources import CameraRefs, Sources
+from throughline.renderer.strip import Shown, Strip
+from throughline.storage.documents import dump, load
+from throughline.storage.workspace import Artifact, Workspace
+
+CLIP, DOCUMENT = "clip.mp4", "pair.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One pair to render."""
+
+    pair_id: str
+    candidate: TrackId
+
+
+@dataclass(frozen=True, slots=True)
+class PairsOrder:
+    """What RenderPairs was asked for. `query`: the query's tracks, the best first."""
+
+    job_id: str
+    query: tuple[TrackId, ...]
+    cameras: tuple[CameraRefs, ...]
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPair:
+    """A clip that is ready; `reused`: it was before."""
+
+    pair_id: str
+    artifact: Artifact
+    duration_ns: int
+    reused: bool
+
+
+Emit = Callable[[RenderedPair | Incident], None]
+
+
+def render_pairs(workspace: Workspace, order: PairsOrder, settings: ClipSettings, emit: Emit, work: Work) -> None:
+    """Render every clip that does not exist yet, several at once, and tell of each as it is ready.
+
+    A pair that cannot be rendered is told as an incident, and the rest goes on. Raise what spoils all of them: a query that
+    cannot be shown, a storage that is out of reach, a stop.
+    """
+    missing = []
+    for pair in order.pairs:
+        ready = workspace.find(folder(order.job_id, pair.pair_id))
+        if ready is None:
+            missing.append(pair)
+        else:
+            emit(_rendered(pair, ready, reused=True))
+    work.report(len(order.pairs) - len(missing), len(order.pairs), "pairs")
+    if not missing:
+        return
+    wanted = {*order.query, *(pair.candidate for pair in missing)}
+    with ExitStack() as stack:
+        sources = stack.enter_context(Sources(workspace, order.cameras, wanted, decoder_threads=1))
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="throughline-pairs-")))
+        clips = _Clips(workspace, order, settings, sources, work)
+        clips.record_query(scratch / "query.rgb")
+        pool = stack.enter_context(ThreadPoolExecutor(settings.workers, "clip"))
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        rendering = [pool.submit(clips.render, pair) for pair in missing]
+        try:
+            for done, future in enumerate(as_completed(rendering), len(order.pairs) - len(missing) + 1):
+                emit(future.result())
+                work.report(done, len(order.pairs), "pairs")
+        except BaseException:
+            work.cancel()
+            raise
+
+
+def folder(job_id: str, pair_id: str) -> str:
+    """Where the clip of a pair is kept."""
+    return f"jobs/{job_id}/pairs/{pair_id}"
+
+
+class _Clips:
+    """The clips of one query. Its half is drawn once."""
+
+    def __init__(
+        self, workspace: Workspace, order: PairsOrder, settings: ClipSettings, sources: Sources, work: Work
+    ) -> None:
+        self._workspace = workspace
+        self._order = order
+        self._settings = settings
+        self._sources = sources
+        self._work = work
+        half = with_caption(Size(settings.half_width, settings.half_height))
+        self._cell = Rectangle(0, 0, half.width, half.height)
+        self._size = Size(2 * half.width + GUTTER, half.height)
+
+    def record_query(self, path: Path) -> None:
+        """Draw the left half into a file."""
+        self._query = self._plan(self._order.query)
+        self._left = Strip.record(path, self._play(self._query, Style(BLUE, "QUERY", self._settings.max_box_gap_ns)))
+
+    def render(self, pair: Pair) -> RenderedPair | Incident:
+        """Make one clip; what is wrong with this pair alone becomes an incident."""
+        place = folder(self._order.job_id, pair.pair_id)
+        try:
+            self._work.check()
+            with self._workspace.create(place) as made:
+                self._render(pair, made)
+            return _rendered(pair, self._workspace.get(place), reused=False)
+        except ThroughlineError as error:
+            if error.retryable or self._work.stop.is_set():
+                raise
+            problem: Exception = error
+        except (OSError, ValueError) as error:  # what FFmpeg's errors are
+            problem = error
+        message = f"the clip of candidate {pair.candidate.number} of camera {pair.candidate.camera} was not rendered: {problem}"
+        return Incident("pair_not_rendered", pair.pair_id, message, pair.candidate.camera)
+
+    def _render(self, pair: Pair, made: Path) -> None:
+        candidate = self._plan((pair.candidate,))
+        duration_ns = max(self._query.duration_ns, candidate.duration_ns)
+        right = self._play(candidate, Style(ORANGE, "CANDIDATE", self._settings.max_box_gap_ns))
+        with Encoder(made / CLIP, self._size, self._settings.encoder) as encoder:
+            for shown in side_by_side(self._left, right, self._size, duration_ns, self._settings.merge_ns):
+                self._work.check()
+                encoder.write(shown.picture, shown.time_ns)
+            encoder.close(duration_ns)
+        halves = (describe_half(self._sources, half) for half in (self._query, candidate))
+        (made / DOCUMENT).write_bytes(dump(PairDocument(pair.pair_id, CLIP, self._size, duration_ns, *halves)))
+
+    def _plan(self, tracks: Sequence[TrackId]) -> HalfPlan:
+        return plan_half(self._sources, tracks, self._settings.limit_ns, self._settings.bridge_ns)
+
+    def _play(self, half: HalfPlan, style: Style) -> Iterator[Shown]:
+        return play_half(self._sources, half, self._cell, style, self._work)
+
+
+def side_by_side(
+    left: Iterable[Shown], right: Iterable[Shown], size: Size, duration_ns: int, merge_ns: int
+) -> Iterator[Shown]:
+    """Pictures of `size` with both halves, whenever one of them changes, until `duration_ns`. Each begins at 0 and holds its last."""
+    canvas: Image = np.zeros((size.height, size.width, 3), np.uint8)
+    views = (canvas[cell.slices] for cell in cells(size, 2))
+    halves = list(zip((iter(left), iter(right)), views, strict=True))
+    coming = [next(pictures, None) for pictures, _ in halves]
+    time_ns: int | None = 0
+    while time_ns is not None and time_ns <= duration_ns - LEAST_NS:
+        for index, (pictures, view) in enumerate(halves):
+            while (shown := coming[index]) is not None and shown.time_ns <= time_ns:
+                view[:] = shown.picture
+                coming[index] = next(pictures, None)
+        yield Shown(time_ns, canvas)
+        time_ns = next_frame_ns((shown.time_ns for shown in coming if shown is not None), time_ns, merge_ns)
+
+
+def _rendered(pair: Pair, artifact: Artifact, *, reused: bool) -> RenderedPair:
+    document = load(PairDocument, artifact.path(DOCUMENT).read_bytes())
+    return RenderedPair(pair.pair_id, artifact, document.duration_ns, reused)

@@ -1,0 +1,73 @@
+"""What the renderer can be told, on top of what every service can."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from throughline.domain.time import NS_PER_MS, seconds_to_ns
+from throughline.media.encode import EncoderSettings
+from throughline.wire.settings import ServiceSettings
+
+
+class DrawSettings(BaseModel):
+    """What clips and films have in common."""
+
+    model_config = ConfigDict(frozen=True)
+
+    encoder: EncoderSettings = EncoderSettings()
+    """Codec, preset and quality."""
+    bridge_seconds: float = Field(default=0.5, ge=0, le=60)
+    """Fragments of one camera at most this far apart are shown as one: nobody has to see a tile blink."""
+    max_box_gap_seconds: float = Field(default=1.0, gt=0, le=60)
+    """Between two boxes further apart than this none is drawn."""
+    merge_ms: int = Field(default=8, ge=1, le=100)
+    """Frames of different cameras at most this many milliseconds apart appear together."""
+
+    @property
+    def bridge_ns(self) -> int:
+        return seconds_to_ns(self.bridge_seconds)
+
+    @property
+    def max_box_gap_ns(self) -> int:
+        return seconds_to_ns(self.max_box_gap_seconds)
+
+    @property
+    def merge_ns(self) -> int:
+        return self.merge_ms * NS_PER_MS
+
+
+class ClipSettings(DrawSettings):
+    """Clips of pairs."""
+
+    encoder: EncoderSettings = EncoderSettings(threads=1)
+    merge_ms: int = Field(default=20, ge=1, le=100)
+    half_width: int = Field(default=640, ge=64, le=1920, multiple_of=2)
+    """Width of each half in pixels."""
+    half_height: int = Field(default=360, ge=64, le=1080, multiple_of=2)
+    """Height of each half's picture in pixels; the caption comes below it."""
+    limit_seconds: float = Field(default=20.0, ge=1, le=600)
+    """Most seconds of one track that a clip shows, around the moment that shows the person best."""
+    workers: int = Field(default=2, ge=1, le=64)
+    """Clips rendered at once by one call."""
+
+    @property
+    def limit_ns(self) -> int:
+        return seconds_to_ns(self.limit_seconds)
+
+
+class FilmSettings(DrawSettings):
+    """Films of a person's way."""
+
+    max_width: int = Field(default=1920, ge=320, le=4096, multiple_of=2)
+    """Most pixels across."""
+    max_height: int = Field(default=1080, ge=180, le=4096, multiple_of=2)
+    """Most pixels down, without the caption."""
+    max_pictures: int = Field(default=60, ge=1, le=600)
+    """Most appearances on the contact sheet, the first ones."""
+
+
+class RendererSettings(ServiceSettings):
+    """Each of the two groups is given as JSON: THROUGHLINE_CLIPS='{"limit_seconds": 30}'."""
+
+    clips: ClipSettings = ClipSettings()
+    film: FilmSettings = FilmSettings()

@@ -1,0 +1,173 @@
+"""What a camera brings to a picture: its reel, its tracks and its clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.domain.errors import CorruptArtifact, InvalidInput, NotFound
+from throughline.domain.footage import Reel
+from throughline.domain.geometry import Boxes
+from throughline.domain.pairs import TrackId
+from throughline.domain.time import ClockMap, Instant, Interval
+from throughline.domain.timeline import Appearance
+from throughline.domain.tracks import Track, TrackEmbeddings, TrackTable
+from throughline.media.frame import Frame
+from throughline.media.reader import ReelReader
+from throughline.storage.documents import load
+from throughline.storage.tables import INDEX_FILE, VECTORS_FILE, read_embeddings, read_tracks
+from throughline.storage.workspace import Workspace
+
+Best = tuple[Instant, NDArray[np.float32]]
+"""The camera's time of a track's best view, and its (4,) box."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRefs:
+    """Where a camera's reel and tracks lie in the workspace, and what is known of its clock."""
+
+    camera: str
+    reel_uri: str
+    tracks_uri: str
+    clock: ClockMap
+
+
+class CameraSource:
+    """One camera, opened. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        name: str,
+        clock: ClockMap,
+        reader: ReelReader,
+        tracks_key: str,
+        table: TrackTable,
+        embeddings: TrackEmbeddings,
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.reader = reader
+        self.gaps = tuple(clock.interval_to_utc(gap) for gap in reader.reel.gaps)
+        """Spans without footage, UTC."""
+        self._tracks_key = tracks_key
+        self._table = table
+        self._embeddings = embeddings
+        self._seeking = threading.Lock()
+
+    def track(self, track: TrackId) -> Track:
+        """Raise NotFound where the camera has no such track."""
+        if track.tracks_key == self._tracks_key:
+            try:
+                return self._table.track(track.number)
+            except KeyError:
+                pass
+        raise NotFound(
+            f"camera {self.name} has no track {track.number} of tracks {track.tracks_key}; it was opened with {self._tracks_key}"
+        )
+
+    def appearance(self, track: TrackId) -> Appearance:
+        """When the track was seen, in UTC: from its first box to the end of the frame of its last.
+
+        Raise CorruptArtifact where the reel has no frame for one of the two.
+        """
+        span = self.track(track).span
+        self.frame_at(span.start)
+        return Appearance(
+            self.name, self.clock.interval_to_utc(Interval(span.start, self.frame_at(span.end).span.end)), (track,)
+        )
+
+    def frame_at(self, time: Instant) -> Frame:
+        """The frame shown at a time of the camera; raise CorruptArtifact where there is none."""
+        with self._seeking:
+            frame = self.reader.frame_at(time)
+        if frame is None:
+            raise CorruptArtifact(
+                f"the reel of camera {self.name} has no frame at {time} (its own clock), though a track has a box there; "
+                "were reel and tracks made of the same footage?"
+            )
+        return frame
+
+    def frames(self, span: Interval) -> Iterator[Frame]:
+        """Frames that begin within a span of UTC, in order. The rounding of clock maps is allowed for on both sides."""
+        return self.reader.frames(self.clock.interval_to_camera(span).padded(2, 2))
+
+    def shown_since(self, utc: Instant) -> Instant:
+        """When the frame that is shown at a moment began, both UTC; the moment itself in a gap."""
+        with self._seeking:
+            frame = self.reader.frame_at(self.clock.to_camera(utc))
+        return utc if frame is None else min(utc, self.clock.to_utc(frame.time))
+
+    def boxes_at(self, tracks: Sequence[TrackId], time: Instant, max_gap_ns: int) -> Boxes:
+        """(n, 4) boxes of the tracks that are seen at a time of the camera, between two boxes at most `max_gap_ns` apart."""
+        times_ns = np.array([time.ns], np.int64)
+        boxes = [self.track(track).boxes_at(times_ns, max_gap_ns) for track in tracks]
+        stacked = np.concatenate(boxes) if boxes else np.empty((0, 4), np.float32)
+        return stacked[~np.isnan(stacked).any(axis=1)]
+
+    def best_view(self, track: TrackId) -> Best:
+        """Where the track is seen best: at its best crop, or where its box is largest if no crop of it was kept."""
+        rows = self.track(track)
+        own = np.flatnonzero(self._embeddings.track_ids == track.number)
+        if len(own):
+            time_ns = int(self._embeddings.times_ns[own[np.argmax(self._embeddings.qualities[own])]])
+            index = int(np.argmin(np.abs(rows.times_ns - time_ns)))
+        else:
+            index = int(np.argmax(np.prod(rows.boxes[:, 2:] - rows.boxes[:, :2], axis=1)))
+        return Instant(int(rows.times_ns[index])), rows.boxes[index]
+
+
+class Sources:
+    """The cameras of one request, each opened when it is first needed. Close it: readers hold files open.
+
+    Only the boxes of the `wanted` tracks are read. `decoder_threads`: of each decoder; 0 leaves it to FFmpeg.
+    """
+
+    def __init__(
+        self, workspace: Workspace, cameras: Iterable[CameraRefs], wanted: Iterable[TrackId], decoder_threads: int = 0
+    ) -> None:
+        self._workspace = workspace
+        self._wanted = frozenset(wanted)
+        self._refs = {refs.camera: refs for refs in cameras}
+        self._threads = decoder_threads
+        self._open: dict[str, CameraSource] = {}
+        self._opening = threading.Lock()
+
+    def camera(self, name: str) -> CameraSource:
+        """Open a camera; raise InvalidInput where the request does not bring it."""
+        with self._opening:
+            if name not in self._open:
+                self._open[name] = self._opened(name)
+            return self._open[name]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for source in self._open.values():
+            source.reader.close()
+
+    def _opened(self, name: str) -> CameraSource:
+        refs = self._refs.get(name)
+        if refs is None:
+            raise InvalidInput(
+                f"a track of camera {name} is to be shown, but the request's cameras are {sorted(self._refs)}"
+            )
+        reel_artifact = self._workspace.get(refs.reel_uri)
+        tracks_artifact = self._workspace.get(refs.tracks_uri)
+        embeddings, _ = (tracks_artifact.path(file) for file in (INDEX_FILE, VECTORS_FILE))
+        reel = load(Reel, reel_artifact.path("reel.json").read_bytes())
+        return CameraSource(
+            name,
+            refs.clock,
+            ReelReader(reel, reel_artifact.path, self._threads),
+            tracks_artifact.key,
+            read_tracks(
+                tracks_artifact.path("tracks.parquet"), track_ids={t.number for t in self._wanted if t.camera == name}
+            ),
+            read_embeddings(embeddings.parent),
+        )

@@ -1,0 +1,161 @@
+"""The film of a person's way: which tracks can be shown, what was planned, and the artifact that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from throughline.domain.errors import Conflict, FailedPrecondition, ThroughlineError
+from throughline.domain.pairs import TrackId
+from throughline.domain.timeline import Appearance, Segment, merged, plan
+from throughline.domain.work import Incident, Work
+from throughline.renderer.documents import AppearanceDocument, FilmSegment, FilmTile, TimelineDocument
+from throughline.renderer.film import Film, film_size
+from throughline.renderer.layout import Rectangle
+from throughline.renderer.settings import FilmSettings
+from throughline.renderer.sheet import Best, best_of, write_sheet
+from throughline.renderer.sources import CameraRefs, Sources
+from throughline.storage.documents import dump, load
+from throughline.storage.workspace import Artifact, Workspace, artifact_key
+
+FILM, DOCUMENT, SHEET = "film.mp4", "timeline.json", "contact-sheet.jpg"
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineOrder:
+    """What RenderTimeline was asked for."""
+
+    job_id: str
+    revision: int
+    tracks: tuple[TrackId, ...]
+    cameras: tuple[CameraRefs, ...]
+    max_tiles: int
+
+    @property
+    def folder(self) -> str:
+        """Where the film is kept."""
+        return f"jobs/{self.job_id}/timelines/{self.revision}"
+
+    @property
+    def digest(self) -> str:
+        """Names everything that decides what the film shows."""
+        tracks = sorted({(track.camera, track.tracks_key, track.number) for track in self.tracks})
+        shown = {track.camera for track in self.tracks}
+        cameras = sorted(
+            (c.camera, c.reel_uri, c.clock.offset_ns, c.clock.drift_ppb, c.clock.reference.ns)
+            for c in self.cameras
+            if c.camera in shown
+        )
+        return artifact_key(tracks=tracks, cameras=cameras, max_tiles=self.max_tiles)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedTimeline:
+    """A film that is ready; `reused`: it was before."""
+
+    artifact: Artifact
+    duration_ns: int
+    incidents: tuple[Incident, ...]
+    reused: bool
+
+
+def render_timeline(workspace: Workspace, order: TimelineOrder, settings: FilmSettings, work: Work) -> RenderedTimeline:
+    """Make the film, or find it ready.
+
+    Tracks whose footage is missing are left out and named as incidents. Raise FailedPrecondition where none is left, Conflict
+    where this revision is a film of something else.
+    """
+    ready = workspace.find(order.folder)
+    if ready is None:
+        with Sources(workspace, order.cameras, order.tracks) as sources, workspace.create(order.folder) as made:
+            _Timeline(order, settings, sources, work).render(made)
+    artifact = ready or workspace.get(order.folder)
+    document = load(TimelineDocument, artifact.path(DOCUMENT).read_bytes())
+    if document.made_of != order.digest:
+        raise Conflict(
+            f"revision {order.revision} of job {order.job_id}'s film was made of other tracks, reels or clocks; ask for the next revision"
+        )
+    return RenderedTimeline(artifact, document.duration_ns, document.incidents, reused=ready is not None)
+
+
+class _Timeline:
+    def __init__(self, order: TimelineOrder, settings: FilmSettings, sources: Sources, work: Work) -> None:
+        self._order = order
+        self._settings = settings
+        self._sources = sources
+        self._work = work
+        self._incidents: list[Incident] = []
+
+    def render(self, made: Path) -> None:
+        """Write film, sheet and document into a folder."""
+        appearances = merged(self._seen(), self._settings.bridge_ns)
+        if not appearances:
+            reasons = "; ".join(incident.message for incident in self._incidents)
+            raise FailedPrecondition(
+                f"job {self._order.job_id} has no track that a film could show: {reasons or 'none was given'}"
+            )
+        gaps = {name: self._sources.camera(name).gaps for name in {appearance.camera for appearance in appearances}}
+        segments = plan(appearances, self._order.max_tiles, gaps)
+        self._tell_of_hidden(segments)
+        size = film_size(self._sources, segments, self._settings)
+        places = Film(made / FILM, self._sources, size, self._settings, self._work).render(segments)
+        views = [
+            (appearance, best_of(self._sources.camera(appearance.camera), appearance)) for appearance in appearances
+        ]
+        write_sheet(made / SHEET, self._sources, self._chosen(views), self._work)
+        document = TimelineDocument(
+            job_id=self._order.job_id,
+            revision=self._order.revision,
+            made_of=self._order.digest,
+            film=FILM,
+            size=size,
+            duration_ns=segments[-1].film_end_ns,
+            segments=tuple(self._segment(*each) for each in zip(segments, places, strict=True)),
+            appearances=tuple(self._appearance(*view) for view in views),
+            incidents=tuple(self._incidents),
+        )
+        (made / DOCUMENT).write_bytes(dump(document))
+
+    def _seen(self) -> list[Appearance]:
+        """Appearances of all tracks that can be shown."""
+        seen = []
+        for track in sorted(set(self._order.tracks)):
+            self._work.check()
+            try:
+                seen.append(self._sources.camera(track.camera).appearance(track))
+            except ThroughlineError as error:
+                if error.retryable:
+                    raise
+                message = f"track {track.number} of camera {track.camera} is not in the film: {error}"
+                self._incidents.append(
+                    Incident("track_not_shown", f"{track.camera}/{track.number}", message, track.camera)
+                )
+        return seen
+
+    def _tell_of_hidden(self, segments: Sequence[Segment]) -> None:
+        for camera in sorted({appearance.camera for segment in segments for appearance in segment.hidden}):
+            message = f"camera {camera} had to wait for a free tile; at most {self._order.max_tiles} are shown at once"
+            self._incidents.append(Incident("tile_not_free", camera, message, camera))
+
+    def _chosen(self, views: list[tuple[Appearance, Best]]) -> list[tuple[Appearance, Best]]:
+        left_out = len(views) - self._settings.max_pictures
+        if left_out > 0:
+            message = f"the contact sheet shows the first {self._settings.max_pictures} appearances; {left_out} more are in the film"
+            self._incidents.append(Incident("contact_sheet_cut", SHEET, message))
+        return views[: self._settings.max_pictures]
+
+    def _segment(self, segment: Segment, places: tuple[Rectangle, ...]) -> FilmSegment:
+        tiles = []
+        for appearance, place in zip(segment.shown, places, strict=True):
+            camera_time = self._sources.camera(appearance.camera).clock.interval_to_camera(segment.span)
+            tiles.append(FilmTile(appearance.camera, appearance.tracks, segment.span, camera_time, place))
+        waiting = tuple(appearance.camera for appearance in segment.hidden)
+        return FilmSegment(segment.film_start_ns, segment.film_end_ns, segment.span, tuple(tiles), waiting)
+
+    def _appearance(self, appearance: Appearance, best: Best) -> AppearanceDocument:
+        clock = self._sources.camera(appearance.camera).clock
+        camera_time = clock.interval_to_camera(appearance.span)
+        return AppearanceDocument(
+            appearance.camera, appearance.tracks, appearance.span, camera_time, clock.to_utc(best.time)
+        )

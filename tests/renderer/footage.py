@@ -1,0 +1,153 @@
+"""Footage that tells what it is: every frame carries its camera's and its own number as a row of black and white blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.domain.footage import Reel, ReelPart
+from throughline.domain.geometry import Size
+from throughline.domain.pairs import TrackId
+from throughline.domain.time import NS_PER_SECOND, ClockMap, Instant, Interval
+from throughline.domain.tracks import TrackEmbeddings, TrackTable
+from throughline.media.encode import Encoder, EncoderSettings
+from throughline.renderer.layout import Rectangle
+from throughline.renderer.sources import CameraRefs
+from throughline.storage.documents import dump
+from throughline.storage.objects import ObjectSettings, file_uri, open_objects
+from throughline.storage.tables import write_embeddings, write_tracks
+from throughline.storage.workspace import Workspace
+
+EPOCH = Instant.parse("2026-03-01T10:00:00Z")
+FRAME_NS = NS_PER_SECOND // 20
+"""Reels of 20 frames/s: a frame is a whole number of ticks and of nanoseconds."""
+PICTURE = Size(320, 180)
+EXACT = ClockMap()
+BITS = 16
+GREY = 110
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A track: its first and last frame, an analysed frame every `step`; the person walks to the right."""
+
+    number: int
+    first: int
+    last: int
+    step: int = 2
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera to be: its frames' times by number, counted in frames since EPOCH by its own clock, and who it sees."""
+
+    name: str
+    number: int
+    tracks: Sequence[Seen]
+    frames: Sequence[int] = tuple(range(120))
+    size: Size = PICTURE
+    clock: ClockMap = EXACT
+    shift_ns: int = 0
+
+
+def camera_time(frame: int, shift_ns: int = 0) -> Instant:
+    return EPOCH + frame * FRAME_NS + shift_ns
+
+
+def numbered(size: Size, camera: int, frame: int) -> Image:
+    """A grey picture with a disc (to see deformation) and the two numbers across its top quarter."""
+    image = np.full((size.height, size.width, 3), GREY, np.uint8)
+    y, x = np.mgrid[: size.height, : size.width]
+    image[(x - size.width / 2) ** 2 + (y - size.height * 0.6) ** 2 < (size.height * 0.25) ** 2] = (60, 150, 60)
+    for bit in range(BITS):
+        left, right = size.width * bit // BITS, size.width * (bit + 1) // BITS
+        image[: size.height // 4, left:right] = 235 if (camera << 10 | frame) >> bit & 1 else 16
+    return image
+
+
+def number_in(picture: Image) -> tuple[int, int]:
+    """Camera and frame number of a decoded picture of any size."""
+    height, width = picture.shape[:2]
+    centres = [round(width * (bit + 0.5) / BITS) for bit in range(BITS)]
+    value = sum(1 << bit for bit, x in enumerate(centres) if picture[height // 8, x].mean() > 125)
+    return value >> 10, value & 1023
+
+
+def box_at(frame: int) -> tuple[float, float, float, float]:
+    """Where the person of every track stands, in a picture of 320x180."""
+    return 40 + frame, 80.0, 70 + frame, 160.0
+
+
+def build(root: Path, cameras: Sequence[Camera]) -> tuple[Workspace, tuple[CameraRefs, ...]]:
+    """A workspace with a reel and tracks for each camera."""
+    workspace = Workspace(file_uri(root), open_objects(ObjectSettings(allowed_roots=(root,))), root / "cache")
+    return workspace, tuple(_build_camera(workspace, camera) for camera in cameras)
+
+
+def track_id(refs: CameraRefs, number: int) -> TrackId:
+    return TrackId(refs.camera, refs.tracks_uri.rstrip("/").rpartition("/")[2], number)
+
+
+def _build_camera(workspace: Workspace, camera: Camera) -> CameraRefs:
+    times = [camera_time(frame, camera.shift_ns) for frame in camera.frames]
+    end = times[-1] + FRAME_NS
+    key = f"{camera.number:032x}"
+    with workspace.create(f"reels/{key}") as folder:
+        with Encoder(folder / "part-000.mp4", camera.size, EncoderSettings(crf=8, gop_seconds=1)) as encoder:
+            for frame, time in zip(camera.frames, times, strict=True):
+                encoder.write(numbered(camera.size, camera.number, frame), time - times[0])
+            encoder.close(end - times[0])
+        part = ReelPart("part-000.mp4", times[0], Interval(times[0], end), "h264", camera.size, 0, len(times))
+        gaps = tuple(Interval(one + FRAME_NS, two) for one, two in pairwise(times) if two - one > FRAME_NS)
+        (folder / "reel.json").write_bytes(dump(Reel(camera.name, (part,), (), gaps)))
+    with workspace.create(f"tracks/{key}") as folder:
+        write_tracks(folder / "tracks.parquet", _table(camera))
+        none = np.empty(0, np.int64)
+        write_embeddings(folder, TrackEmbeddings(np.empty((0, 4), np.float32), none, none, np.empty(0, np.float32), ()))
+    reel, tracks = workspace.get(f"reels/{key}"), workspace.get(f"tracks/{key}")
+    return CameraRefs(camera.name, reel.uri, tracks.uri, camera.clock)
+
+
+def _table(camera: Camera) -> TrackTable:
+    rows = [
+        (seen.number, camera_time(frame, camera.shift_ns).ns, box_at(frame))
+        for seen in camera.tracks
+        for frame in sorted({*range(seen.first, seen.last + 1, seen.step), seen.last} & set(camera.frames))
+    ]
+    ids, times_ns, boxes = zip(*rows, strict=True)
+    scores = np.ones(len(rows), np.float32)
+    return TrackTable(np.array(ids, np.int64), np.array(times_ns, np.int64), np.array(boxes, np.float32), scores)
+
+
+@dataclass(frozen=True)
+class FilmFrame:
+    """A decoded frame of a film: when it begins, and its picture."""
+
+    time_ns: int
+    image: Image
+
+    def numbers(self, place: Rectangle) -> tuple[int, int]:
+        return number_in(self.image[place.slices])
+
+
+def play(path: Path) -> Iterator[FilmFrame]:
+    """Every frame of a film, in order."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            assert frame.pts is not None
+            assert frame.time_base is not None
+            time_ns = round(frame.pts * frame.time_base * NS_PER_SECOND)
+            yield FilmFrame(time_ns, frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
+
+
+def shown_at(frames: Sequence[FilmFrame], time_ns: int) -> FilmFrame:
+    """What a player shows at a moment."""
+    return max((frame for frame in frames if frame.time_ns <= time_ns), key=lambda frame: frame.time_ns)
