@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.tier.scripted import scripted, review_request
+from tests.tier.scripted import review_request, scripted
 from throughline.domain.errors import DependencyUnavailable, InvalidInput, PermissionDenied
 from throughline.domain.pairs import Verdict
 from throughline.domain.tracks import TrackTable
