@@ -37,6 +37,7 @@ class ReelReader:
         self._threads = threads
         self._gap_starts = [gap.start for gap in reel.gaps]
         self._idle: dict[int, InputContainer] = {}
+        self._times_of_chunk: dict[str, list[Instant]] = {}
         self._cursor: Iterator[Frame] = iter(())
         self._current: Frame | None = None
 
@@ -89,7 +90,9 @@ class ReelReader:
         if found is None or found.span is None:
             why = found.problem if found else "no such chunk was listed"
             raise NotFound(f"chunk {chunk} is not in the reel of camera {self.reel.camera}: {why}")
-        times = self.frame_times(found.span)
+        times = self._times_of_chunk.get(chunk)
+        if times is None:
+            times = self._times_of_chunk[chunk] = self.frame_times(found.span)
         if not 0 <= frame < len(times):
             raise InvalidInput(
                 f"chunk {chunk} of camera {self.reel.camera} has frames 0 to {len(times) - 1} in the reel, not {frame}"
