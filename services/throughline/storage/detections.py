@@ -38,11 +38,13 @@ class DetectionWriter(TableWriter):
         super().__init__(path, DETECTIONS)
         self._writer.add_key_value_metadata({"width": str(size.width), "height": str(size.height)})
         self.frames = 0
+        self.boxes = 0
 
     def write_frame(self, found: FrameDetections) -> None:
         """Add one frame."""
-        self.frames += 1
         count = len(found.scores)
+        self.frames += 1
+        self.boxes += count
         if count:
             self.write(np.full(count, found.time_ns), *found.boxes.T, found.scores, found.class_ids)
         else:

@@ -1,0 +1,37 @@
+"""Starts the tracker service: `python -m throughline.tracker`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from throughline.perception.triton.client import InferenceClient
+from throughline.storage.objects import open_objects
+from throughline.storage.workspace import Workspace
+from throughline.tracker.locate import LocateStage
+from throughline.tracker.rank import RankStage
+from throughline.tracker.servicer import Tracker
+from throughline.tracker.settings import TrackerSettings
+from throughline.tracker.track import TrackStage
+from throughline.v1.tracker_pb2_grpc import add_TrackerServicer_to_server
+from throughline.wire.service import Service, run
+
+
+def build(settings: TrackerSettings | None = None) -> Service:
+    """The service, ready to be served; Triton may still be on its way up."""
+    settings = settings or TrackerSettings()
+    workspace = Workspace(settings.workspace_uri, open_objects(settings), settings.cache_dir)
+    client = InferenceClient(
+        settings.triton_target,
+        max_in_flight=settings.triton_in_flight,
+        patience_seconds=settings.triton_patience_seconds,
+    )
+    servicer = Tracker(
+        workspace, TrackStage(workspace, client, settings), LocateStage(workspace), RankStage(workspace, client)
+    )
+    return Service(
+        "tracker", ("throughline.v1.Tracker",), partial(add_TrackerServicer_to_server, servicer), client.close
+    )
+
+
+if __name__ == "__main__":
+    run(build)

@@ -1,0 +1,79 @@
+"""What the tracker reads and writes as artifacts: their files, their documents, and how they are opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from throughline.domain.footage import Reel
+from throughline.domain.pairs import TrackId, TrackSpan
+from throughline.domain.time import ClockMap, Instant, Interval
+from throughline.domain.tracks import TrackEmbeddings
+from throughline.domain.work import Incident
+from throughline.storage import documents
+from throughline.storage.tables import (
+    INDEX_FILE,
+    TRACKS_FILE,
+    VECTORS_FILE,
+    TrackExtents,
+    read_embeddings,
+    read_track_extents,
+)
+from throughline.storage.workspace import Artifact
+
+REEL_FILE = "reel.json"
+SUMMARY_FILE = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSummary:
+    """The content of summary.json. Times are the camera's; rate in frames/s."""
+
+    camera: str
+    reel_key: str
+    rate: float
+    window: Interval | None
+    detector_digest: str
+    reid_digest: str
+    frame_count: int
+    box_count: int
+    track_count: int
+    crop_count: int
+    incidents: tuple[Incident, ...]
+
+
+@dataclass(frozen=True)
+class CameraTracks:
+    """A tracks artifact and what is known of the camera's clock."""
+
+    artifact: Artifact
+    summary: TrackSummary
+    clock: ClockMap
+
+    @property
+    def camera(self) -> str:
+        return self.summary.camera
+
+    def track_id(self, number: int) -> TrackId:
+        return TrackId(self.camera, self.artifact.key, number)
+
+    def span(self, number: int, start_ns: int, end_ns: int) -> TrackSpan:
+        """The track's reference, with its span of camera time in UTC."""
+        span = self.clock.interval_to_utc(Interval(Instant(start_ns), Instant(end_ns)))
+        return TrackSpan(self.track_id(number), span)
+
+    def extents(self) -> TrackExtents:
+        return read_track_extents(self.artifact.path(TRACKS_FILE))
+
+    def embeddings(self) -> TrackEmbeddings:
+        paths = [self.artifact.path(name) for name in (VECTORS_FILE, INDEX_FILE)]
+        return read_embeddings(paths[0].parent)
+
+
+def read_reel(artifact: Artifact) -> Reel:
+    """The content of a reel's reel.json."""
+    return documents.load(Reel, artifact.path(REEL_FILE).read_bytes())
+
+
+def read_summary(artifact: Artifact) -> TrackSummary:
+    """The content of a tracks artifact's summary.json."""
+    return documents.load(TrackSummary, artifact.path(SUMMARY_FILE).read_bytes())

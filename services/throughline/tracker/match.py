@@ -1,0 +1,139 @@
+"""How alike every track is to the query: descriptors, cosines, and why a track cannot be the same person. Numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.domain.errors import FailedPrecondition
+from throughline.domain.pairs import TrackId, TrackSpan
+from throughline.domain.time import NS_PER_MS, Interval
+from throughline.domain.tracks import TrackEmbeddings
+from throughline.tracker.artifacts import CameraTracks
+
+HANDOVER_NS = 300 * NS_PER_MS
+"""Two tracks of one person may both be there for so long, where one takes over from the other."""
+
+
+class Outcome(StrEnum):
+    """What became of a track in a ranking."""
+
+    CANDIDATE = "candidate"
+    BELOW_THRESHOLD = "below_threshold"
+    OVER_LIMIT = "over_limit"
+    """Above the threshold, but after the most candidates that were asked for."""
+    QUERY = "query"
+    SAME_TIME = "same_time"
+    """Before the query's camera at the query's time: impossible."""
+    NO_CROPS = "no_crops"
+    """None of its frames could be decoded again, so it has no embedding."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One track compared with the query. `row`: its camera's place among those compared; cosine is NaN where it has no crops."""
+
+    row: int
+    track: TrackSpan
+    box_count: int
+    cosine: float
+    time_gap_ns: int
+    outcome: Outcome | None
+    """None: it may be the same person, by the threshold."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """The query's tracks. vectors: (m, d) float32 of all their crops, crop_uris: m; descriptor: (d,) float32 unit vector."""
+
+    tracks: tuple[TrackSpan, ...]
+    vectors: NDArray[np.float32]
+    crop_uris: tuple[str, ...]
+    descriptor: NDArray[np.float32]
+
+
+def person_of(tracks: Sequence[TrackSpan], camera: CameraTracks, embeddings: TrackEmbeddings) -> Person:
+    """The query's person: the unit mean of all crops of their tracks, weighted by quality."""
+    rows = np.flatnonzero(np.isin(embeddings.track_ids, [each.track.number for each in tracks]))
+    if not len(rows):
+        numbers = ", ".join(str(each.track.number) for each in tracks)
+        raise FailedPrecondition(
+            f"track {numbers} of camera {camera.camera} has no crops, since its frames did not decode; give a query of another moment"
+        )
+    as_one = TrackEmbeddings(
+        embeddings.vectors[rows],
+        np.zeros(len(rows), np.int64),
+        embeddings.times_ns[rows],
+        embeddings.qualities[rows],
+        (),
+    )
+    uris = tuple(camera.artifact.uri_of(embeddings.crops[row]) for row in rows)
+    return Person(tuple(tracks), as_one.vectors, uris, as_one.descriptors()[1][0])
+
+
+def compare(person: Person, cameras: Sequence[CameraTracks], embeddings: Sequence[TrackEmbeddings]) -> list[Compared]:
+    """All tracks of all cameras, the most alike first; those without crops last. Ties stand in order of camera and track."""
+    own = {each.track for each in person.tracks}
+    compared: list[Compared] = []
+    for row, (camera, embedded) in enumerate(zip(cameras, embeddings, strict=True)):
+        cosines = _cosines(person, embedded)
+        extents = camera.extents()
+        columns = (extents.ids, extents.starts_ns, extents.ends_ns, extents.box_counts)
+        for number, start, end, count in zip(*(column.tolist() for column in columns), strict=True):
+            track = camera.span(number, start, end)
+            cosine = cosines.get(number, float("nan"))
+            outcome = _impossible(track, own, person.tracks) or (Outcome.NO_CROPS if np.isnan(cosine) else None)
+            compared.append(Compared(row, track, count, cosine, _gap_ns(track, person.tracks), outcome))
+    return sorted(compared, key=lambda each: (-np.nan_to_num(each.cosine, nan=-2), each.track.track))
+
+
+def _cosines(person: Person, embeddings: TrackEmbeddings) -> dict[int, float]:
+    """Cosine of each track with the person, by track number; to six decimals, so that ties are ties."""
+    ids, descriptors = embeddings.descriptors()
+    if not len(ids):
+        return {}
+    index = faiss.IndexFlatIP(descriptors.shape[1])
+    index.add(np.ascontiguousarray(descriptors))
+    cosines, rows = index.search(person.descriptor[None], len(ids))
+    return {int(ids[row]): round(float(cosine), 6) for cosine, row in zip(cosines[0], rows[0], strict=True)}
+
+
+def _impossible(track: TrackSpan, own: set[TrackId], query: Sequence[TrackSpan]) -> Outcome | None:
+    """Why this track cannot be a candidate. Within one camera both spans come from one clock, so its uncertainty doesn't matter."""
+    if track.track in own:
+        return Outcome.QUERY
+    for each in query:
+        if each.track.camera == track.track.camera and _shared_ns(each.span, track.span) > HANDOVER_NS:
+            return Outcome.SAME_TIME
+    return None
+
+
+def _shared_ns(a: Interval, b: Interval) -> int:
+    return min(a.end, b.end) - max(a.start, b.start)
+
+
+def _gap_ns(track: TrackSpan, query: Sequence[TrackSpan]) -> int:
+    return min(each.span.gap_ns(track.span) for each in query)
+
+
+@dataclass(frozen=True, slots=True)
+class CropPair:
+    """The most alike crops of the query and of another track, and their cosine."""
+
+    query_uri: str
+    candidate_uri: str
+    cosine: float
+
+
+def best_crop_pair(person: Person, number: int, camera: CameraTracks, embeddings: TrackEmbeddings) -> CropPair:
+    """The most alike crops of the person and of track `number`, which has crops."""
+    first, after = np.searchsorted(embeddings.track_ids, [number, number + 1])
+    cosines = person.vectors @ embeddings.vectors[first:after].T
+    own, other = np.unravel_index(int(cosines.argmax()), cosines.shape)
+    uri = camera.artifact.uri_of(embeddings.crops[int(first + other)])
+    return CropPair(person.crop_uris[int(own)], uri, round(float(cosines[own, other]), 6))

@@ -1,0 +1,139 @@
+"""Detections of a reel, piece by piece: each piece is a chunk, or part of a long one, and an artifact of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from throughline.domain.footage import Reel, ReelChunk
+from throughline.domain.geometry import Size
+from throughline.domain.time import Instant, Interval, seconds_to_ns
+from throughline.media.reader import ReelReader
+from throughline.perception.detect import detect
+from throughline.perception.triton.client import DETECTOR, InferenceClient
+from throughline.storage import documents
+from throughline.storage.detections import DetectionWriter, FrameDetections, read_detections
+from throughline.storage.workspace import Artifact, Workspace, artifact_key
+from throughline.tracker.progress import FrameProgress
+from throughline.tracker.settings import TrackerSettings
+
+STAGE_REVISION = 1
+"""Raise it when the same frames would give other detections."""
+REPORT_FILE = "piece.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A span of a chunk, in camera time."""
+
+    chunk: ReelChunk
+    span: Interval
+
+    @property
+    def file_name(self) -> str:
+        """The chunk's name as a file name: <chunk>.parquet."""
+        return re.sub(r"[^\w.-]+", "_", self.chunk.name).strip("._")[-120:] + ".parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class PieceReport:
+    """The content of piece.json: what was found in a piece. `damaged_packets`: packets that did not decode; their frames are missing."""
+
+    camera: str
+    chunk: str
+    span: Interval
+    rate: float
+    detector_digest: str
+    frame_count: int
+    box_count: int
+    damaged_packets: int
+
+
+def cut_into_pieces(reel: Reel, window: Interval | None, piece_seconds: float) -> list[Piece]:
+    """What of the reel touches `window` (camera time, default all), in order. Long chunks are cut at multiples of
+    `piece_seconds` since 1970, so that the cuts do not depend on the window."""
+    length_ns = seconds_to_ns(piece_seconds)
+    pieces = [
+        Piece(chunk, span)
+        for chunk in reel.chunks
+        if chunk.span is not None
+        for span in _cut(chunk.span, length_ns)
+        if window is None or span.overlaps(window)
+    ]
+    return sorted(pieces, key=lambda piece: piece.span)
+
+
+def _cut(span: Interval, length_ns: int) -> Iterator[Interval]:
+    if span.duration_ns <= length_ns:
+        yield span
+        return
+    start = span.start
+    while start < span.end:
+        end = min(Instant((start.ns // length_ns + 1) * length_ns), span.end)
+        yield Interval(start, end)
+        start = end
+
+
+class PieceDetector:
+    """Detections of the pieces of one reel: those that the workspace has, or new ones."""
+
+    def __init__(
+        self, workspace: Workspace, client: InferenceClient, reader: ReelReader, rate: float, settings: TrackerSettings
+    ) -> None:
+        self._workspace = workspace
+        self._client = client
+        self._reader = reader
+        self._rate = rate
+        self._settings = settings
+
+    def detections(self, piece: Piece, progress: FrameProgress) -> tuple[PieceReport, Size, Iterator[FrameDetections]]:
+        """What was found in a piece: its report, the size of its frames, and its frames in order."""
+        folder = f"detections/{self._key(piece)}"
+        artifact = self._workspace.find(folder)
+        if artifact is None:
+            with self._workspace.create(folder) as place:
+                self._detect(piece, place, progress)
+            artifact = self._workspace.get(folder)
+        report = _report(artifact)
+        progress.finish_piece(piece, report.frame_count)
+        size, frames = read_detections(artifact.path(piece.file_name))
+        return report, size, frames
+
+    def _key(self, piece: Piece) -> str:
+        chunk = piece.chunk
+        return artifact_key(
+            stage="detections",
+            revision=STAGE_REVISION,
+            camera=self._reader.reel.camera,
+            chunk=[chunk.name, chunk.sha256 or chunk.etag, chunk.frame_count, chunk.undecodable_frames],
+            chunk_start="" if chunk.span is None else str(chunk.span.start),
+            span=[str(piece.span.start), str(piece.span.end)],
+            rate=self._rate,
+            detector=self._client.model(DETECTOR).digest,
+        )
+
+    def _detect(self, piece: Piece, place: Path, progress: FrameProgress) -> None:
+        damaged_before = self._reader.damaged_packets
+        size = self._reader.reel.parts[piece.chunk.part or 0].size
+        frames = self._reader.frames(piece.span, self._rate)
+        with DetectionWriter(place / piece.file_name, size) as writer:
+            for found in detect(frames, self._client, self._settings.frames_in_flight):
+                writer.write_frame(found)
+                progress.add_frame()
+        report = PieceReport(
+            camera=self._reader.reel.camera,
+            chunk=piece.chunk.name,
+            span=piece.span,
+            rate=self._rate,
+            detector_digest=self._client.model(DETECTOR).digest,
+            frame_count=writer.frames,
+            box_count=writer.boxes,
+            damaged_packets=self._reader.damaged_packets - damaged_before,
+        )
+        (place / REPORT_FILE).write_bytes(documents.dump(report))
+
+
+def _report(artifact: Artifact) -> PieceReport:
+    return documents.load(PieceReport, artifact.path(REPORT_FILE).read_bytes())

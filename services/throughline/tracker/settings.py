@@ -1,0 +1,42 @@
+"""What the tracker is told from outside."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from throughline.perception.associate import AssociationSettings
+from throughline.wire.settings import ServiceSettings
+
+
+class TrackerSettings(ServiceSettings):
+    """From THROUGHLINE_* variables."""
+
+    triton_target: str = Field(default="127.0.0.1:8001", description="host:port of Triton's gRPC")
+    triton_patience_seconds: float = Field(
+        default=60.0, ge=0, description="how long a request to Triton is tried again while Triton is away"
+    )
+    triton_in_flight: int = Field(
+        default=32, ge=1, description="requests to Triton under way at once, of all cameras together"
+    )
+    frames_in_flight: int = Field(default=8, ge=1, description="frames of one camera with the detector at once")
+    crops_in_flight: int = Field(default=16, ge=1, description="crops of one camera with the ReID model at once")
+    decoder_threads: int = Field(default=1, ge=0, description="threads of each video decoder; 0 leaves it to FFmpeg")
+    piece_seconds: float = Field(
+        default=300.0, gt=0, description="longer chunks are cut into pieces of this length, each cached on its own"
+    )
+    crops_per_track: int = Field(default=8, ge=1, le=64, description="crops embedded of each track, the best ones")
+    activation_score: float = Field(default=0.7, ge=0, le=1, description="least detector score that begins a track")
+    high_score: float = Field(
+        default=0.6, ge=0, le=1, description="detections below it only prolong tracks; at most activation_score"
+    )
+    lost_seconds: float = Field(default=2.0, ge=0, description="a person out of sight for longer is a new track")
+    longest_gap_seconds: float = Field(
+        default=2.0, gt=0, description="no track goes on over a longer gap in the footage"
+    )
+    least_boxes: int = Field(default=3, ge=2, description="tracks of fewer boxes are noise and left out")
+
+    @property
+    def association(self) -> AssociationSettings:
+        return AssociationSettings(
+            self.activation_score, self.high_score, self.lost_seconds, self.longest_gap_seconds, self.least_boxes
+        )

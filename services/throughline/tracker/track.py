@@ -1,0 +1,146 @@
+"""The stage that finds everyone in one reel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from throughline.domain.errors import CorruptArtifact, InvalidInput
+from throughline.domain.geometry import Size
+from throughline.domain.time import Interval
+from throughline.domain.work import Incident, Work
+from throughline.media.reader import ReelReader
+from throughline.perception.associate import Association
+from throughline.perception.triton.card import ModelCard
+from throughline.perception.triton.client import DETECTOR, REID, InferenceClient
+from throughline.storage import documents
+from throughline.storage.detections import FrameDetections
+from throughline.storage.workspace import Artifact, Workspace, artifact_key
+from throughline.tracker.artifacts import SUMMARY_FILE, TrackSummary, read_reel, read_summary
+from throughline.tracker.gallery import make_gallery
+from throughline.tracker.pieces import Piece, PieceDetector, cut_into_pieces
+from throughline.tracker.progress import FrameProgress
+from throughline.tracker.record import CSV_FILE, TrackRecorder, record_tracks, write_csv
+from throughline.tracker.settings import TrackerSettings
+
+STAGE_REVISION = 1
+"""Raise it when the same detections would give other tracks or embeddings."""
+PERSON = "person"
+MAX_RATE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedReel:
+    """A tracks artifact, what it says of itself, and whether it was found ready."""
+
+    artifact: Artifact
+    summary: TrackSummary
+    reused: bool
+
+
+class TrackStage:
+    """Makes tracks artifacts; safe to use from several threads, which share Triton's batches."""
+
+    def __init__(self, workspace: Workspace, client: InferenceClient, settings: TrackerSettings) -> None:
+        self._workspace = workspace
+        self._client = client
+        self._settings = settings
+
+    def run(self, reel_uri: str, camera: str, rate: float, window: Interval | None, work: Work) -> TrackedReel:
+        """Find everyone in the reel at `reel_uri`, at `rate` frames/s, within `window` (camera time, default all)."""
+        if not 0 < rate <= MAX_RATE:
+            raise InvalidInput(f"analysis rate {rate:g} frames/s; give one over 0 and up to {MAX_RATE:g}")
+        reel_artifact = self._workspace.get(reel_uri)
+        reel = read_reel(reel_artifact)
+        if reel.camera != camera:
+            raise InvalidInput(f"reel {reel_uri} is of camera {reel.camera}, not {camera}; give this camera's reel")
+        detector, reid = self._client.model(DETECTOR), self._client.model(REID)
+        folder = "tracks/" + artifact_key(
+            stage="tracks",
+            revision=STAGE_REVISION,
+            reel=reel_artifact.key,
+            rate=rate,
+            window=None if window is None else [str(window.start), str(window.end)],
+            models=[detector.digest, reid.digest],
+            association=asdict(self._settings.association),
+            crops_per_track=self._settings.crops_per_track,
+        )
+        artifact = self._workspace.find(folder)
+        if artifact is not None:
+            return TrackedReel(artifact, read_summary(artifact), True)
+        with (
+            self._workspace.create(folder) as place,
+            ReelReader(reel, reel_artifact.path, self._settings.decoder_threads) as reader,
+        ):
+            run = _Run(self._workspace, self._client, self._settings, reader, rate, window)
+            (place / SUMMARY_FILE).write_bytes(documents.dump(run.make(place, reel_artifact.key, work)))
+        artifact = self._workspace.get(folder)
+        return TrackedReel(artifact, read_summary(artifact), False)
+
+
+@dataclass
+class _Run:
+    """One making of a tracks artifact."""
+
+    workspace: Workspace
+    client: InferenceClient
+    settings: TrackerSettings
+    reader: ReelReader
+    rate: float
+    window: Interval | None
+
+    def make(self, place: Path, reel_key: str, work: Work) -> TrackSummary:
+        detector, reid = self.client.model(DETECTOR), self.client.model(REID)
+        incidents: list[Incident] = []
+        association = Association(self.rate, self.settings.association)
+        with TrackRecorder(place, self.settings.crops_per_track) as recorder:
+            frames = self._frames(work, incidents)
+            frame_count = record_tracks(frames, person_class(detector), association, recorder)
+        gallery = make_gallery(self.reader, recorder.chosen(), place, self.client, self.settings.crops_in_flight, work)
+        write_csv(place / CSV_FILE, recorder.lines, gallery.best_crops)
+        return TrackSummary(
+            camera=self.reader.reel.camera,
+            reel_key=reel_key,
+            rate=self.rate,
+            window=self.window,
+            detector_digest=detector.digest,
+            reid_digest=reid.digest,
+            frame_count=frame_count,
+            box_count=recorder.box_count,
+            track_count=len(recorder.lines),
+            crop_count=gallery.crop_count,
+            incidents=tuple(incidents),
+        )
+
+    def _frames(self, work: Work, incidents: list[Incident]) -> Iterator[tuple[Size, FrameDetections]]:
+        """All frames within the window, in order, with the size of their pictures."""
+        pieces = cut_into_pieces(self.reader.reel, self.window, self.settings.piece_seconds)
+        progress = FrameProgress(work, self.reader.reel, pieces, self.rate)
+        detector = PieceDetector(self.workspace, self.client, self.reader, self.rate, self.settings)
+        for piece in pieces:
+            report, size, frames = detector.detections(piece, progress)
+            if report.damaged_packets:
+                incidents.append(_damage(piece, report.damaged_packets, report.camera))
+            for found in frames:
+                if self.window is None or self.window.start.ns <= found.time_ns < self.window.end.ns:
+                    yield size, found
+
+
+def person_class(detector: ModelCard) -> int:
+    """Number of the class of people; raise CorruptArtifact where the detector has none."""
+    if PERSON not in detector.class_names:
+        raise CorruptArtifact(
+            f"detector {detector.name} knows {', '.join(detector.class_names) or 'no classes'}, not {PERSON}; build it with its class names"
+        )
+    return detector.class_names.index(PERSON)
+
+
+def _damage(piece: Piece, packets: int, camera: str) -> Incident:
+    return Incident(
+        "chunk_damaged",
+        piece.chunk.name,
+        f"{packets} packets of {piece.chunk.name} between {piece.span.start} and {piece.span.end} did not decode; "
+        "nobody is found in their frames",
+        camera,
+    )
