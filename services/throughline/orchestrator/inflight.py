@@ -1,4 +1,4 @@
-"""What this process has at work for its jobs right now, and how it is stopped: because the job ended, the process ends, or nobody answers."""
+"""What this process has at work for its jobs right now, and how that is stopped: with its job, with the process, or for silence."""
 
 from __future__ import annotations
 

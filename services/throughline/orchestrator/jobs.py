@@ -119,11 +119,6 @@ class Jobs:
         request = SubmitJobRequest.FromString(asked.request)
         return Assignment(job_id, request, asked.query_json, job.camera, job.query_label, job.callback_token)
 
-    def require_going(self, job_id: str) -> None:
-        """Raise JobEnded if the job has ended."""
-        if self.ended({job_id}):
-            raise JobEnded(job_id)
-
     def ended(self, job_ids: set[str]) -> set[str]:
         """Those of some jobs that have ended."""
         with self._records.read() as session:
@@ -138,12 +133,12 @@ class Jobs:
         return version
 
     def enter(self, job_id: str, stage: str) -> None:
-        """The stage is at work, beside those before it."""
+        """The stage is at work, beside those before it; raise JobEnded if the job has ended."""
         with self._records.write() as session:
             job = locked(session, job_id)
             if job.state in ENDED:
                 raise JobEnded(job_id)
-            if job.state != "running" or stage_of(job.stage) < stage_of(stage):
+            if job.state == "queued" or stage_of(job.stage) < stage_of(stage):
                 job.state, job.version = "running", job.version + 1
                 job.stage = max(job.stage, stage, key=stage_of)
 

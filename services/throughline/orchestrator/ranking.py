@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
 
 from throughline.orchestrator.jobs import locked
 from throughline.storage.records import Records
@@ -68,24 +69,29 @@ class Ranking:
             query = select(CandidateTrack).filter_by(job_id=job_id, round=ROUND).order_by(CandidateTrack.rank)
             return list(session.scalars(query))
 
-    def pairs(self, job_id: str, first_rank: int, count: int) -> list[PairToRender]:
-        """`count` pairs from `first_rank` on."""
-        rows = self.candidates(job_id)[first_rank - 1 : first_rank - 1 + count]
-        return [PairToRender(pair_id=row.pair_id, candidate=track_ref(row)) for row in rows]
+    def pairs_without_clip(self, job_id: str, first: int, count: int) -> list[PairToRender]:
+        """Of `count` pairs from the `first` on, counted from 0, those that have yet to be rendered."""
+        rows = self.candidates(job_id)[first : first + count]
+        return [PairToRender(pair_id=row.pair_id, candidate=track_ref(row)) for row in rows if not row.clip_uri]
 
-    def save_clips(self, job_id: str, clips: Mapping[str, str]) -> None:
-        """Keep clip URIs by pair id."""
+    def save_clip(self, job_id: str, pair_id: str, clip_uri: str) -> tuple[int, int]:
+        """Keep where a pair's clip lies; return how many of the job's pairs have one, and how many pairs there are."""
         with self._records.write() as session:
             locked(session, job_id).version += 1
-            for pair_id, clip_uri in clips.items():
-                pair = update(CandidateTrack).filter_by(job_id=job_id, round=ROUND, pair_id=pair_id)
-                session.execute(pair.values(clip_uri=clip_uri))
+            pair = update(CandidateTrack).filter_by(job_id=job_id, round=ROUND, pair_id=pair_id)
+            session.execute(pair.values(clip_uri=clip_uri))
+            return _counts(session, job_id)
 
     def clip_count(self, job_id: str) -> int:
         """Pairs that can be looked at."""
-        query = select(func.count()).select_from(CandidateTrack).filter_by(job_id=job_id, round=ROUND)
         with self._records.read() as session:
-            return session.scalar(query.where(CandidateTrack.clip_uri != "")) or 0
+            return _counts(session, job_id)[0]
+
+
+def _counts(session: Session, job_id: str) -> tuple[int, int]:
+    """Pairs with a clip, and pairs."""
+    query = select(func.count()).select_from(CandidateTrack).filter_by(job_id=job_id, round=ROUND)
+    return session.scalar(query.where(CandidateTrack.clip_uri != "")) or 0, session.scalar(query) or 0
 
 
 def _row(job_id: str, rank: int, candidate: Candidate) -> CandidateTrack:

@@ -119,10 +119,12 @@ class Rounds:
                     max(review.next_reminder_ns, self._now_ns() - self._reminder_ns) + self._reminder_ns
                 )
 
-    def document(self, job_id: str) -> dict[str, object]:
-        """What was asked and what was said, for people who open the round's file."""
+    def document(self, job_id: str) -> dict[str, object] | None:
+        """What was asked and what was said, for people who open the round's file; None where there was no round."""
         with self._records.read() as session:
-            review = session.get_one(ReviewRound, (job_id, ROUND))
+            review = session.get(ReviewRound, (job_id, ROUND))
+            if review is None:
+                return None
             pairs = session.scalars(
                 select(CandidateTrack).filter_by(job_id=job_id, round=ROUND).order_by(CandidateTrack.rank)
             )

@@ -1,4 +1,4 @@
-"""The relational records: jobs, their pairs, answers and films. Where they lie and what their columns are; not what the work does with them."""
+"""The relational records: jobs, their pairs, answers and films. Where they lie and what their columns are."""
 
 from throughline.storage.records.database import Records, normal_url
 

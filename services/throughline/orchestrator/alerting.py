@@ -1,0 +1,71 @@
+"""Tells an Alert service, or a webhook, that a film is ready. The same request_id may arrive more than once; it means one thing."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+
+import httpx
+from google.protobuf import json_format
+
+from throughline.domain.errors import DependencyUnavailable, FailedPrecondition
+from throughline.orchestrator.inflight import Errand
+from throughline.orchestrator.settings import OrchestratorSettings
+from throughline.orchestrator.stages import call
+from throughline.orchestrator.targets import is_webhook, parse_webhook
+from throughline.v1.alert_pb2 import TimelineReadyRequest
+from throughline.v1.alert_pb2_grpc import AlertStub
+from throughline.wire.client import connect
+
+SIGNATURE_HEADER = "X-Throughline-Signature"
+REQUEST_ID_HEADER = "X-Throughline-Request-Id"
+_PASSING = frozenset({408, 425, 429})
+"""Statuses below 500 after which another attempt can succeed."""
+
+
+def sign(body: bytes, secret: str, unix_seconds: int) -> str:
+    """The signature header: HMAC-SHA256, keyed with the secret, over the time, a dot, and the body."""
+    digest = hmac.new(secret.encode(), f"{unix_seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={unix_seconds},v1={digest}"
+
+
+class Herald:
+    """Delivers TimelineReady, once for each call."""
+
+    def __init__(self, settings: OrchestratorSettings, now: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._now = now
+
+    def tell(self, errand: Errand, target: str, request: TimelineReadyRequest) -> None:
+        """Deliver to host:port or to a webhook's URL. Raises ThroughlineError; the retryable ones may pass."""
+        if is_webhook(target):
+            self._post(target, request)
+            return
+        with connect(target, self._settings) as channel:
+            stub = AlertStub(channel)
+            call(errand, f"alert at {target}", stub.TimelineReady, request, self._settings.silence_seconds)
+
+    def _post(self, url: str, request: TimelineReadyRequest) -> None:
+        host = parse_webhook(url).host
+        body = json_format.MessageToJson(request, indent=None).encode()
+        secret = self._settings.webhook_secret.get_secret_value()
+        headers = {
+            "Content-Type": "application/json",
+            SIGNATURE_HEADER: sign(body, secret, int(self._now())),
+            REQUEST_ID_HEADER: request.request_id,
+        }
+        try:
+            with httpx.Client(timeout=self._settings.webhook_timeout_seconds, follow_redirects=False) as client:
+                status = client.post(url, content=body, headers=headers).status_code
+        except httpx.HTTPError as error:
+            raise DependencyUnavailable(
+                f"the webhook at {host} can't be reached: {error}; start it, or check its URL"
+            ) from error
+        if status in _PASSING or status >= 500:
+            raise DependencyUnavailable(f"the webhook at {host} answered {status}; it is called again")
+        if not 200 <= status < 300:
+            raise FailedPrecondition(
+                f"the webhook at {host} refused the film with status {status}; check its URL and secret"
+            )

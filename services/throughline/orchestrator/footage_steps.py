@@ -1,0 +1,147 @@
+"""Steps from the footage to tracks: list, then collate and track each camera on its own."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from google.protobuf import json_format
+
+from throughline.domain.errors import FailedPrecondition, NotFound, NoUsableFootage
+from throughline.orchestrator.cameras import task_name
+from throughline.orchestrator.documents import JobDocuments
+from throughline.orchestrator.inflight import Errand
+from throughline.orchestrator.jobs import Assignment
+from throughline.orchestrator.ledger import Ledger
+from throughline.orchestrator.stages import Stages
+from throughline.v1.common_pb2 import Incident, Interval
+from throughline.v1.ingest_pb2 import CollateRequest, ListFootageRequest, ListFootageResponse
+from throughline.v1.tracker_pb2 import TrackRequest
+from throughline.wire.convert import clock_map_from_proto, interval_from_proto, interval_to_proto
+
+_DEFAULT_RATE = 10.0
+
+
+def camera_window(assignment: Assignment, camera: str) -> Interval | None:
+    """The job's time window by the camera's own clock; None for all."""
+    options = assignment.request.options
+    if not options.HasField("time_window"):
+        return None
+    clocks = dict(clock_map_from_proto(message) for message in options.clock_maps)
+    window = interval_from_proto(options.time_window)
+    return interval_to_proto(clocks[camera].interval_to_camera(window) if camera in clocks else window)
+
+
+@dataclass(frozen=True)
+class FootageSteps:
+    """Each method is the body of one step."""
+
+    ledger: Ledger
+    stages: Stages
+    documents: JobDocuments
+    poll_seconds: float
+
+    def list_footage(self, errand: Errand) -> tuple[str, str, list[str]]:
+        """Pin the footage, and keep the request beside it; return the listing's URI and key, and the cameras."""
+        job_id, started_ns = errand.job_id, time.time_ns()
+        assignment = self.ledger.jobs.assignment(job_id)
+        request = assignment.request
+        self.documents.write(
+            job_id, "request.json", json_format.MessageToJson(request, preserving_proto_field_name=True)
+        )
+        asked = ListFootageRequest(job_id=job_id, footage_uri=request.footage_uri, cameras=request.options.cameras)
+        listing = self.stages.list_footage(errand, asked)
+        cameras = [camera.camera for camera in listing.cameras]
+        self.ledger.jobs.add_run(job_id, "list", "", started_ns, runs=1)
+        self.ledger.jobs.add_incidents(job_id, "list", [*listing.incidents, *_missing(assignment, listing)])
+        if assignment.camera not in cameras:
+            raise NotFound(
+                f"query camera: {assignment.camera!r} has no footage below {request.footage_uri}; "
+                f"the cameras there are {', '.join(cameras) or 'none'}"
+            )
+        self.ledger.cameras.save_listing(job_id, cameras)
+        return listing.footage.uri, listing.footage.key, cameras
+
+    def collate(self, errand: Errand, camera: str, footage: tuple[str, str]) -> bool:
+        """Make the camera's reel; return whether anything was usable."""
+        job_id, started_ns = errand.job_id, time.time_ns()
+        assignment = self.ledger.jobs.assignment(job_id)
+        request = CollateRequest(
+            job_id=job_id,
+            camera=camera,
+            file_name_time_zone=assignment.request.options.file_name_time_zone,
+            camera_window=camera_window(assignment, camera),
+        )
+        request.footage.uri, request.footage.key = footage
+        result = self.stages.collate(errand, request, self.ledger.meter(job_id, "ingest", camera))
+        self.ledger.jobs.add_run(job_id, "ingest", camera, started_ns, runs=int(not result.reused))
+        self.ledger.jobs.add_incidents(job_id, "ingest", result.incidents)
+        if result.part_count:
+            self.ledger.cameras.save_reel(job_id, camera, result.reel)
+        return bool(result.part_count)
+
+    def track(self, errand: Errand, camera: str) -> None:
+        """Find everyone in the camera's reel."""
+        job_id, started_ns = errand.job_id, time.time_ns()
+        assignment = self.ledger.jobs.assignment(job_id)
+        options = assignment.request.options
+        request = TrackRequest(
+            job_id=job_id,
+            reel=self.ledger.cameras.reel(job_id, camera),
+            camera=camera,
+            analysis_rate=options.analysis_rate if options.HasField("analysis_rate") else _DEFAULT_RATE,
+            camera_window=camera_window(assignment, camera),
+        )
+        result = self.stages.track(errand, request, self.ledger.meter(job_id, "track", camera))
+        self.ledger.jobs.add_run(job_id, "track", camera, started_ns, runs=int(not result.reused))
+        self.ledger.jobs.add_incidents(job_id, "track", result.incidents)
+        self.ledger.cameras.save_tracks(job_id, camera, result.tracks)
+
+    def end_camera(self, job_id: str, camera: str, usable: bool) -> None:
+        """The camera is through."""
+        if not usable:
+            message = f"camera {camera} has no usable footage in the time asked for; the job goes on without it"
+            incident = Incident(code="camera_without_footage", subject=camera, message=message, camera=camera)
+            self.ledger.jobs.add_incidents(job_id, "ingest", [incident])
+        self.ledger.tasks.finish(job_id, task_name(camera))
+
+    def lose_camera(self, job_id: str, camera: str, error: str) -> None:
+        """The camera failed; unless it is the query's, the job goes on without it."""
+        message = f"{error}; the job goes on without camera {camera}"
+        if camera != self.ledger.jobs.assignment(job_id).camera:
+            incident = Incident(code="camera_failed", subject=camera, message=message, camera=camera)
+            self.ledger.jobs.add_incidents(job_id, "track", [incident])
+        self.ledger.tasks.finish(job_id, task_name(camera), error)
+
+    def await_cameras(self, errand: Errand) -> None:
+        """Wait until every camera is through; raise as soon as the query's is lost."""
+        job_id = errand.job_id
+        camera = self.ledger.jobs.assignment(job_id).camera
+        while True:
+            outcomes = self.ledger.tasks.outcomes(job_id, task_name(""))
+            error = outcomes[task_name(camera)]
+            if error:
+                raise FailedPrecondition(f"camera {camera}, which the query is in, failed: {error}")
+            if all(outcome is not None for outcome in outcomes.values()):
+                break
+            errand.sleep(self.poll_seconds)
+        if not any(tracks.camera == camera for tracks in self.ledger.cameras.tracked(job_id, ())):
+            raise NoUsableFootage(
+                f"camera {camera}, which the query is in, has no usable footage; see the job's incidents, "
+                "and check the time window and the time zone of file names"
+            )
+
+
+def _missing(assignment: Assignment, listing: ListFootageResponse) -> list[Incident]:
+    """Cameras that were asked for and are not there."""
+    there = {camera.camera for camera in listing.cameras}
+    return [
+        Incident(
+            code="camera_missing",
+            subject=camera,
+            message=f"there is no footage of camera {camera} below {assignment.request.footage_uri}; the job goes on without it",
+            camera=camera,
+        )
+        for camera in assignment.request.options.cameras
+        if camera not in there
+    ]

@@ -1,0 +1,54 @@
+"""All that the orchestrator keeps, opened together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from throughline.orchestrator.answers import Answers
+from throughline.orchestrator.cameras import Cameras, Tasks
+from throughline.orchestrator.films import Films
+from throughline.orchestrator.jobs import Jobs
+from throughline.orchestrator.progress import Meter, Subject
+from throughline.orchestrator.ranking import Ranking
+from throughline.orchestrator.rounds import Rounds
+from throughline.orchestrator.settings import OrchestratorSettings
+from throughline.orchestrator.view import View
+from throughline.storage.records import Records
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One part for each kind of record, over one database."""
+
+    records: Records
+    jobs: Jobs
+    cameras: Cameras
+    tasks: Tasks
+    ranking: Ranking
+    rounds: Rounds
+    answers: Answers
+    films: Films
+    view: View
+
+    @classmethod
+    def open(cls, settings: OrchestratorSettings) -> Ledger:
+        """Open the database that the settings name, its tables brought up to date."""
+        records = Records.open(settings.database_url)
+        return cls(
+            records=records,
+            jobs=Jobs(records),
+            cameras=Cameras(records),
+            tasks=Tasks(records),
+            ranking=Ranking(records),
+            rounds=Rounds(records, settings.reminder_seconds),
+            answers=Answers(records),
+            films=Films(records),
+            view=View(records),
+        )
+
+    def meter(self, job_id: str, stage: str, camera: str = "") -> Meter:
+        """Measures how far a stage is."""
+        return Meter(self.records, Subject(job_id, stage, camera))
+
+    def close(self) -> None:
+        self.records.close()

@@ -1,0 +1,86 @@
+"""Runs a job's steps: durably, with patience, and only as long as the job goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from throughline.domain.errors import ThroughlineError
+from throughline.orchestrator.durable import Durable
+from throughline.orchestrator.inflight import Errand, InFlight, JobEnded
+from throughline.orchestrator.jobs import Jobs
+from throughline.orchestrator.patience import Patience, insist
+from throughline.v1.common_pb2 import Incident
+
+R = TypeVar("R")
+_log = logging.getLogger(__name__)
+
+
+class StageFailed(Exception):
+    """A step failed for good; the text is for the job's readers. Its only argument, so that it can be kept and raised again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is known of a step beforehand. `stage` is the one that it belongs to; unbound steps go on when their job has ended."""
+
+    name: str
+    stage: str
+    patience: Patience
+    bound: bool = True
+
+
+class Runner:
+    """Steps and workflows of jobs, on one Durable."""
+
+    def __init__(self, durable: Durable, in_flight: InFlight, jobs: Jobs) -> None:
+        self._durable = durable
+        self._in_flight = in_flight
+        self._jobs = jobs
+
+    def step(self, job_id: str, step: Step, act: Callable[[Errand], R]) -> R:
+        """Do it, or return what it returned before. `act` may run more than once; it returns a plain value.
+
+        Raises JobEnded, and StageFailed for a failure that patience can't mend.
+        """
+
+        def attempt(errand: Errand) -> R:
+            if step.bound:
+                self._jobs.enter(job_id, step.stage)
+            return act(errand)
+
+        def run() -> R:
+            with self._in_flight.errand(job_id, step.bound) as errand:
+                try:
+                    return insist(errand, lambda: attempt(errand), step.patience, tell)
+                except ThroughlineError as error:
+                    raise StageFailed(str(error)) from error
+
+        def tell(error: ThroughlineError) -> None:
+            message = f"{error}; it is tried again until it works"
+            incident = Incident(code="waiting_for_service", subject=step.name, message=message)
+            self._jobs.add_incidents(job_id, step.stage, [incident])
+
+        return self._durable.step(step.name, run)
+
+    def workflow(self, job_id: str, body: Callable[[], None], fail: Callable[[str], None]) -> None:
+        """Run a workflow's body to its end, whichever that is; `fail` is told why it failed."""
+        try:
+            body()
+        except JobEnded:
+            return
+        except StageFailed as failure:
+            reason = str(failure)
+        except Exception as bug:
+            _log.exception("job %s: a bug; please report it", job_id)
+            reason = f"internal error: {type(bug).__name__}: {bug}; the orchestrator's log has the details"
+        else:
+            return
+
+        def run() -> None:
+            with self._in_flight.errand(job_id, bound=False):
+                fail(reason)
+
+        self._durable.step("fail", run)
