@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from throughline.domain.footage import ChunkObject, ChunkTime, Reel, ReelChunk, ReelPart, TimeSource
-from throughline.domain.time import NS_PER_SECOND, Instant, Interval, ticks_to_ns
+from throughline.domain.time import MEDIA_RATE, NS_PER_SECOND, Instant, Interval, ticks_to_ns
 from throughline.ingest.account import Account
 from throughline.ingest.names import AMBIGUITY_NS
 from throughline.ingest.placement import Place, place
@@ -16,6 +16,9 @@ from throughline.media.remux import PartWriter
 
 NEW_PART_GAP_NS = 3600 * NS_PER_SECOND
 """A longer gap starts a new part: FFmpeg's MP4 muxer silently collapses gaps of more than INT_MAX ticks."""
+
+_TICK_NS = NS_PER_SECOND // MEDIA_RATE + 1
+"""What rounding to ticks can leave between chunks that lie end to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class ReelBuilder:
         writer = self._part_for(usable.info.format, where.start)
         copied = writer.append(usable.path, usable.info, where.start, until, self._check)
         usable.path.unlink()
-        if self._end is not None and copied.span.start > self._end:
+        if self._end is not None and copied.span.start - self._end > _TICK_NS:
             self._gaps.append(Interval(self._end, copied.span.start))
         self._gaps += _pauses(usable.info, copied.span)
         self._end = copied.span.end

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 
 from throughline.domain.geometry import Size
-from throughline.domain.time import NS_PER_SECOND, Instant, ticks_to_ns
+from throughline.domain.time import NS_PER_SECOND, Instant, ns_to_ticks, ticks_to_ns
 from throughline.media.clip import ClipPackets, UnusableClip, open_clip
 
 PAUSE_NS = 2 * NS_PER_SECOND
@@ -136,17 +136,22 @@ def _creation_time(text: str) -> Instant | None:
 
 
 class _Timing:
-    """First frame, end and pauses, from packets in the order of decoding; memory stays flat."""
+    """First frame, end and pauses, from packets in the order of decoding; memory stays flat. Counts in ticks of the clip."""
 
     def __init__(self, time_base: Fraction) -> None:
         self.first = 0
         self.count = 0
-        self.duration_ns = 0
         self.pauses: list[tuple[int, int]] = []
         self._time_base = time_base
+        self._pause = ns_to_ticks(PAUSE_NS, time_base)
+        self._usual = ns_to_ticks(_FALLBACK_FRAME_NS, time_base)
         self._waiting: list[tuple[int, int]] = []
-        self._time_ns = 0
-        self._usual_ns = _FALLBACK_FRAME_NS
+        self._latest = 0
+        self._end = 0
+
+    @property
+    def duration_ns(self) -> int:
+        return self._ns(self._end)
 
     def add(self, pts: int, duration: int) -> None:
         heapq.heappush(self._waiting, (pts, duration))
@@ -159,14 +164,15 @@ class _Timing:
 
     def _show(self, pts: int, duration: int) -> None:
         if not self.count:
-            self.first = pts
-        time_ns = ticks_to_ns(pts - self.first, self._time_base)
-        step_ns = time_ns - self._time_ns
-        if step_ns >= PAUSE_NS:
-            self.pauses.append((self._time_ns + self._usual_ns, time_ns))
-        elif step_ns > 0:
-            self._usual_ns = step_ns
+            self.first = self._latest = pts
+        step = pts - self._latest
+        if step >= self._pause:
+            self.pauses.append((self._ns(self._latest + self._usual), self._ns(pts)))
+        elif step > 0:
+            self._usual = step
         self.count += 1
-        self._time_ns = time_ns
-        own_ns = ticks_to_ns(duration, self._time_base)
-        self.duration_ns = time_ns + (own_ns if 0 < own_ns < PAUSE_NS else self._usual_ns)
+        self._latest = pts
+        self._end = pts + (duration if 0 < duration < self._pause else self._usual)
+
+    def _ns(self, pts: int) -> int:
+        return ticks_to_ns(pts - self.first, self._time_base)
