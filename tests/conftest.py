@@ -1,4 +1,4 @@
-"""Fixtures that more than one folder of tests uses: one real Triton server for the whole run."""
+"""Fixtures that more than one folder of tests uses: one real Triton server and one S3 API for the whole run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.s3 import bucket, s3_client, s3_url  # noqa: F401 - fixtures for all
 from throughline.models.build import build_detector, build_reid
 from throughline.perception.triton.client import InferenceClient
 from throughline.perception.triton.server import TritonServer, TritonSettings

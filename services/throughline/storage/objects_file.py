@@ -15,6 +15,8 @@ from throughline.storage.object_store import ObjectInfo
 from throughline.storage.partial import whole_file
 
 SCHEME = "file://"
+MAX_PATH_BYTES = 4096
+MAX_NAME_BYTES = 255
 _log = logging.getLogger(__name__)
 
 
@@ -29,6 +31,8 @@ class FileObjects:
         text = uri.removeprefix(SCHEME)
         if not text.startswith("/") or "\0" in text:
             raise InvalidInput(f"{uri!r} is not a file URI; give file:/// and an absolute path")
+        if len(text.encode(errors="replace")) >= MAX_PATH_BYTES or any(map(_is_too_long, text.split("/"))):
+            raise InvalidInput(f"{uri[:100]}... is longer than a file's name can be")
         try:
             path = Path(text).resolve()
         except (OSError, RuntimeError) as error:
@@ -148,3 +152,7 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is_too_long(name: str) -> bool:
+    return len(name.encode(errors="replace")) > MAX_NAME_BYTES

@@ -39,6 +39,8 @@ def download(client: S3Client, bucket: str, key: str, destination: Path, etag: s
     source: dict[str, Any] = {"Bucket": bucket, "Key": key} | ({"IfMatch": etag} if etag else {})
     with whole_file(destination) as partial, partial.open("wb") as out:
         answer: dict[str, Any] = dict(client.get_object(**source))
+        if "ContentLength" not in answer:
+            raise ConnectionError("S3's answer broke off within its headers")
         size, body, fruitless = answer["ContentLength"], answer["Body"], 0
         while True:
             before = out.tell()
