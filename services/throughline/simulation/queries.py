@@ -14,7 +14,8 @@ from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.truth import TruthTable
 
 _SEEN_VISIBILITY = 0.5
-_MIN_HEIGHT_PX = 60.0
+_MIN_HEIGHT_SHARE = 1 / 12
+"""Of the frame's height."""
 _MAX_HOLE_NS = 700 * NS_PER_MS
 _MIN_SPAN_SECONDS = 2.0
 _QUERY_SECONDS = 6.0
@@ -31,17 +32,17 @@ class Sighting:
     span: Interval
 
 
-def sightings(table: TruthTable, rate: int) -> list[Sighting]:
+def sightings(table: TruthTable, settings: SimulationSettings) -> list[Sighting]:
     """All sightings of people of two seconds or more, by person and camera; short interruptions are bridged."""
     seen = table.only(
         (table.kind == PERSON)
         & (table.visibility >= _SEEN_VISIBILITY)
-        & (table.boxes[:, 3] - table.boxes[:, 1] >= _MIN_HEIGHT_PX)
+        & (table.boxes[:, 3] - table.boxes[:, 1] >= _MIN_HEIGHT_SHARE * settings.height)
     )
     found = []
     for person, camera in sorted(set(zip(seen.name.tolist(), seen.camera.tolist(), strict=True))):
         times = seen.utc_ns[(seen.name == person) & (seen.camera == camera)].tolist()
-        frames = [Interval(Instant(time), Instant(time + NS_PER_SECOND // rate)) for time in times]
+        frames = [Interval(Instant(time), Instant(time + NS_PER_SECOND // settings.rate)) for time in times]
         spans = merge_intervals(frames, _MAX_HOLE_NS)
         found += [Sighting(person, camera, span) for span in spans if span.duration_seconds >= _MIN_SPAN_SECONDS]
     return found
@@ -54,7 +55,7 @@ def choose_people(found: list[Sighting], count: int) -> list[str]:
 
 
 def interest(found: list[Sighting], person: str) -> float:
-    """How much a film of a person shows: cameras, seconds in two cameras at once, seconds alone, gaps."""
+    """How much a film of a person shows: cameras, seconds in two cameras at once, seconds alone, gaps, few fragments."""
     mine = [sighting for sighting in found if sighting.person == person]
     spans = [sighting.span for sighting in mine]
     covered = merge_intervals(spans)
@@ -62,7 +63,8 @@ def interest(found: list[Sighting], person: str) -> float:
     together = sum(span.duration_seconds for span in spans) - union
     gaps = sum(b.start - a.end > 2 * NS_PER_SECOND for a, b in pairwise(covered))
     cameras = len({sighting.camera for sighting in mine})
-    return 10.0 * cameras + min(together, 8.0) + min(union - together, 15.0) * 0.5 + 4.0 * min(gaps, 2)
+    shown = min(together, 8.0) + 0.5 * min(union - together, 15.0) + 4.0 * min(gaps, 2)
+    return 10.0 * cameras + shown - 0.5 * len(mine)
 
 
 def query_sighting(found: list[Sighting], person: str) -> Sighting:

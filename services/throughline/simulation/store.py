@@ -69,7 +69,7 @@ def _joined(tables: list[TruthTable]) -> TruthTable:
 
 
 def _write_queries(settings: SimulationSettings, table: TruthTable, out: Path) -> tuple[TrueQuery, ...]:
-    found = sightings(table, settings.rate)
+    found = sightings(table, settings)
     folder = out / "queries"
     folder.mkdir(parents=True, exist_ok=True)
     written = []
