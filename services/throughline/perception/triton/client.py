@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from tritonclient.grpc import service_pb2
 
-from throughline.domain.errors import CorruptArtifact, DependencyUnavailable
+from throughline.domain.errors import Cancelled, CorruptArtifact, DependencyUnavailable
 from throughline.perception.triton.card import CARD_PARAMETER, ModelCard
 from throughline.perception.triton.rpc import TritonRpc
 
@@ -131,9 +131,9 @@ class InferenceClient:
         self._slots.acquire()
         try:
             future = self._workers.submit(work)
-        except RuntimeError:
+        except RuntimeError as error:  # the workers were shut down
             self._slots.release()
-            raise
+            raise Cancelled(f"the client of Triton at {self._rpc.address} was closed") from error
         future.add_done_callback(lambda _: self._slots.release())
         return future
 

@@ -11,24 +11,22 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
-import threading
 import time
 import uuid
 from pathlib import Path
-from typing import IO, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
 from throughline.domain.errors import DependencyUnavailable, FailedPrecondition
-from throughline.perception.triton import tether
 from throughline.perception.triton.environment import TritonEnvironment, ensure_environment
+from throughline.perception.triton.process import TetheredProcess
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton's Python backend puts its regions
 _REGION_PREFIX = "throughline_triton_"
-_LOG_TAIL_BYTES = 6000
+_LOG_LINES, _LOG_LINE = 12, 1000
 _ATTEMPTS_AT_FREE_PORTS = 3
 _log = logging.getLogger(__name__)
 
@@ -68,8 +66,7 @@ class TritonServer:
         self._settings = settings
         self._environment = environment
         self._region_prefix = f"{_REGION_PREFIX}{os.getpid()}_{uuid.uuid4().hex[:8]}_"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._exited = threading.Event()
+        self._process: TetheredProcess | None = None
         self._ports: tuple[int, int, int] = (0, 0, 0)
 
     @property
@@ -108,8 +105,9 @@ class TritonServer:
         _remove_orphaned_regions()
         for attempt in range(1, _ATTEMPTS_AT_FREE_PORTS + 1):
             try:
-                self._launch(environment)
-                self._wait_ready()
+                self._process = self._launch(environment)
+                self._wait_ready(self._process)
+                self._process.guard_children()
                 break
             except BaseException as failure:
                 self.stop()
@@ -118,23 +116,16 @@ class TritonServer:
                     raise
 
     def wait(self) -> int:
-        """Wait for the server to end by itself; its exit status."""
-        process = self._started()
-        self._exited.wait()
-        return process.returncode
+        """Wait for the server to end by itself; its exit status. It ends too when a backend's process dies: it would not start that
+        one again, and still call itself ready."""
+        return self._started().wait() or 0
 
     def stop(self) -> None:
-        """Ask it to finish what it runs, then make it end. Does nothing when it has ended."""
+        """Ask it to finish what it runs, then make it end. Does nothing when it was not started."""
         if self._process is None:
             return
         process, self._process = self._process, None
-        if process.poll() is None:
-            process.terminate()
-            if not self._exited.wait(self._settings.stop_timeout_seconds):
-                _log.warning("tritonserver did not end within %g s; killing it", self._settings.stop_timeout_seconds)
-        with contextlib.suppress(ProcessLookupError):  # the group holds the backends' processes too
-            os.killpg(process.pid, signal.SIGKILL)
-        self._exited.wait()
+        process.stop(self._settings.stop_timeout_seconds)
         for region in _SHARED_MEMORY.glob(f"{self._region_prefix}*"):
             region.unlink(missing_ok=True)
 
@@ -145,7 +136,7 @@ class TritonServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> TetheredProcess:
         if self._process is None:
             raise FailedPrecondition("this Triton server is not running; call start()")
         return self._process
@@ -181,71 +172,48 @@ class TritonServer:
             f"--exit-timeout-secs={max(1, int(settings.stop_timeout_seconds * 2 / 3))}",
         ]
 
-    def _launch(self, environment: TritonEnvironment) -> None:
+    def _launch(self, environment: TritonEnvironment) -> TetheredProcess:
         self._ports = self._choose_ports()
         variables = environment.variables(os.environ)
         if self._settings.threads:
             variables["THROUGHLINE_INFERENCE_THREADS"] = str(self._settings.threads)
-        command = [sys.executable, "-I", tether.__file__, str(os.getpid()), *self._command(environment)]
-        launched = threading.Event()
-        self._exited = exited = threading.Event()
-        failures: list[OSError] = []
+        return TetheredProcess(self._command(environment), variables, self._settings.log)
 
-        def keep() -> None:
-            """Forks and stays until the child ends: the kernel stops the child when this very thread ends."""
-            try:
-                with self._open_log() as log:
-                    process = subprocess.Popen(
-                        command, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                    )
-            except OSError as failure:
-                failures.append(failure)
-                launched.set()
-                return
-            self._process = process
-            launched.set()
-            process.wait()
-            exited.set()
-
-        threading.Thread(target=keep, name="tritonserver", daemon=True).start()
-        launched.wait()
-        if failures:
-            raise FailedPrecondition(f"tritonserver could not be launched: {failures[0]}") from failures[0]
-
-    def _open_log(self) -> contextlib.AbstractContextManager[IO[bytes] | int]:
-        if self._settings.log is None:
-            return contextlib.nullcontext(2)
-        self._settings.log.parent.mkdir(parents=True, exist_ok=True)
-        return self._settings.log.open("wb")
-
-    def _wait_ready(self) -> None:
+    def _wait_ready(self, process: TetheredProcess) -> None:
         deadline = time.monotonic() + self._settings.start_timeout_seconds
         while not self._answers_ready():
-            if self._exited.wait(0.1):
-                status = self._started().returncode
+            status = process.wait(timeout_seconds=0.1)
+            if status is not None:
                 raise DependencyUnavailable(
-                    f"tritonserver ended with status {status} while starting; {self._log_tail()}"
+                    f"tritonserver ended with status {status} while starting; {self._log_end()}"
                 )
             if time.monotonic() > deadline:
                 raise DependencyUnavailable(
-                    f"tritonserver was not ready within {self._settings.start_timeout_seconds:g} s; {self._log_tail()}"
+                    f"tritonserver was not ready within {self._settings.start_timeout_seconds:g} s; {self._log_end()}"
                 )
 
     def _answers_ready(self) -> bool:
-        connection = http.client.HTTPConnection(self.http_address, timeout=1)
-        try:
-            connection.request("GET", "/v2/health/ready")
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        """Whether the models are loaded and the last of its services to start, metrics, answers too."""
+        return _answers(self.http_address, "/v2/health/ready") and _answers(self.metrics_address, "/metrics")
 
-    def _log_tail(self) -> str:
+    def _log_end(self) -> str:
+        """What the log says about a failure, without the tables that Triton prints after it."""
         if self._settings.log is None:
             return "its log stands above"
-        tail = self._settings.log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
-        return f"the end of its log, {self._settings.log}:\n{tail}"
+        lines = self._settings.log.read_text(errors="replace").splitlines()
+        telling = [line[:_LOG_LINE] for line in lines if line and line[0] not in "+|I"]
+        return "\n".join([f"from its log, {self._settings.log}:", *telling[-_LOG_LINES:]])
+
+
+def _answers(address: str, path: str) -> bool:
+    connection = http.client.HTTPConnection(address, timeout=1)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _remove_orphaned_regions() -> None:
