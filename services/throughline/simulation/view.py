@@ -51,7 +51,7 @@ class View:
     def __init__(self, scene: Scene, camera: Camera) -> None:
         self._scene, self._camera = scene, camera
         background = render_background(scene.layout, camera, scene.light)
-        self.empty, self._distance = background.image, background.distance
+        self._empty, self._distance = background.image, background.distance
         self._owners = np.zeros(self._distance.shape, np.uint8)
         stream = np.random.default_rng([scene.seed, 9, sum(camera.name.encode())])
         shape = (camera.size.height * 3 // 2, camera.size.width)
@@ -62,7 +62,7 @@ class View:
 
     def render(self, seconds: float) -> tuple[Image, list[Label]]:
         """((h * 3 / 2, w) uint8 planar YUV 4:2:0, labels) `seconds` after the recording's start."""
-        frame = self.empty.copy()
+        frame = self._empty.copy()
         labels = self._people(frame, seconds)
         return self._sensor(frame, seconds), labels
 
@@ -78,7 +78,7 @@ class View:
         self._owners[:] = 0
         for distance, actor, _ in drawn:
             radius = 0.3 if actor.kind == PERSON else 0.45
-            draw_shadow(frame, self._camera, actor.place, radius, self._distance, distance - 0.6)
+            draw_shadow(frame, self._camera, actor.place, radius, self._distance, distance - radius - 0.1)
         stamps = [self._stamp(frame, index, *item) for index, item in enumerate(drawn, start=1)]
         labels = [self._label(stamp) for stamp in stamps if stamp is not None]
         return [label for label in labels if label is not None]
