@@ -6,13 +6,12 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.cli.conditions import eventually, is_gone
 from throughline.cli.supervisor import ChildSpec, Supervisor
 from throughline.domain.errors import DependencyUnavailable
 
@@ -31,13 +30,6 @@ def _spec(folder: Path, name: str, program: str) -> ChildSpec:
     )
 
 
-def _eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
 def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
     events: list[str] = []
     with Supervisor([_spec(tmp_path, "a", SLEEPER), _spec(tmp_path, "b", SLEEPER)], events.append) as supervisor:
@@ -46,7 +38,7 @@ def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
         assert first
         (tmp_path / "a.ready").unlink()
         os.kill(first, signal.SIGKILL)
-        _eventually((tmp_path / "a.ready").exists)
+        eventually((tmp_path / "a.ready").exists)
         assert supervisor.children[0].pid not in (None, first)
         assert supervisor.children[1].pid == other
     assert events == ["a was killed by SIGKILL; starting it again in 0.5 s"]
@@ -75,9 +67,9 @@ def test_children_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
             supervisor.wait_ready(20)
             (tmp_path / "pid").write_text(str(supervisor.children[0].pid))
             threading.Event().wait()
-    _eventually(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
+    eventually(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
     pid = int((tmp_path / "pid").read_text())
     assert psutil.pid_exists(pid)
     os.kill(child_of_child, signal.SIGKILL)
     os.waitpid(child_of_child, 0)
-    _eventually(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: is_gone(pid))

@@ -1,0 +1,123 @@
+"""`throughline up` as a user runs it: a process that keeps real services alive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import psutil
+import pytest
+
+from tests.cli.conditions import eventually, is_gone
+from tests.tier.scripted import review_request
+from throughline.cli.deployment import Deployment
+from throughline.cli.probes import serving
+from throughline.cli.stack import LOCAL_S3_KEY
+from throughline.domain.errors import PermissionDenied, Unauthenticated
+from throughline.v1.tier_pb2_grpc import TierStub
+from throughline.wire.client import connect, translated_errors
+from throughline.wire.settings import ServiceSettings
+
+CHILDREN = ("tier", "alert", "objects")
+
+
+class Up:
+    """A running `throughline up` with a few children."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        only = [word for name in CHILDREN for word in ("--only", name)]
+        command = [sys.executable, "-m", "throughline", "up", "--home", str(home), "--port", "0", *only]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        eventually(lambda: (home / "up.json").exists() or self.process.poll() is not None, 60)
+        if self.process.poll() is not None:
+            pytest.fail(self.process.communicate()[0])
+        self.deployment = Deployment.load(home)
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def child(self, name: str) -> psutil.Process:
+        return next(child for child in self.children() if child.cmdline()[-1:] == [name])
+
+    def end(self) -> str:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.communicate(timeout=30)[0]
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One for all tests that leave it running."""
+    running = Up(tmp_path_factory.mktemp("up") / "home")
+    yield running
+    running.end()
+
+
+def test_what_dies_is_started_again_and_everything_stops_at_sigterm(tmp_path: Path) -> None:
+    up = Up(tmp_path / "home")
+    tier = up.child("tier")
+    address = up.deployment.addresses["tier"]
+    tier.kill()
+    eventually(lambda: is_gone(tier.pid))
+    eventually(lambda: serving(address))
+    assert up.child("tier").pid != tier.pid
+    pids = [child.pid for child in up.children()]
+    output = up.end()
+    assert up.process.returncode == 0
+    assert all(is_gone(pid) for pid in pids)
+    assert "tier was killed by SIGKILL; starting it again" in output
+    assert not (up.home / "up.json").exists()
+
+
+def test_no_child_outlives_an_up_that_is_killed(tmp_path: Path) -> None:
+    up = Up(tmp_path / "home")
+    children = up.children()
+    assert len(children) == len(CHILDREN)
+    up.process.kill()
+    up.process.communicate()
+    eventually(lambda: all(is_gone(child.pid) for child in children))
+
+
+def test_every_caller_needs_a_token_with_the_right_scope_even_on_loopback(up: Up) -> None:
+    request = review_request("127.0.0.1:1", "p1")
+    address = up.deployment.addresses["tier"]
+    for token, refusal in (("", Unauthenticated), ("guess", Unauthenticated), (up.deployment.token, PermissionDenied)):
+        with (
+            connect(address, ServiceSettings(token=token)) as channel,
+            pytest.raises(refusal),
+            translated_errors("tier"),
+        ):
+            TierStub(channel).ReviewPairs(request)
+
+
+def test_secrets_are_for_their_owner_only_and_the_tokens_file_has_no_token(up: Up) -> None:
+    for name in ("up.json", "tokens.json"):
+        assert stat.S_IMODE((up.home / name).stat().st_mode) == 0o600
+    assert up.deployment.token
+    assert up.deployment.token not in (up.home / "tokens.json").read_text()
+
+
+def test_the_object_store_speaks_s3(up: Up) -> None:
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=up.deployment.s3_endpoint_url,
+        aws_access_key_id=LOCAL_S3_KEY,
+        aws_secret_access_key=LOCAL_S3_KEY,
+        region_name="us-east-1",
+    )
+    s3.create_bucket(Bucket="store")
+    s3.put_object(Bucket="store", Key="a b/ü.mp4", Body=b"x")
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket="store")["Contents"]] == ["a b/ü.mp4"]
+
+
+def test_a_home_has_one_deployment(up: Up) -> None:
+    command = [sys.executable, "-m", "throughline", "up", "--home", str(up.home), "--port", "0", "--only", "alert"]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=dict(os.environ))
+    assert second.returncode == 1
+    assert f"another `throughline up` uses {up.home}" in second.stderr
