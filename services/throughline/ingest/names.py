@@ -12,13 +12,13 @@ from throughline.domain.time import NS_PER_SECOND, Instant
 
 _DATE = r"(?P<year>(?:19|20)\d{2})[-_./]?(?P<month>\d{2})[-_./]?(?P<day>\d{2})"
 _CLOCK = r"(?P<hour>\d{2})[-_.:/hH]?(?P<minute>\d{2})[-_.:/mM]?(?P<second>\d{2})"
-_REST = r"(?:[-_.,](?P<fraction>\d{9}|\d{6}|\d{3}))?(?P<zone>Z|[+-]\d{2}:?\d{2}(?!\d))?(?!\d)"
+_REST = r"(?:[-_.,](?P<fraction>(?<=[.,])(?:\d{9}|\d{6})|\d{3}))?(?P<zone>Z|[+-]\d{2}:?\d{2}(?!\d))?(?!\d)"
 
 DEFAULT_PATTERNS = (
     # 2026-03-01T10-00-00.250Z, 20260301_100000, 2026-03-01/10-00-00, 2026/03/01/10/00/00, 20260301100000+0100
     rf"(?<!\d){_DATE}[-_ T./]*{_CLOCK}{_REST}",
     # 2026-03-01/001/dav/10.00.00-10.01.00[M]: the date is a folder somewhere above
-    rf"(?<!\d){_DATE}/(?:.*?[^\d])?{_CLOCK}{_REST}",
+    rf"(?<!\d){_DATE}/(?:.*/)?(?:[^/]*?[^/\d])??{_CLOCK}{_REST}",
     # 1772359200, 1772359200.250, 1772359200250, 1772359200250000, 1772359200250000000
     r"(?<!\d)(?P<epoch>1\d{18}|1\d{15}|1\d{12}|1\d{9})(?:\.(?P<fraction>\d{1,9}))?(?!\d)",
     # 2026-03-01_10-05, 2026/03/01/10/05: whole minutes

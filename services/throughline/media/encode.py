@@ -60,6 +60,7 @@ class Encoder:
         self._stream.width, self._stream.height, self._stream.pix_fmt = size.width, size.height, "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = TICK
         self._stream.codec_context.gop_size = 100_000  # keyframes are set by time, in `write`
+        self._stream.codec_context.max_b_frames = 0  # so that the last packet is the last picture and may state its end
         self._stream.codec_context.thread_count = settings.threads
         for name in ("colorspace", "color_primaries", "color_trc"):
             setattr(self._stream.codec_context, name, 1)  # BT.709

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.media.clips import SMALL, Clip, make_clip, numbered_picture, steady
+from throughline.domain.geometry import Size
+from throughline.domain.time import Instant
+from throughline.media.clip import UnusableClip
+from throughline.media.probe import probe
+
+
+def test_a_clip_is_known_by_its_packets(tmp_path: Path) -> None:
+    clip = Clip(
+        steady(40, start_ticks=900_000),
+        b_frames=2,
+        rotation_degrees=270,
+        audio=True,
+        metadata=(("creation_time", "2026-03-01T10:00:00Z"),),
+    )
+    info = probe(make_clip(tmp_path / "clip.mp4", clip))
+
+    assert (info.format.codec, info.format.coded, info.format.upright) == ("h264", Size(64, 192), Size(192, 64))
+    assert info.format.rotation_degrees == 270
+    assert (info.frame_count, info.left_out, info.pauses, info.flaw) == (40, 0, (), "")
+    assert info.duration_ns == pytest.approx(40 * 1_000_000_000 / 15, abs=40_000_000)
+    assert info.creation_time == Instant.parse("2026-03-01T10:00:00Z")
+
+
+def test_pauses_are_found_whatever_the_order_of_frames(tmp_path: Path) -> None:
+    clip = Clip(steady(15) + steady(15, start_ticks=900_000) + steady(15, start_ticks=1_800_000), b_frames=3)
+    info = probe(make_clip(tmp_path / "clip.mp4", clip))
+
+    assert info.pauses == ((1_000_000_000, 10_000_000_000), (11_000_000_000, 20_000_000_000))
+
+
+def test_times_that_jump_by_more_than_an_hour_end_a_clip(tmp_path: Path) -> None:
+    info = probe(make_clip(tmp_path / "clip.mkv", Clip(steady(12) + steady(12, start_ticks=90_000 * 4000))))
+
+    assert info.frame_count == 12
+    assert info.flaw.startswith("its time stamps jump by 3999 s")
+
+
+def test_a_creation_time_of_a_clock_that_was_never_set_is_none(tmp_path: Path) -> None:
+    clip = Clip(steady(5), metadata=(("creation_time", "1970-01-02T00:00:00Z"),))
+
+    assert probe(make_clip(tmp_path / "clip.mp4", clip)).creation_time is None
+
+
+def broken(folder: Path, kind: str) -> bytes:
+    if kind == "ffv1":
+        return make_clip(folder / "clip.mkv", Clip(steady(10), codec="ffv1")).read_bytes()
+    whole = make_clip(folder / "whole.mp4", Clip(steady(40))).read_bytes()
+    at = whole.index(b"mdat") + 4
+    size = int.from_bytes(whole[at - 8 : at - 4], "big") - 8
+    return {
+        "empty": b"",
+        "text": b"a shopping list\n" * 100,
+        "picture": bytes(cv2.imencode(".jpg", numbered_picture(1, SMALL))[1]),
+        "cut off": whole[: len(whole) * 2 // 3],
+        "blanked": whole[:at] + bytes(size) + whole[at + size :],
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "problem"),
+    [
+        ("empty", "chunk_empty", "it has no bytes"),
+        ("text", "chunk_not_video", "it is not a video file that FFmpeg knows"),
+        ("picture", "chunk_not_video", "it holds no video"),
+        ("cut off", "chunk_truncated", "it is a broken MP4, cut off before its index or damaged in it"),
+        ("blanked", "chunk_no_keyframe", "it has no keyframe that can be read"),
+        (
+            "ffv1",
+            "chunk_codec_unsupported",
+            "its codec, ffv1, cannot be kept in MP4; record as av1, h264, hevc, mjpeg, mpeg4, vp9",
+        ),
+    ],
+)
+def test_what_gives_no_footage_says_why(tmp_path: Path, kind: str, code: str, problem: str) -> None:
+    path = tmp_path / "chunk"
+    path.write_bytes(broken(tmp_path, kind))
+
+    with pytest.raises(UnusableClip) as caught:
+        probe(path)
+    assert (caught.value.code, str(caught.value)) == (code, problem)
+
+
+def test_frames_before_the_first_keyframe_are_left_out(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.ts", Clip(steady(40), gop=20))
+    data = path.read_bytes()
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    # Drop the first picture's packets, but keep the tables: a recording that was cut anywhere.
+    video = [
+        index
+        for index, packet in enumerate(packets)
+        if packet[1] & 0x40 and packet[2] == 0x00 and packet[1] & 0x1F == 1
+    ]
+    path.write_bytes(b"".join(packets[: video[0]] + packets[video[1] :]))
+
+    info = probe(path)
+
+    assert info.frame_count == 20
+    assert info.left_out > 0
