@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from throughline.domain.errors import ThroughlineError
 
 _COMMANDS = {
+    "demo": "demo:demo",
     "up": "up:up",
     "submit": "submit:submit",
     "jobs": "jobs:jobs",
@@ -31,10 +32,10 @@ _COMMANDS = {
 class _Group(TyperGroup):
     """Ends with status 1 and the message where something was wrong that its user can mend."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
         module, _, attribute = _COMMANDS[cmd_name].partition(":")

@@ -15,7 +15,7 @@ from throughline.cli import options, words
 from throughline.cli.connection import orchestrator
 from throughline.domain.errors import DependencyUnavailable
 from throughline.v1 import orchestrator_pb2 as pb
-from throughline.v1.common_pb2 import Incident
+from throughline.v1.common_pb2 import STAGE_LIST, STAGE_TRACK, Incident
 from throughline.v1.common_pb2 import Progress as ProgressMessage
 
 ENDED = (pb.JOB_STATE_SUCCEEDED, pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELLED)
@@ -51,12 +51,13 @@ class JobView:
         """Bring the picture up to date."""
         for incident in job.incidents:
             self._warn(incident)
-        for progress in job.progress:
-            self._advance(progress)
         for timing in job.timings:
-            if timing.stage not in self._timed:
+            if timing.stage not in self._timed and _is_over(timing.stage, job):
                 self._timed.add(timing.stage)
                 self._finish(timing)
+        for progress in job.progress:
+            if progress.stage not in self._timed:
+                self._advance(progress)
         if job.state != self._state:
             self._state = job.state
             self._console.print(f"[bold]{words.state(job.state)}[/]", highlight=False)
@@ -86,6 +87,13 @@ class JobView:
                 self._bars.remove_task(task)
         self._tasks = {key: task for key, task in self._tasks.items() if key[0] != timing.stage}
         self._console.print(f"{words.stage(timing.stage):<16} {timing.seconds:6.1f} s", highlight=False)
+
+
+def _is_over(stage: int, job: pb.Job) -> bool:
+    """Whether a stage has ended for every camera; ingest and tracking run side by side."""
+    if job.state in ENDED:
+        return True
+    return stage < job.stage and (stage > STAGE_TRACK or job.stage > STAGE_TRACK or stage == STAGE_LIST)
 
 
 def _speed(progress: ProgressMessage) -> str:

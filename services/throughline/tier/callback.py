@@ -14,15 +14,14 @@ from throughline.domain.errors import (
 )
 from throughline.domain.pairs import Verdict
 from throughline.tier.reviews import Batch, Reviews
-from throughline.v1.common_pb2 import VERDICT_INVALID, VERDICT_UNSURE, VERDICT_VALID
 from throughline.v1.orchestrator_pb2 import Annotation, AnnotationResultRequest, AnnotationResultResponse
 from throughline.v1.orchestrator_pb2_grpc import OrchestratorStub
 from throughline.wire.client import connect, translated_errors
+from throughline.wire.convert import verdict_to_proto
 from throughline.wire.settings import ServiceSettings
 
 _CALL_SECONDS = 20.0
 _FOR_GOOD = (InvalidInput, NotFound, PermissionDenied, FailedPrecondition, Conflict)
-_VERDICTS = {Verdict.VALID: VERDICT_VALID, Verdict.INVALID: VERDICT_INVALID, Verdict.UNSURE: VERDICT_UNSURE}
 _log = logging.getLogger(__name__)
 
 
@@ -64,7 +63,7 @@ def _send(batch: Batch, settings: ServiceSettings) -> AnnotationResultResponse:
         annotations=[
             Annotation(
                 pair_id=answer.pair_id,
-                verdict=_VERDICTS[Verdict(answer.verdict)],
+                verdict=verdict_to_proto(Verdict(answer.verdict)),
                 annotator=answer.annotator,
                 annotated_ns=answer.annotated_ns,
                 comment=answer.comment,
