@@ -45,7 +45,8 @@ class Batching:
 
 
 GPU_BATCHING = Batching(largest=32, preferred=(8, 16, 32), queue_delay_microseconds=2000)
-CPU_BATCHING = Batching(largest=8, preferred=(4, 8), queue_delay_microseconds=2000)
+CPU_BATCHING = Batching(largest=4, preferred=(4,), queue_delay_microseconds=2000)
+"""On two cores larger batches fall out of the cache: 8 pictures cost a detector 5 to 10% more CPU each than 4."""
 
 
 def interface(card: ModelCard) -> tuple[Tensor, tuple[Tensor, ...]]:

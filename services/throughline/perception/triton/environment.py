@@ -96,7 +96,7 @@ def ensure_environment(home: Path | None = None, interpreter: Path | None = None
 
     Raises FailedPrecondition when this Python cannot carry Triton, DependencyUnavailable when the install fails.
     """
-    home, interpreter = home or default_home(), interpreter or default_interpreter()
+    home, interpreter = home or default_home(), (interpreter or default_interpreter()).resolve()
     version, libraries = _inspect(interpreter)
     pins = resources.files(__package__).joinpath("requirements.txt").read_text()
     digest = hashlib.sha256(f"{LAYOUT_REVISION}\n{interpreter}\n{pins}".encode()).hexdigest()[:12]
