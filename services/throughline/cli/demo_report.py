@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import cv2
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +15,7 @@ from throughline.alert.announcements import Announcements
 from throughline.cli import words
 from throughline.cli.deployment import Deployment
 from throughline.domain.time import NS_PER_SECOND
+from throughline.media.film import Film, played
 from throughline.simulation.evaluation import Evaluation, evaluate
 from throughline.simulation.truth import StoreTruth
 from throughline.storage.objects import open_objects
@@ -29,15 +29,6 @@ MIN_PRECISION = 0.3
 MIN_RIGHT_SHARE = 0.95
 MAX_EDGE_SECONDS = 0.5
 _DURATION_TOLERANCE_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """A video that was decoded from its first to its last frame."""
-
-    path: Path
-    frames: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +80,6 @@ def findings(deployment: Deployment, job: pb.Job, store: StoreTruth) -> Findings
         clips=tuple(path for path in paths if path is not None),
         alerts=alerts,
     )
-
-
-def played(path: Path) -> Film:
-    """Decode a whole video."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        frames, last = 0, 0.0
-        for frame in container.decode(stream):
-            frames, last = frames + 1, float((frame.pts + (frame.duration or 0)) * frame.time_base)
-    return Film(path, frames, last)
 
 
 def checks(found: Findings) -> list[Check]:
@@ -161,8 +142,8 @@ def report(console: Console, found: Findings, results: list[Check], seconds: Map
         table.add_row(name, value)
     for timing in found.job.timings:
         table.add_row(words.stage(timing.stage), f"{timing.seconds:.1f} s")
-    for name, value in seconds.items():
-        table.add_row(f"demo: {name}", f"{value:.1f} s")
+    for part, taken in seconds.items():
+        table.add_row(f"demo: {part}", f"{taken:.1f} s")
     table.add_row("demo: in all", f"{sum(seconds.values()):.1f} s")
     console.print(table)
     if found.film:  # whole, for copying
