@@ -29,7 +29,7 @@ chunks = st.builds(
     time=st.none() | chunk_times,
     part=st.none() | st.integers(0, 99),
     span=st.none() | intervals,
-    frame_times_offset_ns=st.integers(-(2**62), 2**62),
+    snapped_ns=st.integers(-(2**62), 2**62),
 )
 parts = st.builds(ReelPart, text, instants, intervals, text, st.builds(Size, numbers, numbers), st.just(90), numbers)
 reels = st.builds(

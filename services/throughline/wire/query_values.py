@@ -16,6 +16,7 @@ EXACT_NUMBERS: dict[str, Any] = {"parse_float": Decimal, "parse_constant": float
 """For json.loads: decimals keep every digit, and NaN and the infinities reach the validators, which know their path."""
 
 MAX_NS = 2**63 - 1
+_NANOSECOND = Decimal("1e-9")
 _DECIMAL = re.compile(r"-?\d{1,20}(?:\.\d{1,30})?")
 _TIME_EXPECTED = "expected a time: ISO 8601 with a zone, such as 2026-03-01T10:00:00.250Z, or epoch seconds"
 
@@ -44,10 +45,9 @@ def _moment(value: Any) -> Instant:
     seconds = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
     if not seconds.is_finite():
         raise ValueError("not finite")
-    if abs(seconds) > MAX_NS:
+    if abs(seconds) * NS_PER_SECOND > MAX_NS:
         return Instant(-1)
-    whole, fraction = divmod(seconds, 1)
-    return Instant(int(whole) * NS_PER_SECOND + int((fraction * NS_PER_SECOND).to_integral_value(ROUND_HALF_UP)))
+    return Instant(int(seconds.quantize(_NANOSECOND, ROUND_HALF_UP).scaleb(9)))
 
 
 def _parse_box(value: Any) -> tuple[float, float, float, float]:

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.reflection import Reflection
+from tests.wire.generic import call, connected, descriptors, generic_service, methods, serving
+from throughline.domain.errors import Conflict, LimitExceeded
+from throughline.v1 import orchestrator_pb2
+from throughline.wire.client import connect, translated_errors
+from throughline.wire.service import Service, serve
+from throughline.wire.settings import ServiceSettings
+
+SUBMIT = next(method for method in methods() if method.name == "SubmitJob")
+
+
+def test_a_server_lists_and_describes_its_services_by_reflection() -> None:
+    with serving(generic_service()) as server, connected(server) as channel:
+        reflection = Reflection(channel)
+        ours = [service.full_name for service in descriptors()]
+        assert set(reflection.services()) == {
+            *ours,
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1alpha.ServerReflection",
+        }
+        for service in descriptors():
+            assert set(reflection.methods(service.full_name)) == set(service.methods_by_name)
+
+
+def test_every_method_can_be_called_with_what_reflection_says_alone() -> None:
+    with serving(generic_service()) as server, connected(server) as channel:
+        reflection = Reflection(channel)
+        for method in methods():
+            assert reflection.call(method.containing_service.full_name, method.name, {}) == [{}]
+        assert reflection.call("grpc.health.v1.Health", "Check", {"service": "throughline.v1.Tracker"}) == [
+            {"status": "SERVING"}
+        ]
+
+
+def test_a_server_that_ends_says_so_to_probes_and_closes_its_services() -> None:
+    closed = []
+    generic = generic_service()
+    server = serve(
+        [Service("x", generic.proto_names, generic.add_to_server, lambda: closed.append(True))], ServiceSettings()
+    )
+    with connected(server) as channel:
+        watched = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+        server.stop(1.0)
+        assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    server.wait()
+    assert closed == [True]
+
+
+def test_an_address_that_is_taken_is_a_conflict() -> None:
+    with (
+        serving(generic_service()) as server,
+        pytest.raises(Conflict, match="THROUGHLINE_LISTEN"),
+    ):
+        serve([generic_service()], ServiceSettings(listen=server.address))
+
+
+@pytest.mark.parametrize("direction", ["request", "response"])
+def test_a_message_over_the_limit_is_refused(direction: str) -> None:
+    small, large = ServiceSettings(max_message_bytes=2**20), ServiceSettings()
+    request = orchestrator_pb2.SubmitJobRequest(query_json="x" * 2**21)
+    at_server, at_client = (small, large) if direction == "request" else (large, small)
+    with (
+        serving(generic_service(), at_server) as server,
+        connected(server, at_client) as channel,
+        pytest.raises(LimitExceeded, match="larger than max"),
+        translated_errors("orchestrator"),
+    ):
+        call(channel, SUBMIT, request)
+
+
+def test_a_query_of_the_largest_size_passes() -> None:
+    sizes: list[int] = []
+
+    def behave(method: MethodDescriptor, request: Any, context: grpc.ServicerContext) -> None:
+        sizes.append(len(request.query_json))
+
+    with serving(generic_service(behave)) as server, connected(server) as channel:
+        call(channel, SUBMIT, orchestrator_pb2.SubmitJobRequest(query_json="x" * 2**24))
+    assert sizes == [2**24]
+
+
+PROGRAM = """
+from tests.wire.generic import generic_service
+from throughline.wire.service import run
+run(generic_service)
+"""
+
+
+def _start(tmp_path: Path, **environment: str) -> subprocess.Popen[str]:
+    settings = {"THROUGHLINE_ADDRESS_FILE": str(tmp_path / "address"), **environment}
+    command = [sys.executable, "-c", PROGRAM]
+    return subprocess.Popen(command, env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_process_tells_its_address_serves_and_ends_on_a_signal(number: int, tmp_path: Path) -> None:
+    process = _start(tmp_path)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "address").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    channel = connect((tmp_path / "address").read_text(), ServiceSettings())
+    assert len(call(channel, SUBMIT)) == 1
+    channel.close()
+    process.send_signal(number)
+    _, log = process.communicate(timeout=20)
+    assert process.returncode == 0, log
+    assert "everything on 127.0.0.1:" in log
+
+
+def test_a_service_process_that_cannot_start_says_why_and_ends_with_1(tmp_path: Path) -> None:
+    process = _start(tmp_path, THROUGHLINE_LISTEN="0.0.0.0:0")
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "can't start: 0.0.0.0:0 is open to other machines" in log
+    assert "Traceback" not in log
