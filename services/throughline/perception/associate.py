@@ -26,8 +26,8 @@ class AssociationSettings:
     boxes only prolong tracks. A track lost for `lost_seconds` has ended, and so have all at a gap of `longest_gap_seconds`
     between frames. Tracks of fewer than `least_boxes` boxes are noise and left out."""
 
-    activation_score: float = 0.7
-    high_score: float = 0.6
+    activation_score: float = 0.6
+    high_score: float = 0.5
     lost_seconds: float = 2.0
     longest_gap_seconds: float = 2.0
     least_boxes: int = 3

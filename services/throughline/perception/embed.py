@@ -28,7 +28,7 @@ def fitted(crop: Picture, size: Size) -> Picture:
 def embed(
     crops: Iterable[tuple[T, Picture]], client: InferenceClient, limit: int
 ) -> Iterator[tuple[T, NDArray[np.float32]]]:
-    """Each subject with the (d,) unit vector of its crop, in order, with up to `limit` crops in flight."""
+    """Each subject with the (d,) unit vector of its crop, in order, with up to `limit` crops in flight, sent by the half of it."""
     card = client.model(REID)
     size = Size(card.input_width, card.input_height)
 
@@ -37,4 +37,4 @@ def embed(
             picture = fitted(crop, size)
             yield subject, lambda picture=picture: client.embed(picture)  # type: ignore[misc]
 
-    yield from in_flight(requests(), limit)
+    yield from in_flight(requests(), limit, burst=max(1, limit // 2))

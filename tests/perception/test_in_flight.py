@@ -1,0 +1,69 @@
+"""Answers come in order while several requests are under way; nothing is left running after an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from throughline.perception.in_flight import in_flight
+
+
+class Server:
+    """Answers with the square, as soon as it is told to, and counts what is under way."""
+
+    def __init__(self, hold: int = 0) -> None:
+        self.sent: list[int] = []
+        self.most = 0
+        self._held = hold
+        self._waiting: list[Future[int]] = []
+
+    def requests(self, count: int) -> Iterator[tuple[int, Callable[[], Future[int]]]]:
+        for number in range(count):
+            yield number, lambda number=number: self._send(number)  # type: ignore[misc]
+
+    def _send(self, number: int) -> Future[int]:
+        self.sent.append(number)
+        future: Future[int] = Future()
+        self._waiting.append(future)
+        self.most = max(self.most, len(self._waiting))
+        if len(self._waiting) > self._held:
+            for offset, each in enumerate(self._waiting):
+                each.set_result((number - len(self._waiting) + 1 + offset) ** 2)
+            self._waiting = []
+        return future
+
+
+@pytest.mark.parametrize(("limit", "burst"), [(1, 1), (4, 1), (8, 3), (5, 5)])
+def test_answers_stand_with_their_subjects_in_order(limit: int, burst: int) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        requests = ((number, lambda number=number: pool.submit(pow, number, 2)) for number in range(50))
+        assert list(in_flight(requests, limit, burst)) == [(number, number**2) for number in range(50)]
+
+
+def test_no_more_than_the_limit_are_under_way() -> None:
+    server = Server(hold=3)
+    assert len(list(in_flight(server.requests(40), limit=4))) == 40
+    assert server.most == 4
+
+
+def test_a_burst_is_sent_at_once() -> None:
+    server = Server()
+    answers = in_flight(server.requests(40), limit=8, burst=4)
+    next(answers)
+    assert server.sent == [0, 1, 2, 3]
+
+
+def test_an_error_is_raised_where_its_answer_was_due_and_the_rest_is_cancelled() -> None:
+    futures: list[Future[int]] = [Future() for _ in range(4)]
+
+    def send(number: int) -> Future[int]:
+        if number == 3:
+            futures[0].set_exception(ValueError("the first one"))
+        return futures[number]
+
+    requests = ((number, lambda number=number: send(number)) for number in range(4))
+    with pytest.raises(ValueError, match="the first one"):
+        list(in_flight(requests, limit=4))
+    assert [future.cancelled() for future in futures] == [False, True, True, True]
