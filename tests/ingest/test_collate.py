@@ -259,6 +259,54 @@ def test_pauses_within_a_chunk_are_gaps(footage: DiskFootage) -> None:
         assert frames.frame_at(TEN + 5 * NS_PER_SECOND) is None
 
 
+def test_a_chunk_that_falls_into_a_pause_of_the_one_before_is_kept(footage: DiskFootage) -> None:
+    footage.clip("cam1/20260301_100000.mp4", Clip(steady(30) + steady(15, start_ticks=90_000 * 1800)))
+    footage.clip("cam1/20260301_100002.mp4", Clip(steady(30), first_number=100))
+    footage.clip("cam1/20260301_100004.mp4", Clip(steady(30), first_number=200))
+
+    made = footage.collate("cam1")
+
+    assert [number for _, number in seen(made)] == [*range(30), *range(100, 130), *range(200, 230)]
+    assert [chunk.dropped_frames for chunk in made.reel.chunks] == [15, 0, 0]
+
+
+def test_where_chunks_with_b_frames_overlap_only_frames_at_the_cut_are_lost(footage: DiskFootage) -> None:
+    footage.clip("cam1/20260301_100000.mp4", Clip(steady(60), b_frames=3))
+    footage.clip("cam1/20260301_100003.mp4", Clip(steady(60), b_frames=3, first_number=100))
+
+    made = footage.collate("cam1")
+
+    numbers = [number for _, number in seen(made)]
+    kept = numbers.index(100)
+    assert numbers == [*range(kept), *range(100, 160)]
+    assert 41 <= kept <= 45
+    assert made.reel.chunks[0].dropped_frames == 60 - kept
+    with reader(made) as frames:
+        times = frames.frame_times()
+    assert all(before < after for before, after in pairwise(times))
+
+
+def test_two_frames_with_one_time_are_moved_apart(footage: DiskFootage) -> None:
+    source = footage.clip("original/20260301_100000.mp4", CLIP)
+    doubled = footage.folder / "doubled.mkv"
+    with av.open(str(source)) as container, av.open(str(doubled), "w") as copy:
+        target = copy.add_stream_from_template(container.streams.video[0], opaque=True)
+        for index, packet in enumerate(container.demux(video=0)):
+            if packet.size:
+                packet.pts = packet.dts = 6000 * (index - (index == 10))
+                packet.stream = target
+                copy.mux(packet)
+    footage.put("cam1/20260301_100000.mkv", doubled.read_bytes())
+
+    made = footage.collate("cam1")
+
+    with reader(made) as frames:
+        times = frames.frame_times()
+    assert len(times) == 30
+    assert all(before < after for before, after in pairwise(times))
+    assert [number for _, number in seen(made)] == list(range(30))
+
+
 def test_names_may_have_spaces_and_any_script(any_footage: Footage) -> None:
     any_footage.clip("Kasse 1 – Süd/録画 2026-03-01 10.00.00.mp4", CLIP)
 

@@ -59,7 +59,7 @@ class ReelBuilder:
 
     def add(self, usable: UsableChunk) -> None:
         """Take a chunk; where the one before it covers its time, it is skipped."""
-        held = None if self._held is None else _span(*self._held)
+        held = None if self._held is None else _recorded(*self._held, usable.time.start, self._snap_ns)
         where = place(held, usable.time.start, usable.info.duration_ns, self._snap_ns)
         if where is None:
             problem = f"{self._held[0].chunk.name} covers the same time" if self._held else ""
@@ -88,6 +88,9 @@ class ReelBuilder:
         writer = self._part_for(usable.info.format, where.start)
         copied = writer.append(usable.path, usable.info, where.start, until, self._check)
         usable.path.unlink()
+        if not copied.frame_count:
+            self.skip(usable.chunk, usable.time, "chunk_corrupt", copied.flaw, usable.sha256)
+            return
         if self._end is not None and copied.span.start - self._end > _TICK_NS:
             self._gaps.append(Interval(self._end, copied.span.start))
         self._gaps += _pauses(usable.info, copied.span)
@@ -103,17 +106,17 @@ class ReelBuilder:
             frame_count=copied.frame_count,
             undecodable_frames=usable.info.left_out,
             dropped_frames=copied.cut_frames,
-            problem=usable.info.flaw,
+            problem=usable.info.flaw or copied.flaw,
         )
         self._chunks.append(entry)
         self._account.used(entry, is_ambiguous=_is_ambiguous(usable.time))
 
     def _part_for(self, clip_format: ClipFormat, start: Instant) -> PartWriter:
         """The open part where a clip may go on in it, else a new one that begins with the clip."""
-        if self._writer is not None and self._end is not None:
-            if clip_format == self._format and start - self._end <= NEW_PART_GAP_NS:
-                return self._writer
-            self._end_part()
+        is_near = self._end is not None and start - self._end <= NEW_PART_GAP_NS
+        if self._writer is not None and self._writer.frame_count and is_near and clip_format == self._format:
+            return self._writer
+        self._end_part()
         file = f"part-{len(self._parts):03d}.mp4"
         self._writer, self._format = PartWriter(self._folder / file, start), clip_format
         self._parts.append(
@@ -130,16 +133,26 @@ class ReelBuilder:
         return self._writer
 
     def _end_part(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if self._writer is None:
+            return
+        writer, self._writer = self._writer, None
+        writer.close()
+        if not writer.frame_count:
+            self._parts.pop()
 
 
 def _entry(chunk: ChunkObject, time: ChunkTime | None, sha256: str) -> ReelChunk:
     return ReelChunk(chunk.name, chunk.uri, chunk.etag, chunk.size_bytes, sha256, time)
 
 
-def _span(usable: UsableChunk, where: Place) -> Interval:
+def _recorded(usable: UsableChunk, where: Place, moment: Instant, snap_ns: int) -> Interval:
+    """What a chunk covers, as seen by one that starts at `moment`: up to the pause that `moment` lies in, or to the end.
+
+    One broken time stamp can make a chunk reach far beyond its end; it must not shut out the chunks that follow.
+    """
+    for pause_start, pause_end in usable.info.pauses:
+        if where.start + (pause_start - snap_ns) <= moment < where.start + pause_end:
+            return Interval(where.start, where.start + pause_start)
     return Interval(where.start, where.start + usable.info.duration_ns)
 
 

@@ -82,7 +82,7 @@ class Encoder:
             if pts <= self._last:
                 raise ValueError(f"frame at {time_ns} ns does not come after the one before it")
             self._usual = self._durations[self._last] = pts - self._last
-        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
+        frame = av.VideoFrame.from_numpy_buffer(rgb, format="rgb24").reformat(
             format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1
         )
         frame.pts, frame.time_base = pts, TICK

@@ -8,13 +8,16 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from throughline.domain.time import MEDIA_RATE, Instant, Interval, ns_to_ticks, ticks_to_ns
 from throughline.media.clip import ClipPackets, open_clip
-from throughline.media.probe import ClipInfo
+from throughline.media.probe import PAUSE_NS, ClipInfo
 
 TICK = Fraction(1, MEDIA_RATE)
+_NEAR, _FAR = MEDIA_RATE // 10, 60 * MEDIA_RATE
+"""Where a missing DTS is put before its clip, and how far a DTS can lie before its PTS; broken recorders write any number."""
 _CHECK_EVERY = 500
 """Packets between two looks at whether to stop."""
 
@@ -26,20 +29,24 @@ class Copied:
     span: Interval
     """First frame to the end of the last."""
     frame_count: int
+    """May be 0 where `flaw` is set."""
     cut_frames: int
     """Frames at its end that were left out because `until` came first."""
+    flaw: str = ""
+    """Why the copy ended early; empty if it did not."""
 
 
 class PartWriter:
     """One part being written: MP4 with time base 1/90000, PTS = time - epoch. Audio and data are left behind.
 
-    Clips must have the format of the first and come in order of time. DTS are kept at their distance from PTS, and
-    moved on by single ticks where two clips meet and they would not increase.
+    Clips must have the format of the first and come in order of time. DTS are kept at their distance from PTS. Where they
+    would not increase, at the seam of two clips or because a recorder gave two frames one time, they are moved on by ticks.
     """
 
     def __init__(self, path: Path, epoch: Instant) -> None:
         self.epoch = epoch
         self.frame_count = 0
+        self._path = path
         self._container = av.open(str(path), "w", format="mp4", options={"video_track_timescale": str(MEDIA_RATE)})
         self._stream: VideoStream | None = None
         self._last_dts: int | None = None
@@ -55,32 +62,45 @@ class PartWriter:
         """Copy a clip so that its first frame lies at `start`, and end before `until`.
 
         Where that cuts it, B-frames that need a frame beyond the cut go too. `check` is called now and then; what it
-        raises ends the work.
+        raises ends the work. A clip that MP4 can't hold beyond some packet is copied up to there.
         """
         first_tick = ns_to_ticks(start - self.epoch, TICK)
         limit = None if until is None else ns_to_ticks(until - self.epoch, TICK)
-        copied = 0
+        copied, end_tick, flaw = 0, first_tick, ""
         with open_clip(clip) as (container, source):
             target = self._target(source, info)
             for packet, source_pts in ClipPackets(container, source):
                 pts = first_tick + _ticks(source_pts - info.first_pts, info)
                 if limit is not None and pts >= limit:
                     break
-                dts = None if packet.dts is None else first_tick + _ticks(packet.dts - info.first_pts, info)
-                packet.duration = _ticks(packet.duration or 0, info)
-                packet.pts, packet.dts = pts, self._next_dts(dts, pts, first_tick)
-                packet.time_base, packet.stream = TICK, target
-                self._container.mux(packet)
+                self._set_times(packet, pts, first_tick, info)
+                packet.stream = target
+                end_tick = max(end_tick, pts + (packet.duration or 0))
+                try:
+                    self._container.mux(packet)
+                except av.FFmpegError as error:
+                    if isinstance(error, OSError):
+                        raise  # the disk, not the clip
+                    flaw = f"it breaks off ({error.strerror})"
+                    break
                 copied += 1
                 if copied % _CHECK_EVERY == 0:
                     check()
         self.frame_count += copied
         begin = self.epoch + ticks_to_ns(first_tick, TICK)
-        end = begin + info.duration_ns
-        return Copied(Interval(begin, end if until is None else min(end, until)), copied, info.frame_count - copied)
+        end = min(begin + info.duration_ns, self.epoch + ticks_to_ns(end_tick, TICK) + PAUSE_NS)
+        span = Interval(begin, end if until is None else min(end, until))
+        return Copied(span, copied, 0 if flaw else info.frame_count - copied, flaw)
 
     def close(self) -> None:
-        self._container.close()
+        """Finish the file; one without a frame is removed."""
+        try:
+            self._container.close()
+        except av.FFmpegError:
+            if self.frame_count:
+                raise
+        if not self.frame_count:
+            self._path.unlink(missing_ok=True)
 
     def _target(self, source: VideoStream, info: ClipInfo) -> VideoStream:
         if self._stream is None:
@@ -89,13 +109,15 @@ class PartWriter:
             self._stream.set_display_rotation(-info.format.rotation_degrees)
         return self._stream
 
-    def _next_dts(self, dts: int | None, pts: int, first_tick: int) -> int:
-        """Matroska leaves out the first few DTS; they lie just before the clip."""
-        wanted = first_tick - MEDIA_RATE // 10 if dts is None else min(dts, pts)
+    def _set_times(self, packet: Packet[VideoStream], pts: int, first_tick: int, info: ClipInfo) -> None:
+        earliest = first_tick - _NEAR  # for Matroska, which leaves out the first few
+        dts = earliest if packet.dts is None else first_tick + _ticks(packet.dts - info.first_pts, info)
+        dts = min(pts, max(dts, pts - _FAR))
         if self._last_dts is not None:
-            wanted = max(wanted, self._last_dts + 1)
-        self._last_dts = wanted
-        return wanted
+            dts = max(dts, self._last_dts + 1)
+        self._last_dts = dts
+        packet.duration = _ticks(packet.duration or 0, info)
+        packet.dts, packet.pts, packet.time_base = dts, max(pts, dts), TICK
 
 
 def _ticks(source_ticks: int, info: ClipInfo) -> int:
