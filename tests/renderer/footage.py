@@ -37,12 +37,14 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Seen:
-    """A track: its first and last frame, an analysed frame every `step`; the person walks to the right."""
+    """A track: its first and last frame, an analysed frame every `step`; the person walks to the right. `best`: frame of its
+    best crop; None where no crop was kept."""
 
     number: int
     first: int
     last: int
     step: int = 2
+    best: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,7 @@ def _build_camera(workspace: Workspace, camera: Camera) -> CameraRefs:
         (folder / "reel.json").write_bytes(dump(Reel(camera.name, (part,), (), gaps)))
     with workspace.create(f"tracks/{key}") as folder:
         write_tracks(folder / "tracks.parquet", _table(camera))
-        none = np.empty(0, np.int64)
-        write_embeddings(folder, TrackEmbeddings(np.empty((0, 4), np.float32), none, none, np.empty(0, np.float32), ()))
+        write_embeddings(folder, _embeddings(camera))
     reel, tracks = workspace.get(f"reels/{key}"), workspace.get(f"tracks/{key}")
     return CameraRefs(camera.name, reel.uri, tracks.uri, camera.clock)
 
@@ -125,6 +126,22 @@ def _table(camera: Camera) -> TrackTable:
     ids, times_ns, boxes = zip(*rows, strict=True)
     scores = np.ones(len(rows), np.float32)
     return TrackTable(np.array(ids, np.int64), np.array(times_ns, np.int64), np.array(boxes, np.float32), scores)
+
+
+def _embeddings(camera: Camera) -> TrackEmbeddings:
+    """The best crop of each track that has one, and a worse one of its first frame."""
+    rows = [
+        (seen.number, camera_time(frame, camera.shift_ns).ns, quality)
+        for seen in camera.tracks
+        if seen.best is not None
+        for frame, quality in ((seen.first, 0.4), (seen.best, 0.9))
+    ]
+    ids, times_ns, qualities = (np.array([row[column] for row in rows]) for column in range(3))
+    vectors = np.tile(np.array([1, 0, 0, 0], np.float32), (len(rows), 1))
+    crops = tuple(f"crops/{index}.jpg" for index in range(len(rows)))
+    return TrackEmbeddings(
+        vectors, ids.astype(np.int64), times_ns.astype(np.int64), qualities.astype(np.float32), crops
+    )
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,14 @@ def test_a_long_track_is_cut_around_its_best_view_and_says_so(tmp_path: Path) ->
     assert [frames[0].numbers(RIGHT)[1], frames[-1].numbers(RIGHT)[1]] == [0, 39]
 
 
+def test_a_long_track_is_cut_around_its_best_crop_where_there_is_one(tmp_path: Path) -> None:
+    cameras = [Camera("a", 1, [Seen(1, 0, 100, best=60), Seen(2, 110, 112)])]
+    workspace, order = order_of(tmp_path, cameras, [2], [(0, 1)])
+    ordered(workspace, order, ClipSettings(limit_seconds=2))
+    _, frames = clip_of(workspace, "pair-0")
+    assert [frames[0].numbers(RIGHT)[1], frames[-1].numbers(RIGHT)[1]] == [40, 79]
+
+
 def test_a_cut_between_two_frames_begins_with_the_one_that_is_shown_then(tmp_path: Path) -> None:
     cameras = [Camera("a", 1, [Seen(1, 0, 60)], frames=range(0, 120, 4)), Camera("b", 2, [Seen(1, 0, 60)])]
     workspace, order = order_of(tmp_path, cameras, [1], [(1, 1)])

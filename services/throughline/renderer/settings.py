@@ -20,7 +20,7 @@ class DrawSettings(BaseModel):
     """Fragments of one camera at most this far apart are shown as one: nobody has to see a tile blink."""
     max_box_gap_seconds: float = Field(default=1.0, gt=0, le=60)
     """Between two boxes further apart than this none is drawn."""
-    merge_ms: int = Field(default=8, ge=1, le=100)
+    merge_ms: int = Field(default=20, ge=1, le=100)
     """Frames of different cameras at most this many milliseconds apart appear together."""
 
     @property
@@ -40,7 +40,6 @@ class ClipSettings(DrawSettings):
     """Clips of pairs."""
 
     encoder: EncoderSettings = EncoderSettings(threads=1)
-    merge_ms: int = Field(default=20, ge=1, le=100)
     half_width: int = Field(default=640, ge=64, le=1920, multiple_of=2)
     """Width of each half in pixels."""
     half_height: int = Field(default=360, ge=64, le=1080, multiple_of=2)

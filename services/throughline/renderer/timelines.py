@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +104,7 @@ class _Timeline:
             (appearance, best_of(self._sources.camera(appearance.camera), appearance)) for appearance in appearances
         ]
         write_sheet(made / SHEET, self._sources, self._chosen(views), self._work)
+        self._tell_of_damage(gaps)
         document = TimelineDocument(
             job_id=self._order.job_id,
             revision=self._order.revision,
@@ -137,6 +138,15 @@ class _Timeline:
         for camera in sorted({appearance.camera for segment in segments for appearance in segment.hidden}):
             message = f"camera {camera} had to wait for a free tile; at most {self._order.max_tiles} are shown at once"
             self._incidents.append(Incident("tile_not_free", camera, message, camera))
+
+    def _tell_of_damage(self, cameras: Iterable[str]) -> None:
+        for camera in sorted(cameras):
+            damaged = self._sources.camera(camera).reader.damaged_packets
+            if damaged:
+                message = (
+                    f"{damaged} damaged packets of camera {camera} could not be decoded; the film stands still there"
+                )
+                self._incidents.append(Incident("footage_damaged", camera, message, camera))
 
     def _chosen(self, views: list[tuple[Appearance, Best]]) -> list[tuple[Appearance, Best]]:
         left_out = len(views) - self._settings.max_pictures
