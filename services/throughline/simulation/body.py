@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,11 +67,22 @@ def ring(height: float, across: float, deep: float, forward: float = 0.0) -> Arr
     return np.column_stack([forward + deep * _CIRCLE[:, 0], across * _CIRCLE[:, 1], np.full(RING_POINTS, height)])
 
 
-def make_figure(person: Appearance, speed: float, gait: float, reach: float) -> Figure:
-    """Pose a person: `speed` in m/s widens the steps, `gait` is their phase, `reach` in 0..1 lifts the right arm."""
-    joints = _joints(person, speed, gait, reach)
-    hulls, patches = _torso(person, joints["lift"][2])
-    return Figure((*_limbs(person, joints), *_head(person, joints["lift"][2])), hulls, patches)
+class Body:
+    """One person's body, to be posed. What does not bend is made once."""
+
+    def __init__(self, person: Appearance) -> None:
+        self._person = person
+        self._hulls, self._patches = _torso(person)
+
+    def pose(self, speed: float, gait: float, reach: float) -> Figure:
+        """The figure at a walking `speed` in m/s, a phase of the steps in radians, and a lift of the right arm in 0..1."""
+        joints = _joints(self._person, speed, gait, reach)
+        lift = joints["lift"]
+        return Figure(
+            (*_limbs(self._person, joints), *_head(self._person, float(lift[2]))),
+            tuple(replace(hull, rings=hull.rings + lift) for hull in self._hulls),
+            tuple(replace(patch, points=patch.points + lift) for patch in self._patches),
+        )
 
 
 def _joints(person: Appearance, speed: float, gait: float, reach: float) -> dict[str, Array]:
@@ -185,7 +196,7 @@ def _head(person: Appearance, lift: float) -> list[Capsule]:
     return parts
 
 
-def _torso(person: Appearance, lift: float) -> tuple[tuple[Hull, ...], tuple[Patch, ...]]:
+def _torso(person: Appearance) -> tuple[tuple[Hull, ...], tuple[Patch, ...]]:
     h, b = person.height, person.build
     shape = [
         (0.475, 0.088, 0.062),
@@ -195,17 +206,15 @@ def _torso(person: Appearance, lift: float) -> tuple[tuple[Hull, ...], tuple[Pat
         (0.79, 0.115, 0.06),
         (0.845, 0.05, 0.04),
     ]
-    profile = np.array(shape) * h * [1, b, b] + [lift, 0, 0]
-    levels = [0.475 * h + lift, *np.linspace(0.535, 0.845, 9) * h + lift]
+    profile = np.array(shape) * h * [1, b, b]
+    levels = [0.475 * h, *np.linspace(0.535, 0.845, 9) * h]
     rings = np.stack([ring(z, *(float(np.interp(z, profile[:, 0], profile[:, i])) for i in (1, 2))) for z in levels])
     hulls = [Hull(rings, (person.bottom, *_bands(person)))]
     if person.bottom_kind == "skirt":
-        skirt = np.stack(
-            [ring(0.56 * h + lift, 0.09 * h * b, 0.068 * h * b), ring(0.3 * h + lift, 0.125 * h * b, 0.11 * h * b)]
-        )
+        skirt = np.stack([ring(0.56 * h, 0.09 * h * b, 0.068 * h * b), ring(0.3 * h, 0.125 * h * b, 0.11 * h * b)])
         hulls.insert(0, Hull(skirt, (person.bottom,), 0.015))
     if person.carried == "backpack":
-        sack = [ring(z * h + lift, 0.085 * h, 0.045 * h, -0.1 * h * b) for z in (0.57, 0.68, 0.8)]
+        sack = [ring(z * h, 0.085 * h, 0.045 * h, -0.1 * h * b) for z in (0.57, 0.68, 0.8)]
         hulls.append(Hull(np.stack(sack), (person.carried_colour, person.carried_colour), 0.0))
     return tuple(hulls), _details(person, rings)
 

@@ -63,6 +63,14 @@ class Camera:
         depth = np.maximum(seen[:, 2], 1e-3)
         return self.centre + seen[:, :2] * (self.focal_px / depth)[:, None], seen[:, 2]
 
+    def may_see(self, place: Array) -> bool:
+        """Whether anything of a person who stands at (2,) `place` can be in the frame; in doubt yes."""
+        middle, depth = self.project(np.array([[place[0], place[1], 1.0]]))
+        reach = 1.4 * self.focal_px / max(0.3, float(depth[0])) * 1.5
+        x, y = middle[0]
+        near = -reach < x < self.size.width + reach and -reach < y < self.size.height + reach
+        return float(depth[0]) > -1.4 and (near or float(depth[0]) < 1.5)
+
     def ground_distance(self, points: Array) -> Array:
         """(n,) horizontal metres from the camera to (n, 2+) points."""
         return np.asarray(np.hypot(points[:, 0] - self.position[0], points[:, 1] - self.position[1]))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from throughline.domain.geometry import Size
 from throughline.simulation.background import Light
-from throughline.simulation.body import Figure, make_figure
+from throughline.simulation.body import Body, Figure
 from throughline.simulation.camera import Camera, make_cameras
 from throughline.simulation.layout import Layout, make_layout
 from throughline.simulation.motion import Walk, make_walks
@@ -30,7 +32,8 @@ class Actor:
     place: Array
     """(2,) metres."""
     heading: float
-    figure: Figure
+    figure: Callable[[], Figure]
+    """Poses them: work that is wasted on those whom nobody sees."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,21 +46,25 @@ class Scene:
     people: dict[str, Appearance]
     walks: dict[str, tuple[Walk, ...]]
     light: Light
+    bodies: dict[str, Body]
+    trolleys: dict[str, Figure]
 
     def actors(self, seconds: float) -> list[Actor]:
         """Who is in the store at a moment, `seconds` after the recording's start."""
         present: list[Actor] = []
-        for number, (name, person) in enumerate(self.people.items()):
+        for number, name in enumerate(self.people):
             for walk in self.walks[name]:
                 state = walk.at(seconds)
                 if state is None:
                     continue
                 place, heading, speed, gait = state
                 reach = max(0.0, np.sin(0.9 * seconds + number)) * max(0.0, 1.0 - speed / 0.4)
-                present.append(Actor(name, PERSON, place, heading, make_figure(person, speed, gait, reach)))
-                if person.trolley is not None:
+                present.append(Actor(name, PERSON, place, heading, partial(self.bodies[name].pose, speed, gait, reach)))
+                if name in self.trolleys:
                     ahead = place + AHEAD * np.array([np.cos(heading), np.sin(heading)])
-                    present.append(Actor(f"{name}-trolley", TROLLEY, ahead, heading, make_trolley(person.trolley)))
+                    present.append(
+                        Actor(f"{name}-trolley", TROLLEY, ahead, heading, partial(self.trolleys.__getitem__, name))
+                    )
         return present
 
 
@@ -68,4 +75,13 @@ def make_scene(seed: int, cameras: int, people: int, seconds: float, size: Size)
     looks = make_people(people, streams[2])
     named = {f"p{number:02d}": person for number, person in enumerate(looks, start=1)}
     walks = {name: make_walks(layout, seconds, 2 if streams[3].random() < 0.6 else 1, streams[3]) for name in named}
-    return Scene(seed, layout, make_cameras(layout, cameras, size, streams[1]), named, walks, Light(layout.style))
+    return Scene(
+        seed,
+        layout,
+        make_cameras(layout, cameras, size, streams[1]),
+        named,
+        walks,
+        Light(layout.style),
+        {name: Body(person) for name, person in named.items()},
+        {name: make_trolley(person.trolley) for name, person in named.items() if person.trolley is not None},
+    )

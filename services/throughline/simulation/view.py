@@ -69,9 +69,11 @@ class View:
     def _people(self, frame: Image, seconds: float) -> list[Label]:
         drawn = []
         for actor in self._scene.actors(seconds):
+            if not self._camera.may_see(actor.place):
+                continue
             distance = float(self._camera.ground_distance(actor.place[None])[0])
             brightness = float(self._scene.light.at(float(actor.place[0]), float(actor.place[1])))
-            drawing = draw_figure(actor.figure, self._camera, actor.place, actor.heading, brightness)
+            drawing = draw_figure(actor.figure(), self._camera, actor.place, actor.heading, brightness)
             if drawing is not None:
                 drawn.append((distance, actor, drawing))
         drawn.sort(key=lambda item: -item[0])
