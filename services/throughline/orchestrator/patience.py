@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 
-from throughline.domain.errors import Cancelled, DependencyUnavailable, ThroughlineError
+from throughline.domain.errors import Cancelled, DeadlineExceeded, DependencyUnavailable, ThroughlineError
 from throughline.orchestrator.inflight import Errand
 
 R = TypeVar("R")
@@ -21,11 +21,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Pauses between attempts, doubling from `first_seconds` to `most_seconds`; it ends `give_up_seconds` after the last sign of life."""
+    """Pauses between attempts double from `first_seconds` to `most_seconds`; it ends after `seconds` of waiting.
+
+    Pauses and calls that nobody answered are waiting; the time that a stage worked before it failed is not.
+    """
 
     first_seconds: float
     most_seconds: float
-    give_up_seconds: float
+    seconds: float
 
 
 def insist(
@@ -35,26 +38,25 @@ def insist(
 
     Raises the last ThroughlineError, and whatever the errand was stopped with.
     """
-    failing_since, told, pause = None, False, patience.first_seconds
+    spent, told, pause = 0.0, False, patience.first_seconds
     while True:
         errand.check()
+        began = time.monotonic()
         try:
             return attempt()
         except (ThroughlineError, OperationalError) as problem:
             errand.check()
             error = _plain(problem)
-            if not _may_pass(error):
-                raise error from problem
-            now = time.monotonic()
-            if failing_since is None or errand.heard_at > failing_since + pause:  # it got somewhere meanwhile
-                failing_since, pause = now, patience.first_seconds
-            if now - failing_since >= patience.give_up_seconds:
+            if isinstance(error, DeadlineExceeded):
+                spent += time.monotonic() - began
+            if not _may_pass(error) or spent >= patience.seconds:
                 raise error from problem
             _log.warning("job %s: %s; next attempt in about %.1f s", errand.job_id, error, pause)
-            if not told and now - failing_since >= _TELL_SECONDS:
+            if not told and spent >= _TELL_SECONDS:
                 told = True
                 on_waiting(error)
         errand.sleep(pause * random.uniform(0.7, 1.0))  # noqa: S311 - spreads attempts, keeps no secret
+        spent += pause
         pause = min(2 * pause, patience.most_seconds)
 
 

@@ -39,7 +39,6 @@ class Records:
             if self._is_sqlite:
                 session.connection().exec_driver_sql("BEGIN")
             yield session
-            session.rollback()
 
     @contextmanager
     def write(self) -> Iterator[Session]:

@@ -43,6 +43,10 @@ def _id() -> sa.Column[int]:
     return sa.Column("id", sa.Integer(), primary_key=True)
 
 
+def _track() -> tuple[sa.Column[Any], ...]:
+    return _text("camera"), _number("track_id"), _text("tracks_key", 64), _number("start_ns"), _number("end_ns")
+
+
 def upgrade() -> None:
     _create_jobs()
     _create_work()
@@ -126,12 +130,11 @@ def _create_work() -> None:
 
 
 def _create_people() -> None:
-    track = (_text("camera"), _number("track_id"), _text("tracks_key", 64), _number("start_ns"), _number("end_ns"))
     op.create_table(
         "query_tracks",
         _job(primary_key=True),
         _small("position", primary_key=True),
-        *(column.copy() for column in track),
+        *_track(),
     )
     op.create_table(
         "candidates",
@@ -139,7 +142,7 @@ def _create_people() -> None:
         _small("round", primary_key=True),
         _text("pair_id", 64, primary_key=True),
         _small("rank"),
-        *(column.copy() for column in track),
+        *_track(),
         _float("similarity"),
         _float("cosine"),
         _number("time_gap_ns"),

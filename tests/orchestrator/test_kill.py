@@ -1,0 +1,190 @@
+"""SIGKILL of a real orchestrator process in every stage: the next one ends the job as if nothing had happened."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.orchestrator.bench import Client, settings_for
+from tests.orchestrator.scripted import Script, wait_until
+from throughline.v1 import common_pb2 as common
+from throughline.v1 import orchestrator_pb2 as pb
+from throughline.wire.service import RunningServer
+
+STAGES = [
+    "ListFootage",
+    "Collate",
+    "Track",
+    "LocateQuery",
+    "RankCandidates",
+    "RenderPairs",
+    "ReviewPairs",
+    "RenderTimeline",
+    "TimelineReady",
+]
+PARALLEL = (common.STAGE_INGEST, common.STAGE_TRACK, common.STAGE_RENDER_PAIRS)
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload(["throughline.orchestrator.__main__", "tests.orchestrator.test_kill"])
+
+
+def serve_orchestrator(folder: Path, services: str, address_file: Path, changes: dict[str, Any]) -> None:
+    """The whole of the child process."""
+    from throughline.orchestrator.__main__ import build
+    from throughline.wire.service import serve
+
+    settings = settings_for(folder, services, address_file=address_file, **changes)
+    end = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: end.set())
+    server = serve([build(settings)], settings)
+    end.wait()
+    server.stop()
+
+
+class Process:
+    """An orchestrator as a process; each start has the database and the executor id of the one before."""
+
+    def __init__(self, folder: Path, services: str, **changes: Any) -> None:
+        self.folder, self.services, self.changes = folder, services, changes
+        self.starts = 0
+        self.process: ForkServerProcess
+        self.client: Client
+        self.start()
+
+    def start(self) -> None:
+        self.starts += 1
+        address_file = self.folder / f"address-{self.starts}"
+        arguments = (self.folder, self.services, address_file, self.changes)
+        self.process = FORKSERVER.Process(target=serve_orchestrator, args=arguments)
+        self.process.start()
+        wait_until(address_file.exists, what="the orchestrator did not start")
+        self.client = Client(address_file.read_text())
+
+    def kill(self) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join()
+        self.client.channel.close()
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+
+@pytest.fixture
+def process(tmp_path: Path, script: Script, running_script: tuple[Script, RunningServer]) -> Iterator[Process]:
+    process = Process(tmp_path, running_script[1].address)
+    yield process
+    process.kill()
+
+
+def finish(process: Process, script: Script, job_id: str) -> pb.Job:
+    process.client.until(job_id, pb.JOB_STATE_WAITING_FOR_REVIEW, pb.JOB_STATE_FAILED)
+    process.client.answer_all(script, job_id)
+    return process.client.until(job_id)
+
+
+def check_as_undisturbed(script: Script, job: pb.Job) -> None:
+    """What a job without any disturbance gives, each piece of work done once, each message sent with one effect."""
+    assert job.state == pb.JOB_STATE_SUCCEEDED, job.error
+    assert [candidate.pair_id for candidate in job.candidates] == ["pair0", "pair1", "pair2"]
+    assert [candidate.verdict for candidate in job.candidates] == [1, 2, 1]
+    films = [film for film in script.films if film.job_id == job.job_id]
+    assert {tuple((track.camera, track.track_id) for track in film.tracks) for film in films} == {
+        (("cam1", 10), ("cam1", 1), ("cam3", 12))
+    }
+    assert set(script.done.values()) == {1}
+    assert set(script.effects) == {f"{job.job_id}.review-1.0", f"{job.job_id}.timeline-1"}
+    assert all(len(contents) == 1 for contents in script.contents.values())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_kill_in_a_stage_changes_nothing(process: Process, script: Script, stage: str) -> None:
+    script.hold(stage)
+    job_id = process.client.submit(request_id="the-request")
+    if stage in ("RenderTimeline", "TimelineReady"):
+        process.client.until(job_id, pb.JOB_STATE_WAITING_FOR_REVIEW)
+        process.client.answer_all(script, job_id)
+    at_work = 3 if stage in ("Collate", "Track") else 2 if stage == "RenderPairs" else 1
+    script.await_request(stage, at_work)
+    before = {method: script.count(method) for method in STAGES}
+    process.kill()
+    script.release()
+    process.start()
+    if stage in ("RenderTimeline", "TimelineReady"):
+        job = process.client.until(job_id)
+    else:
+        job = finish(process, script, job_id)
+    check_as_undisturbed(script, job)
+    # What a stage finished at the very moment of the kill is found ready, and so counted by nobody.
+    assert all(timing.runs <= (3 if timing.stage in PARALLEL else 1) for timing in job.timings)
+    earlier = STAGES[: STAGES.index(stage)]
+    assert {method: script.count(method) for method in earlier} == {method: before[method] for method in earlier}
+    assert process.client.submit(request_id="the-request") == job_id
+
+
+def test_kills_in_all_stages_of_one_job_change_nothing(process: Process, script: Script) -> None:
+    job_id = process.client.submit()
+    for stage in STAGES:
+        script.hold(stage)
+    for stage in STAGES:
+        if stage == "RenderTimeline":
+            process.client.until(job_id, pb.JOB_STATE_WAITING_FOR_REVIEW)
+            process.restart()
+            process.client.answer_all(script, job_id)
+        script.await_request(stage)
+        process.restart()
+        script.release(stage)
+    check_as_undisturbed(script, process.client.until(job_id))
+
+
+def test_kills_at_any_moment_change_nothing(process: Process, script: Script) -> None:
+    job_id = process.client.submit()
+    for pause in (0.05, 0.15, 0.3, 0.1, 0.25):
+        time.sleep(pause)  # the moment is meant to be any
+        process.restart()
+    check_as_undisturbed(script, finish(process, script, job_id))
+
+
+def test_a_waiting_job_is_watched_answered_and_cancelled_after_a_restart(process: Process, script: Script) -> None:
+    first, second = process.client.submit(), process.client.submit()
+    for job_id in (first, second):
+        process.client.until(job_id, pb.JOB_STATE_WAITING_FOR_REVIEW)
+    process.restart()
+    assert process.client.watch(first, [pb.JOB_STATE_WAITING_FOR_REVIEW])[0].state == pb.JOB_STATE_WAITING_FOR_REVIEW
+    process.client.cancel(second)
+    process.client.answer_all(script, first)
+    assert process.client.until(first).state == pb.JOB_STATE_SUCCEEDED
+    assert process.client.job(second).state == pb.JOB_STATE_CANCELLED
+
+
+def test_a_deadline_that_passes_while_nothing_runs_is_met_after_the_restart(process: Process, script: Script) -> None:
+    job_id = process.client.submit(options=pb.JobOptions(review_deadline_seconds=1))
+    deadline = process.client.until(job_id, pb.JOB_STATE_WAITING_FOR_REVIEW).review_deadline_ns
+    process.kill()
+    wait_until(lambda: time.time_ns() > deadline)
+    process.start()
+    job = process.client.until(job_id)
+    assert job.state == pb.JOB_STATE_SUCCEEDED
+    assert job.timeline.partial
+
+
+def test_a_clean_stop_in_the_middle_of_a_stage_changes_nothing(process: Process, script: Script) -> None:
+    script.hold("Track")
+    job_id = process.client.submit()
+    script.await_request("Track", 3)
+    assert process.process.pid is not None
+    os.kill(process.process.pid, signal.SIGTERM)
+    process.process.join(20)
+    assert process.process.exitcode == 0
+    script.release()
+    process.start()
+    check_as_undisturbed(script, finish(process, script, job_id))
