@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.reflection import Reflection
 from tests.wire.generic import call, connected, descriptors, generic_service, methods, serving
 from throughline.domain.errors import Conflict, LimitExceeded
-from throughline.v1 import orchestrator_pb2
+from throughline.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 from throughline.wire.client import connect, translated_errors
 from throughline.wire.service import Service, serve
 from throughline.wire.settings import ServiceSettings
@@ -96,9 +96,15 @@ def test_a_query_of_the_largest_size_passes() -> None:
 
 
 PROGRAM = """
+import time
 from tests.wire.generic import generic_service
 from throughline.wire.service import run
-run(generic_service)
+
+def deaf(method, request, context):
+    if method.name == "WatchJob":
+        time.sleep(1000)
+
+run(lambda: generic_service(deaf))
 """
 
 
@@ -108,21 +114,37 @@ def _start(tmp_path: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_service_process_tells_its_address_serves_and_ends_on_a_signal(number: int, tmp_path: Path) -> None:
-    process = _start(tmp_path)
+def _connected(process: subprocess.Popen[str], tmp_path: Path) -> grpc.Channel:
     deadline = time.monotonic() + 30
     while not (tmp_path / "address").exists():
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    channel = connect((tmp_path / "address").read_text(), ServiceSettings())
+    return connect((tmp_path / "address").read_text(), ServiceSettings())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_process_tells_its_address_serves_and_ends_on_a_signal(number: int, tmp_path: Path) -> None:
+    process = _start(tmp_path)
+    channel = _connected(process, tmp_path)
     assert len(call(channel, SUBMIT)) == 1
     channel.close()
     process.send_signal(number)
     _, log = process.communicate(timeout=20)
     assert process.returncode == 0, log
     assert "everything on 127.0.0.1:" in log
+
+
+def test_a_service_process_ends_though_its_work_does_not_listen(tmp_path: Path) -> None:
+    process = _start(tmp_path, THROUGHLINE_GRACE_SECONDS="0.5")
+    channel = _connected(process, tmp_path)
+    watched = orchestrator_pb2_grpc.OrchestratorStub(channel).WatchJob(orchestrator_pb2.WatchJobRequest())
+    next(watched)
+    process.terminate()
+    _, log = process.communicate(timeout=20)
+    channel.close()
+    assert process.returncode == 0
+    assert "did not stop when it was asked to" in log
 
 
 def test_a_service_process_that_cannot_start_says_why_and_ends_with_1(tmp_path: Path) -> None:

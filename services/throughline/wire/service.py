@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -122,3 +123,13 @@ def run(*builds: Callable[[], Service]) -> None:
     end.wait()
     _log.info("ending")
     server.stop(settings.grace_seconds)
+    last_resort = threading.Timer(settings.grace_seconds, _leave_work_behind)
+    last_resort.daemon = True
+    last_resort.start()
+
+
+def _leave_work_behind() -> None:
+    """End the process though a thread is still at work that was asked to stop; Python would wait for it for ever."""
+    _log.warning("some work did not stop when it was asked to; ending without it")
+    logging.shutdown()
+    os._exit(0)
