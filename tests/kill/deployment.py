@@ -1,0 +1,145 @@
+"""A whole deployment over a small simulated store, one job after the other on it, and what is left of each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from throughline.alert.announcements import Announcements
+from throughline.cli.connection import orchestrator
+from throughline.cli.deployment import Deployment
+from throughline.cli.supervisor import Supervisor
+from throughline.cli.watch import ENDED
+from throughline.domain.errors import DependencyUnavailable
+from throughline.domain.time import Interval
+from throughline.renderer.documents import TimelineDocument
+from throughline.renderer.timelines import DOCUMENT
+from throughline.simulation.truth import StoreTruth
+from throughline.storage.database import open_database
+from throughline.storage.documents import load
+from throughline.tier.records import MIGRATIONS, Pair, Review
+from throughline.v1 import orchestrator_pb2 as pb
+from throughline.v1.common_pb2 import ClockMap
+
+_PATIENCE_SECONDS = 240.0
+_PAUSE_SECONDS = 0.05
+
+CandidateSummary = tuple[str, int, int, int, float, int]
+"""Camera, number of the track, start and end in ns, similarity, verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a job came to, in terms that do not depend on where its footage lay."""
+
+    state: int
+    error: str
+    candidates: tuple[CandidateSummary, ...]
+    film: tuple[tuple[Interval, tuple[str, ...]], ...]
+    """For each segment its span of UTC and the cameras that it shows."""
+    partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """How often each thing was done."""
+
+    runs: dict[int, int]
+    """By stage: how often its work was really done."""
+    pairs_at_tier: int
+    alerts: int
+
+
+@dataclass
+class Theatre:
+    """A running deployment and the store that its jobs are about."""
+
+    deployment: Deployment
+    supervisor: Supervisor
+    store: StoreTruth
+    footage: Path
+
+    def submit(self, name: str) -> str:
+        """A job over a copy of the footage of its own, so that nothing of an earlier job is found ready."""
+        footage = self.footage / name
+        shutil.copytree(self.store.footage, footage)
+        clocks = [ClockMap(camera=camera, offset_ns=clock.offset_ns) for camera, clock in self.store.clocks.items()]
+        query = self.store.folder / self.store.document.queries[0].file
+        request = pb.SubmitJobRequest(
+            request_id=f"kill-{name}",
+            footage_uri=f"{footage.as_uri()}/",
+            query_json=query.read_text(),
+            options=pb.JobOptions(clock_maps=clocks),
+        )
+        with orchestrator(self.deployment.home) as stub:
+            return stub.SubmitJob(request, timeout=30).job_id
+
+    def job(self, job_id: str) -> pb.Job | None:
+        """The job as it stands; None while the orchestrator is away."""
+        try:
+            with orchestrator(self.deployment.home) as stub:
+                return stub.GetJob(pb.GetJobRequest(job_id=job_id), timeout=5).job
+        except DependencyUnavailable:
+            return None
+
+    def wait(self, job_id: str, condition: Callable[[pb.Job], bool]) -> pb.Job:
+        """The job as soon as `condition` holds or it has ended."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            job = self.job(job_id)
+            if job is not None and (job.state in ENDED or condition(job)):
+                return job
+            time.sleep(_PAUSE_SECONDS)
+        raise AssertionError(f"job {job_id} is stuck: {self.job(job_id)}")
+
+    def finished(self, job_id: str) -> pb.Job:
+        return self.wait(job_id, lambda job: job.state in ENDED)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one service's process, by its id."""
+        pid = next(child.pid for child in self.supervisor.children if child.spec.name == name)
+        assert pid is not None, f"{name} does not run"
+        os.kill(pid, signal.SIGKILL)
+
+    def outcome(self, job: pb.Job) -> Outcome:
+        return Outcome(job.state, job.error, _candidates(job), self._film(job), job.timeline.partial)
+
+    def effects(self, job: pb.Job) -> Effects:
+        tier = open_database(self.deployment.tier_database_url, MIGRATIONS)
+        with Session(tier) as session:
+            reviewed = select(func.count()).select_from(Pair).join(Review).where(Review.job_id == job.job_id)
+            pairs = session.scalar(reviewed) or 0
+        tier.dispose()
+        announcements = Announcements.open(self.deployment.alert_database_url)
+        alerts = len(announcements.all(job.job_id))
+        announcements.close()
+        return Effects({timing.stage: timing.runs for timing in job.timings}, pairs, alerts)
+
+    def _film(self, job: pb.Job) -> tuple[tuple[Interval, tuple[str, ...]], ...]:
+        if not job.timeline.revision:
+            return ()
+        folder = self.deployment.home / "workspace" / "jobs" / job.job_id / "timelines" / str(job.timeline.revision)
+        document = load(TimelineDocument, (folder / DOCUMENT).read_bytes())
+        return tuple((segment.utc, tuple(tile.camera for tile in segment.tiles)) for segment in document.segments)
+
+
+def _candidates(job: pb.Job) -> tuple[CandidateSummary, ...]:
+    return tuple(
+        (
+            each.track.camera,
+            each.track.track_id,
+            each.track.span.start_ns,
+            each.track.span.end_ns,
+            round(each.similarity, 6),
+            each.verdict,
+        )
+        for each in job.candidates
+    )
