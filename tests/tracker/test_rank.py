@@ -1,0 +1,165 @@
+"""Everyone is compared with the query, and each is a candidate or it is said why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.tracker.scenes import SECOND, Camera, Walk, open_workspace, reference
+from throughline.domain.calibration import Calibration
+from throughline.domain.errors import FailedPrecondition, InvalidInput
+from throughline.domain.pairs import pair_id
+from throughline.domain.time import ClockMap, Interval
+from throughline.storage.workspace import Workspace
+from throughline.tracker.artifacts import CameraTracks
+from throughline.tracker.rank import Ranking, RankRules, Scale, rank
+
+DEFAULT = RankRules()
+CALIBRATION = Calibration((-1.0, 0.6, 1.0), (0.0, 0.5, 1.0), "a straight line on each side of 0.6", 100, 100)
+
+
+def towards(cosine: float) -> tuple[float, float, float]:
+    """A descriptor of this cosine with (1, 0, 0)."""
+    return (cosine, float(np.sqrt(1 - cosine**2)), 0.0)
+
+
+QUERY = Walk(3, 20, 30)
+FRAGMENT = Walk(4, 32, 40, vector=towards(0.9))
+CAM1 = Camera(
+    "cam1",
+    (
+        Walk(1, 0, 10, vector=towards(0.95)),  # before the query, in its own camera
+        Walk(2, 25, 45, vector=towards(0.99)),  # beside the query
+        QUERY,
+        FRAGMENT,
+        Walk(5, 39.8, 50, vector=towards(0.7)),  # takes over where the fragment ends
+        Walk(6, 60, 70, vector=(0.0, 0.0, 0.0)),  # without crops
+    ),
+)
+CAM2 = Camera("cam2", (Walk(1, 22, 28, vector=towards(0.8)), Walk(2, 100, 110, vector=towards(0.2))))
+CAM3 = Camera("cam3", (Walk(1, 45, 50, vector=towards(0.8)),), clock=ClockMap(offset_ns=-7 * SECOND))
+
+
+@dataclass
+class Store:
+    """Three cameras and what is asked about them."""
+
+    workspace: Workspace
+    cameras: list[CameraTracks]
+
+    def ranked(self, place: Path, rules: RankRules = DEFAULT, calibration: Calibration | None = CALIBRATION) -> Ranking:
+        place.mkdir()
+        query = [reference(self.cameras[0], QUERY), reference(self.cameras[0], FRAGMENT)]
+        return rank(query, self.cameras, rules, calibration, place)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    workspace = open_workspace(tmp_path)
+    return Store(workspace, [camera.publish(workspace) for camera in (CAM1, CAM2, CAM3)])
+
+
+def names(ranking: Ranking) -> list[tuple[str, int]]:
+    return [(each.track.track.camera, each.track.track.number) for each in ranking.candidates]
+
+
+def test_candidates_stand_in_decreasing_order_and_ties_by_camera_and_track(store: Store, tmp_path: Path) -> None:
+    ranking = store.ranked(tmp_path / "scores")
+    assert names(ranking) == [("cam1", 1), ("cam2", 1), ("cam3", 1), ("cam1", 5)]
+    assert (ranking.compared, ranking.impossible, ranking.incidents) == (5, 1, ())
+    similarities = [each.similarity for each in ranking.candidates]
+    assert similarities == sorted(similarities, reverse=True)
+    assert similarities[1] == similarities[2]
+
+
+def test_every_track_has_a_row_that_says_what_became_of_it(store: Store, tmp_path: Path) -> None:
+    store.ranked(tmp_path / "scores")
+    rows = pq.read_table(tmp_path / "scores" / "scores.parquet").to_pylist()
+    outcomes = {(row["camera"], row["track_id"]): (row["outcome"], row["rank"]) for row in rows}
+    assert outcomes == {
+        ("cam1", 1): ("candidate", 1),
+        ("cam1", 2): ("same_time", 0),
+        ("cam1", 3): ("query", 0),
+        ("cam1", 4): ("query", 0),
+        ("cam1", 5): ("candidate", 4),
+        ("cam1", 6): ("no_crops", 0),
+        ("cam2", 1): ("candidate", 2),
+        ("cam2", 2): ("below_threshold", 0),
+        ("cam3", 1): ("candidate", 3),
+    }
+    assert [row["cosine"] for row in rows[:-1]] == sorted((row["cosine"] for row in rows[:-1]), reverse=True)
+    assert all(0 <= row["similarity"] <= 1 for row in rows[:-1])
+    assert np.isnan(rows[-1]["cosine"])
+
+
+def test_the_evidence_of_a_candidate(store: Store, tmp_path: Path) -> None:
+    first, second, third, _ = store.ranked(tmp_path / "scores").candidates
+    query = reference(store.cameras[0], QUERY)
+    assert first.pair_id == pair_id(query.track, first.track.track)
+    descriptor = np.array([1.0, 0, 0]) + np.array(towards(0.9))
+    expected = float(np.dot(descriptor / np.linalg.norm(descriptor), towards(0.95)))
+    assert first.cosine == pytest.approx(expected, abs=1e-5)
+    assert first.similarity == pytest.approx(float(CALIBRATION.apply(np.array(expected))), abs=1e-5)
+    assert first.crop_cosine == pytest.approx(float(np.dot(towards(0.9), towards(0.95))), abs=1e-5), (
+        "the fragment's crop"
+    )
+    assert "/tracks/cam1/crops/000004-" in first.query_crop_uri
+    assert "/tracks/cam1/crops/000001-" in first.candidate_crop_uri
+    assert first.time_gap_ns == 10 * SECOND
+    assert second.time_gap_ns == 0
+    assert third.time_gap_ns == 0, "38 to 43 s by UTC touches the fragment, 45 to 50 s by its own clock does not"
+    assert third.track.span == Interval(
+        *(moment + -7 * SECOND for moment in (CAM3.walks[0].span().start, CAM3.walks[0].span().end))
+    )
+
+
+def test_the_threshold_may_be_a_cosine(store: Store, tmp_path: Path) -> None:
+    assert names(store.ranked(tmp_path / "a", RankRules(0.96, Scale.COSINE))) == [("cam1", 1)]
+    assert names(store.ranked(tmp_path / "b", RankRules(0.0, Scale.COSINE)))[-1] == ("cam2", 2)
+    assert names(store.ranked(tmp_path / "c", RankRules(0.999))) == []
+
+
+def test_of_too_many_the_likeliest_are_given(store: Store, tmp_path: Path) -> None:
+    ranking = store.ranked(tmp_path / "scores", RankRules(max_candidates=2))
+    assert names(ranking) == [("cam1", 1), ("cam2", 1)]
+    assert [incident.code for incident in ranking.incidents] == ["candidates_cut"]
+    assert "2 more tracks" in ranking.incidents[0].message
+    outcomes = pq.read_table(tmp_path / "scores" / "scores.parquet")["outcome"].to_pylist()
+    assert outcomes.count("over_limit") == 2
+
+
+def test_without_calibration_only_the_cosine_scale_can_be_used(store: Store, tmp_path: Path) -> None:
+    ranking = store.ranked(tmp_path / "a", RankRules(0.6, Scale.COSINE), calibration=None)
+    assert names(ranking)[0] == ("cam1", 1)
+    assert [incident.code for incident in ranking.incidents] == ["not_calibrated"]
+
+
+def test_a_query_without_crops_cannot_be_ranked(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "scores").mkdir()
+    query = [reference(store.cameras[0], CAM1.walks[5])]
+    with pytest.raises(FailedPrecondition, match="track 6 of camera cam1 has no crops"):
+        rank(query, store.cameras, RankRules(), CALIBRATION, tmp_path / "scores")
+
+
+def test_the_querys_camera_must_be_among_those_ranked(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "scores").mkdir()
+    query = [reference(store.cameras[0], QUERY)]
+    with pytest.raises(InvalidInput, match="query's camera cam1 are not among"):
+        rank(query, store.cameras[1:], RankRules(), CALIBRATION, tmp_path / "scores")
+
+
+def test_a_camera_without_tracks_is_no_hindrance(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "scores").mkdir()
+    empty = Camera("cam4", ()).publish(store.workspace)
+    query = [reference(store.cameras[0], QUERY), reference(store.cameras[0], FRAGMENT)]
+    assert len(rank(query, [*store.cameras, empty], RankRules(), CALIBRATION, tmp_path / "scores").candidates) == 4
+
+
+@pytest.mark.parametrize(("threshold", "most"), [(-0.1, 5), (1.1, 5), (float("nan"), 5), (0.5, 0), (0.5, 10_001)])
+def test_rules_out_of_range_are_refused(threshold: float, most: int) -> None:
+    with pytest.raises(InvalidInput, match=r"give 0 to 1|give 1 to 10000"):
+        RankRules(threshold, Scale.CALIBRATED, most)
