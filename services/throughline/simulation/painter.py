@@ -178,19 +178,22 @@ def above(values: NDArray[np.generic], limit: float) -> Image:
 
 def draw_shadow(
     frame: Image, camera: Camera, place: Array, radius: float, reach: NDArray[np.float32], distance: float
-) -> None:
-    """Darken the floor round (2,) `place` where the empty store's `reach`, (h, w) metres, is beyond `distance`."""
+) -> tuple[slice, slice] | None:
+    """Darken the floor round (2,) `place` where the empty store's `reach`, (h, w) metres, is beyond `distance`.
+
+    Returns the rows and columns that it changed, None where the floor is outside the frame.
+    """
     angles = np.linspace(0, 2 * np.pi, 14, endpoint=False)
     circle = np.column_stack([place[0] + radius * np.cos(angles), place[1] + radius * np.sin(angles), np.zeros(14)])
     pixels, depths = camera.project(circle)
     if depths.min() < 0.3:
-        return
+        return None
     height, width = frame.shape[:2]
     left, top = np.clip(np.floor(pixels.min(axis=0)).astype(int) - 2, 0, [width, height])
     right, bottom = np.clip(np.ceil(pixels.max(axis=0)).astype(int) + 2, 0, [width, height])
     if right <= left or bottom <= top:
-        return
-    rows, columns = slice(top, bottom), slice(left, right)
+        return None
+    rows, columns = slice(int(top), int(bottom)), slice(int(left), int(right))
     roi = frame[rows, columns]
     dark = roi.copy()
     for share, gain in ((1.0, 0.88), (0.7, 0.72)):
@@ -199,3 +202,4 @@ def draw_shadow(
         cv2.fillConvexPoly(mask, np.rint(shape * 8).astype(np.int32), 255, cv2.LINE_8, 3)
         cv2.copyTo(cv2.convertScaleAbs(roi, alpha=gain), mask, dark)
     cv2.copyTo(dark, above(reach[rows, columns], distance), roi)
+    return rows, columns
