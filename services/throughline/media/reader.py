@@ -13,7 +13,6 @@ from av.container import InputContainer
 
 from throughline.domain.errors import InvalidInput, NotFound
 from throughline.domain.footage import Reel, ReelPart
-from throughline.domain.geometry import Size
 from throughline.domain.time import MEDIA_RATE, NS_PER_SECOND, Instant, Interval, ns_to_ticks, ticks_to_ns
 from throughline.media.frame import Frame
 from throughline.media.seek import packets_around
@@ -213,11 +212,6 @@ class ReelReader:
         if close is not None:
             close()
         self._cursor, self._current = iter(()), None
-
-
-def upright(width: int, height: int, rotation_degrees: int) -> Size:
-    """The size of a coded picture of `width` x `height` once it is turned upright."""
-    return Size(height, width) if rotation_degrees in (90, 270) else Size(width, height)
 
 
 def _on_grid(previous: Instant | None, time: Instant, grid: Fraction) -> bool:
