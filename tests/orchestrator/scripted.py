@@ -1,5 +1,7 @@
 """Stage services, tier and alert that follow a script: they keep the contracts, count what they do, wait and fail when told to."""
 
+# ruff: noqa: N802 - the methods have the names of the contracts
+
 from __future__ import annotations
 
 import threading
@@ -10,10 +12,20 @@ from functools import partial
 
 import grpc
 
-from throughline.domain.errors import Cancelled, ThroughlineError
-from throughline.v1 import alert_pb2, alert_pb2_grpc, ingest_pb2, ingest_pb2_grpc, renderer_pb2, renderer_pb2_grpc
+from throughline.domain.errors import Cancelled, NotServed, ThroughlineError
+from throughline.v1 import (
+    alert_pb2,
+    alert_pb2_grpc,
+    ingest_pb2,
+    ingest_pb2_grpc,
+    renderer_pb2,
+    renderer_pb2_grpc,
+    tier_pb2,
+    tier_pb2_grpc,
+    tracker_pb2,
+    tracker_pb2_grpc,
+)
 from throughline.v1 import common_pb2 as common
-from throughline.v1 import tier_pb2, tier_pb2_grpc, tracker_pb2, tracker_pb2_grpc
 from throughline.wire.service import RunningServer, Service, serve
 from throughline.wire.settings import ServiceSettings
 
@@ -176,6 +188,9 @@ class Tracker(tracker_pb2_grpc.TrackerServicer):
         ]
         return tracker_pb2.RankCandidatesResponse(candidates=candidates, compared=9)
 
+    def IdentifyGlobally(self, request, context):  # type: ignore[no-untyped-def]
+        raise NotServed("no workflow asks for it")
+
 
 class Renderer(renderer_pb2_grpc.RendererServicer):
     def __init__(self, script: Script) -> None:
@@ -186,7 +201,9 @@ class Renderer(renderer_pb2_grpc.RendererServicer):
             if number == len(request.pairs) - 1:  # the first ones are rendered before it waits
                 self.script.arrive("RenderPairs", str(len(request.pairs)), request, context)
             if pair.pair_id in self.script.unrenderable:
-                incident = common.Incident(code="pair_failed", subject=pair.pair_id, message="no frame of it is readable")
+                incident = common.Incident(
+                    code="pair_failed", subject=pair.pair_id, message="no frame of it is readable"
+                )
                 yield renderer_pb2.RenderPairsResponse(incident=incident)
                 continue
             reused = self.script.finish("RenderPairs", f"{request.job_id}/{pair.pair_id}")
@@ -235,9 +252,13 @@ class Alert(alert_pb2_grpc.AlertServicer):
 def serve_script(script: Script) -> RunningServer:
     """All scripted services on one free port of loopback."""
     services = [
-        Service("ingest", ("throughline.v1.Ingest",), partial(ingest_pb2_grpc.add_IngestServicer_to_server, Ingest(script))),
         Service(
-            "tracker", ("throughline.v1.Tracker",), partial(tracker_pb2_grpc.add_TrackerServicer_to_server, Tracker(script))
+            "ingest", ("throughline.v1.Ingest",), partial(ingest_pb2_grpc.add_IngestServicer_to_server, Ingest(script))
+        ),
+        Service(
+            "tracker",
+            ("throughline.v1.Tracker",),
+            partial(tracker_pb2_grpc.add_TrackerServicer_to_server, Tracker(script)),
         ),
         Service(
             "renderer",

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.orchestrator.bench import Client, settings_for
+from tests.orchestrator.processes import Process
 from tests.orchestrator.scripted import Script, wait_until
 from throughline.v1 import common_pb2 as common
 from throughline.v1 import orchestrator_pb2 as pb
@@ -32,51 +28,6 @@ STAGES = [
     "TimelineReady",
 ]
 PARALLEL = (common.STAGE_INGEST, common.STAGE_TRACK, common.STAGE_RENDER_PAIRS)
-FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["throughline.orchestrator.__main__", "tests.orchestrator.test_kill"])
-
-
-def serve_orchestrator(folder: Path, services: str, address_file: Path, changes: dict[str, Any]) -> None:
-    """The whole of the child process."""
-    from throughline.orchestrator.__main__ import build
-    from throughline.wire.service import serve
-
-    settings = settings_for(folder, services, address_file=address_file, **changes)
-    end = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: end.set())
-    server = serve([build(settings)], settings)
-    end.wait()
-    server.stop()
-
-
-class Process:
-    """An orchestrator as a process; each start has the database and the executor id of the one before."""
-
-    def __init__(self, folder: Path, services: str, **changes: Any) -> None:
-        self.folder, self.services, self.changes = folder, services, changes
-        self.starts = 0
-        self.process: ForkServerProcess
-        self.client: Client
-        self.start()
-
-    def start(self) -> None:
-        self.starts += 1
-        address_file = self.folder / f"address-{self.starts}"
-        arguments = (self.folder, self.services, address_file, self.changes)
-        self.process = FORKSERVER.Process(target=serve_orchestrator, args=arguments)
-        self.process.start()
-        wait_until(address_file.exists, what="the orchestrator did not start")
-        self.client = Client(address_file.read_text())
-
-    def kill(self) -> None:
-        assert self.process.pid is not None
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.join()
-        self.client.channel.close()
-
-    def restart(self) -> None:
-        self.kill()
-        self.start()
 
 
 @pytest.fixture
@@ -119,10 +70,8 @@ def test_a_kill_in_a_stage_changes_nothing(process: Process, script: Script, sta
     process.kill()
     script.release()
     process.start()
-    if stage in ("RenderTimeline", "TimelineReady"):
-        job = process.client.until(job_id)
-    else:
-        job = finish(process, script, job_id)
+    answered = stage in ("RenderTimeline", "TimelineReady")
+    job = process.client.until(job_id) if answered else finish(process, script, job_id)
     check_as_undisturbed(script, job)
     # What a stage finished at the very moment of the kill is found ready, and so counted by nobody.
     assert all(timing.runs <= (3 if timing.stage in PARALLEL else 1) for timing in job.timings)

@@ -55,8 +55,14 @@ def test_of_two_answers_the_one_given_later_wins_in_whatever_order_they_come(cli
     def annotation(pair_id: str, verdict: int, at: int) -> pb.Annotation:
         return pb.Annotation(pair_id=pair_id, verdict=verdict, annotated_ns=at)  # type: ignore[arg-type]
 
-    client.answer(review, {}, annotations=[annotation("pair0", VERDICT_VALID, now - 5), annotation("pair1", VERDICT_VALID, now)])
-    client.answer(review, {}, annotations=[annotation("pair0", VERDICT_INVALID, now - 9), annotation("pair1", VERDICT_INVALID, now)])
+    client.answer(
+        review, {}, annotations=[annotation("pair0", VERDICT_VALID, now - 5), annotation("pair1", VERDICT_VALID, now)]
+    )
+    client.answer(
+        review,
+        {},
+        annotations=[annotation("pair0", VERDICT_INVALID, now - 9), annotation("pair1", VERDICT_INVALID, now)],
+    )
     # A clock that runs ahead counts as now, so that a later answer can still replace it.
     client.answer(review, {}, annotations=[annotation("pair0", VERDICT_UNSURE, now + 10**15)])
     client.answer(review, {"pair0": VERDICT_VALID})
@@ -73,7 +79,9 @@ def test_unknown_pairs_are_listed_and_the_rest_is_taken(client: Client, script: 
     assert (response.accepted, response.outstanding) == (1, 2)
 
 
-def test_a_wrong_token_another_jobs_token_and_an_unknown_job_or_round_are_refused(client: Client, script: Script) -> None:
+def test_a_wrong_token_another_jobs_token_and_an_unknown_job_or_round_are_refused(
+    client: Client, script: Script
+) -> None:
     review, other = review_of(client, script), review_of(client, script)
     for token in ("", "wrong", other.callback_token, review.callback_token + "x", "é"):
         with pytest.raises(PermissionDenied):
@@ -108,7 +116,9 @@ def test_a_mistake_in_an_answer_is_named(client: Client, script: Script, annotat
         client.answer(review, {"pair0": VERDICT_VALID}, request_id="with space")
 
 
-def test_answers_that_come_before_the_tier_has_said_that_it_took_the_pairs_count(client: Client, script: Script) -> None:
+def test_answers_that_come_before_the_tier_has_said_that_it_took_the_pairs_count(
+    client: Client, script: Script
+) -> None:
     script.hold("ReviewPairs")
     job_id = client.submit()
     script.await_request("ReviewPairs")

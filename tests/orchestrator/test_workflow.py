@@ -73,7 +73,9 @@ def test_a_job_goes_through_all_stages_and_ends_with_a_film(client: Client, scri
     assert json.loads((folder / "request.json").read_text())["footage_uri"] == "s3://footage/store/"
     round_ = json.loads((folder / "rounds" / "1.json").read_text())
     assert [answer["verdict"] for answer in round_["answers"]] == ["valid", "unsure", "invalid"]
-    assert review.callback_token not in (folder / "request.json").read_text() + (folder / "rounds" / "1.json").read_text()
+    assert (
+        review.callback_token not in (folder / "request.json").read_text() + (folder / "rounds" / "1.json").read_text()
+    )
 
 
 def test_options_reach_the_stages(client: Client, script: Script) -> None:
@@ -160,9 +162,15 @@ def test_a_camera_without_usable_footage_is_left_out(client: Client, script: Scr
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
-        (lambda script: script.fail("Track/cam1", CorruptArtifact("no manifest")), "camera cam1, which the query is in"),
+        (
+            lambda script: script.fail("Track/cam1", CorruptArtifact("no manifest")),
+            "camera cam1, which the query is in",
+        ),
         (lambda script: script.empty_cameras.add("cam1"), "no usable footage"),
-        (lambda script: setattr(script, "cameras", ("cam2", "cam3")), "'cam1' has no footage below s3://footage/store/"),
+        (
+            lambda script: setattr(script, "cameras", ("cam2", "cam3")),
+            "'cam1' has no footage below s3://footage/store/",
+        ),
         (lambda script: script.fail("LocateQuery", QueryNotLocated("best IoU 0.11")), "best IoU 0.11"),
         (lambda script: script.fail("ListFootage", NotFound("there is no bucket footage")), "no bucket footage"),
         (lambda script: script.fail("RankCandidates", CorruptArtifact("scores differ")), "scores differ"),

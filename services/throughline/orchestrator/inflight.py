@@ -77,7 +77,9 @@ class Errand:
         except ThroughlineError as error:
             self.check()
             if self._fell_silent:
-                raise DeadlineExceeded(f"{name} said nothing for too long, so the call was given up; see its log") from error
+                raise DeadlineExceeded(
+                    f"{name} said nothing for too long, so the call was given up; see its log"
+                ) from error
             raise
         finally:
             with self._lock:

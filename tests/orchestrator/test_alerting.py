@@ -1,0 +1,100 @@
+"""Webhooks: what is posted, how it is signed, what is tried again."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+
+from tests.orchestrator.bench import Client
+from tests.orchestrator.conftest import WEBHOOK_SECRET
+from tests.orchestrator.scripted import Script
+from throughline.v1 import orchestrator_pb2 as pb
+from throughline.v1.alert_pb2 import TimelineReadyRequest
+
+
+class Hook(ThreadingHTTPServer):
+    """Keeps what is posted; answers with the statuses it was given, then 204."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.posts: list[tuple[dict[str, str], bytes]] = []
+        self.statuses: list[int] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/films"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posts.append((dict(self.headers), body))
+        status = self.server.statuses.pop(0) if self.server.statuses else 204
+        self.send_response(status)
+        self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    server = Hook()
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def run(client: Client, script: Script, hook: Hook) -> pb.Job:
+    script.candidates = 0
+    job_id = client.submit(options=pb.JobOptions(alert_target=hook.url, labels={"case": "17"}))
+    return client.until(job_id)
+
+
+def test_a_webhook_gets_the_film_signed(client: Client, script: Script, hook: Hook) -> None:
+    job = run(client, script, hook)
+    assert job.state == pb.JOB_STATE_SUCCEEDED, job.error
+    assert script.alerts == []
+    ((headers, body),) = hook.posts
+    message = json_format.Parse(body, TimelineReadyRequest())
+    assert message.job_id == job.job_id
+    assert message.timeline == job.timeline
+    assert message.labels == {"case": "17"}
+    assert headers["X-Throughline-Request-Id"] == message.request_id == f"{job.job_id}.timeline-1"
+    parts = dict(part.split("=", 1) for part in headers["X-Throughline-Signature"].split(","))
+    expected = hmac.new(WEBHOOK_SECRET.encode(), f"{parts['t']}.".encode() + body, hashlib.sha256).hexdigest()
+    assert parts["v1"] == expected
+
+
+def test_a_webhook_that_is_busy_is_called_again_with_the_same_request_id(
+    client: Client, script: Script, hook: Hook
+) -> None:
+    hook.statuses = [503, 429, 408]
+    assert run(client, script, hook).state == pb.JOB_STATE_SUCCEEDED
+    assert len(hook.posts) == 4
+    assert len({(headers["X-Throughline-Request-Id"], body) for headers, body in hook.posts}) == 1
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 404])
+def test_a_webhook_that_refuses_fails_the_job_and_keeps_the_film(
+    client: Client, script: Script, hook: Hook, status: int
+) -> None:
+    hook.statuses = [status]
+    job = run(client, script, hook)
+    assert job.state == pb.JOB_STATE_FAILED
+    assert str(status) in job.error
+    assert job.timeline.film_uri
+    assert len(hook.posts) == 1
