@@ -5,6 +5,7 @@ Copied into every model folder as `1/model.py`; runs in Triton's own environment
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 from pathlib import Path
@@ -13,6 +14,25 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
+
+
+class _Handover:
+    """An array that Triton takes over by DLPack.
+
+    Triton frees what it took, but renames the capsule to something that NumPy's own destructor doesn't know and complains about
+    for every tensor; so the capsule goes without one.
+    """
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self._array = np.ascontiguousarray(array)
+
+    def __dlpack__(self, **_: object) -> object:
+        capsule = self._array.__dlpack__()
+        ctypes.pythonapi.PyCapsule_SetDestructor(ctypes.py_object(capsule), None)
+        return capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()
 
 
 class TritonPythonModel:
@@ -41,9 +61,7 @@ class TritonPythonModel:
         for item in inputs:
             rows = slice(start, start + len(item))
             outputs = zip(self._outputs, results, strict=True)
-            tensors_out = [
-                pb_utils.Tensor.from_dlpack(name, np.ascontiguousarray(array[rows])) for name, array in outputs
-            ]
+            tensors_out = [pb_utils.Tensor.from_dlpack(name, _Handover(array[rows])) for name, array in outputs]
             responses.append(pb_utils.InferenceResponse(tensors_out))
             start = rows.stop
         return responses

@@ -77,11 +77,15 @@ class TritonRpc:
 
 
 def _unknown_model(failure: grpc.RpcError) -> bool:
-    return failure.code() is grpc.StatusCode.NOT_FOUND or "unknown model" in (failure.details() or "")
+    """Whether the repository lacks the model. One without `available versions` is being loaded or unloaded: that passes."""
+    details = failure.details() or ""
+    return "available versions" not in details and (
+        failure.code() is grpc.StatusCode.NOT_FOUND or "unknown model" in details
+    )
 
 
 def _passes(failure: grpc.RpcError) -> bool:
     """Whether the same call can succeed in a moment: the server is away, or starts its backend's process again."""
-    if failure.code() is grpc.StatusCode.UNAVAILABLE:
+    if failure.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND):
         return not _unknown_model(failure)
     return failure.code() is grpc.StatusCode.INTERNAL and "Stub process" in (failure.details() or "")
