@@ -92,13 +92,22 @@ WAS = _was({"a": [_span(0, 10)], "b": [_span(5, 15)]})
 
 def test_a_film_that_shows_what_was_is_right_all_the_time() -> None:
     score = score_film(WAS.half, WAS.half, WAS)
-    assert (score.right_share, score.worst_edge_ns, score.owed_ns) == (1.0, 0, 15 * S)
+    assert (score.right_share, score.stay_share, score.edges_within()) == (1.0, 1.0, 1.0)
+    assert (score.owed_ns, score.stays_ns) == (15 * S, 15 * S)
 
 
-def test_a_camera_that_enters_late_is_missing_until_then() -> None:
-    score = score_film({"a": [_span(0, 10)], "b": [_span(8, 15)]}, WAS.half, WAS)
-    assert score.right_share == pytest.approx(12 / 15)
+def test_a_camera_that_is_left_out_is_missing_for_that_time() -> None:
+    score = score_film({"a": [_span(0, 10)]}, WAS.half, WAS)
+    assert score.right_share == pytest.approx(5 / 15)
+
+
+def test_what_the_tracker_lost_of_a_stay_is_owed_by_the_strict_share_alone() -> None:
+    late = {"a": [_span(0, 10)], "b": [_span(8, 15)]}
+    score = score_film(late, late, WAS)
+    assert score.right_share == 1.0
+    assert score.stay_share == pytest.approx(12 / 15)
     assert score.entering_ns == (0, 3 * S)
+    assert score.edges_within() == 0.75
 
 
 def test_a_camera_that_shows_nobody_makes_the_film_wrong() -> None:
@@ -109,15 +118,21 @@ def test_a_camera_that_shows_nobody_makes_the_film_wrong() -> None:
 
 def test_a_stay_without_a_confirmed_track_is_not_owed() -> None:
     score = score_film({"a": [_span(0, 10)]}, {"a": [_span(2, 4)]}, WAS)
-    assert (score.right_share, score.owed_ns) == (1.0, 10 * S)
+    assert (score.right_share, score.owed_ns) == (1.0, 2 * S)
+    assert (score.stay_share, score.stays_ns) == (1.0, 10 * S)
 
 
 def test_entering_anywhere_between_visible_at_all_and_half_visible_is_no_error() -> None:
     was = _was({"a": [_span(2, 8)]}, {"a": [_span(0, 10)]})
-    assert score_film({"a": [_span(1, 9)]}, was.half, was).worst_edge_ns == 0
+    assert score_film({"a": [_span(1, 9)]}, was.half, was).edges_within(0) == 1.0
     assert score_film({"a": [_span(-1, 9)]}, was.half, was).entering_ns == (S,)
     assert score_film({"a": [_span(1, 7)]}, was.half, was).leaving_ns == (S,)
 
 
+def test_an_appearance_of_someone_never_half_visible_may_begin_and_end_anywhere() -> None:
+    was = _was({"a": []}, {"a": [_span(0, 10)]})
+    assert score_film({"a": [_span(4, 5)]}, {}, was).edges_within(0) == 1.0
+
+
 def test_an_appearance_while_the_person_is_elsewhere_is_off_by_its_length() -> None:
-    assert score_film({"a": [_span(30, 33)]}, {}, WAS).worst_edge_ns == 3 * S
+    assert score_film({"a": [_span(30, 33)]}, {}, WAS).entering_ns == (3 * S,)

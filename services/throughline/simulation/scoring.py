@@ -132,51 +132,65 @@ def presence(truth: Mapping[str, CameraTruth], clocks: Mapping[str, ClockMap], p
 class FilmScore:
     """How well a film shows where the person was.
 
-    right_share: of the time for which the person is at least half visible in a stay that a confirmed track belongs to, the share
-    at which the film shows every such camera and none where they aren't. entering_ns, leaving_ns: for each appearance in the film
-    how far its edges are off: 0 anywhere between being visible at all and being half visible.
+    The film owes a camera whenever the person is at least half visible there and a confirmed track is at work; it is right when it
+    shows every camera that it owes, and none where they aren't at all, give or take half a second.
+    right_share: of the time for which it owes something, the share at which it is right.
+    stay_share: the same where a confirmed track makes it owe the whole stay, also what the tracker lost of it.
+    entering_ns, leaving_ns: for each appearance how far its edges are off: 0 anywhere between being visible at all and half visible.
     """
 
     right_share: float
     owed_ns: int
+    stay_share: float
+    stays_ns: int
     entering_ns: tuple[int, ...]
     leaving_ns: tuple[int, ...]
 
-    @property
-    def worst_edge_ns(self) -> int:
-        """The largest error of an entrance or an exit."""
-        return max((*self.entering_ns, *self.leaving_ns), default=0)
+    def edges_within(self, tolerance_ns: int = TOLERANCE_NS) -> float:
+        """Share of entrances and exits that are off by at most `tolerance_ns`; 1 where there are none."""
+        edges = (*self.entering_ns, *self.leaving_ns)
+        return sum(edge <= tolerance_ns for edge in edges) / len(edges) if edges else 1.0
 
 
-def score_film(
-    shown: Mapping[str, Sequence[Interval]], confirmed: Mapping[str, Sequence[Interval]], was: Presence
-) -> FilmScore:
-    """Compare a film with the truth. shown: by camera, when the film shows it; confirmed: by camera, spans of the query's and the
-    confirmed tracks. All in UTC."""
+Spans = Mapping[str, Sequence[Interval]]
+"""Intervals of UTC by camera."""
+
+
+def score_film(shown: Spans, confirmed: Spans, was: Presence) -> FilmScore:
+    """Compare a film with the truth. shown: when the film shows each camera; confirmed: spans of the query's and the confirmed tracks."""
     shown = {camera: merge_intervals(spans) for camera, spans in shown.items()}
-    owed = {
+    stays = {
         camera: [stay for stay in was.half.get(camera, ()) if any(stay.overlaps(span) for span in spans)]
         for camera, spans in confirmed.items()
     }
+    tracked = {camera: _intersections(stays[camera], spans) for camera, spans in confirmed.items()}
     allowed = {camera: [_around(span) for span in spans] for camera, spans in was.any.items()}
-    cameras = sorted({*shown, *owed})
-    every = [span for spans in (*shown.values(), *owed.values(), *allowed.values()) for span in spans]
-    edges = sorted({edge for span in every for edge in (span.start, span.end)})
-    owed_ns = right_ns = 0
-    for start, end in pairwise(edges):
-        due = [camera for camera in cameras if _covers(owed.get(camera, ()), start)]
-        if due:
-            seen = [camera for camera in cameras if _covers(shown.get(camera, ()), start)]
-            owed_ns += end - start
-            if set(due) <= set(seen) and all(_covers(allowed.get(camera, ()), start) for camera in seen):
-                right_ns += end - start
-    edge_errors = [_edge_errors(span, was, camera) for camera, spans in shown.items() for span in spans]
+    right_ns, owed_ns = _right_and_owed(shown, tracked, allowed)
+    stays_right_ns, stays_ns = _right_and_owed(shown, stays, allowed)
+    edges = [_edge_errors(span, was, camera) for camera, spans in shown.items() for span in spans]
     return FilmScore(
         right_share=right_ns / owed_ns if owed_ns else 1.0,
         owed_ns=owed_ns,
-        entering_ns=tuple(entering for entering, _ in edge_errors),
-        leaving_ns=tuple(leaving for _, leaving in edge_errors),
+        stay_share=stays_right_ns / stays_ns if stays_ns else 1.0,
+        stays_ns=stays_ns,
+        entering_ns=tuple(entering for entering, _ in edges),
+        leaving_ns=tuple(leaving for _, leaving in edges),
     )
+
+
+def _right_and_owed(shown: Spans, owed: Spans, allowed: Spans) -> tuple[int, int]:
+    """For how long the film is right, of the time for which it owes something."""
+    cameras = sorted({*shown, *owed})
+    every = [span for spans in (*shown.values(), *owed.values(), *allowed.values()) for span in spans]
+    right_ns = owed_ns = 0
+    for start, end in pairwise(sorted({edge for span in every for edge in (span.start, span.end)})):
+        due = {camera for camera in cameras if _covers(owed.get(camera, ()), start)}
+        if due:
+            seen = {camera for camera in cameras if _covers(shown.get(camera, ()), start)}
+            owed_ns += end - start
+            if due <= seen and all(_covers(allowed.get(camera, ()), start) for camera in seen):
+                right_ns += end - start
+    return right_ns, owed_ns
 
 
 def _edge_errors(appearance: Interval, was: Presence, camera: str) -> tuple[int, int]:
@@ -184,12 +198,15 @@ def _edge_errors(appearance: Interval, was: Presence, camera: str) -> tuple[int,
     at_all = [span for span in was.any.get(camera, ()) if span.overlaps(appearance)]
     if not at_all:
         return appearance.duration_ns, appearance.duration_ns
-    half = [span for span in was.half.get(camera, ()) if span.overlaps(appearance)] or at_all
-    too_early = at_all[0].start - appearance.start
-    too_late = appearance.start - half[0].start
-    left_early = half[-1].end - appearance.end
-    left_late = appearance.end - at_all[-1].end
+    half = [span for span in was.half.get(camera, ()) if span.overlaps(appearance)]
+    too_early, left_late = at_all[0].start - appearance.start, appearance.end - at_all[-1].end
+    too_late = appearance.start - half[0].start if half else 0
+    left_early = half[-1].end - appearance.end if half else 0
     return max(0, too_early, too_late), max(0, left_early, left_late)
+
+
+def _intersections(some: Iterable[Interval], others: Sequence[Interval]) -> list[Interval]:
+    return merge_intervals(common for one in some for other in others if (common := one.intersection(other)))
 
 
 def _covers(spans: Iterable[Interval], moment: Instant) -> bool:

@@ -1,4 +1,4 @@
-"""Answers pairs from ground truth, in place of people: valid where both tracks show the same person most of the time."""
+"""Answers pairs from ground truth, in place of people: valid where the candidate shows the query's person most of the time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from throughline.tier.reviews import Judgement
 from throughline.v1.common_pb2 import TrackRef
 from throughline.v1.tier_pb2 import ReviewPair
 
+_MOSTLY = 0.5
+"""A track shows a person where more than this share of its boxes does."""
+
 
 class TruthJudge:
     """Knows who is who in the footage of a simulated store."""
@@ -25,13 +28,19 @@ class TruthJudge:
         self._labels = cache(self._label)
 
     def judge(self, pair: ReviewPair) -> Judgement:
-        """The answer of somebody who knows; unsure where the query's own track shows nobody that the truth has."""
+        """The answer of somebody who knows.
+
+        Unsure where a track that changes from person to person shows the query's no longer than half of its time, or where the
+        query's own track shows nobody that the truth has.
+        """
         query, candidate = self._shown(pair.query), self._shown(pair.candidate)
         if query.person == NOBODY:
             return Judgement(pair.pair_id, Verdict.UNSURE, "the query's track shows nobody of the ground truth")
         comment = f"shows person {candidate.person} in {candidate.share:.0%} of its boxes; the query is {query.person}"
-        verdict = Verdict.VALID if candidate.person == query.person else Verdict.INVALID
-        return Judgement(pair.pair_id, verdict, comment)
+        if candidate.person != query.person:
+            return Judgement(pair.pair_id, Verdict.INVALID, comment)
+        mostly = candidate.share > _MOSTLY
+        return Judgement(pair.pair_id, Verdict.VALID if mostly else Verdict.UNSURE, comment)
 
     def _shown(self, track: TrackRef) -> TrackLabel:
         return self._labels(track.camera, track.tracks_key)[track.track_id]
