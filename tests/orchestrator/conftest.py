@@ -32,6 +32,12 @@ def script(running_script: tuple[Script, RunningServer]) -> Iterator[Script]:
     script.release()
 
 
+@pytest.fixture
+def services(running_script: tuple[Script, RunningServer]) -> str:
+    """Where the scripted services are."""
+    return running_script[1].address
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("orchestrator")
@@ -46,7 +52,9 @@ def orchestrator(home: Path, running_script: tuple[Script, RunningServer]) -> It
         silence_seconds=1.2,
         stage_patience_seconds=2.5,
         webhook_secret=WEBHOOK_SECRET,
-        allowed_targets=("127.0.0.1", "hooks.example.com", "tier.example.com:7000"),
+        token="own-token",
+        outside_token="for-others",
+        allowed_targets=("127.0.0.1", "localhost", "hooks.example.com", "tier.example.com:7000"),
     )
     server = serve([build(settings)], settings)
     yield server

@@ -62,6 +62,8 @@ class Script:
         """Other requests as they came."""
         self.held: set[str] = set()
         """Methods that wait."""
+        self.tokens: dict[str, list[str]] = {}
+        """Tokens by method."""
         self.failures: dict[str, list[ThroughlineError]] = {}
         """What the next calls of a method (or of method/subject) raise."""
 
@@ -93,6 +95,8 @@ class Script:
         with self.changed:
             self.requests.append((method, subject))
             self.messages.append(message)
+            header = dict(context.invocation_metadata()).get("authorization", "")
+            self.tokens.setdefault(method, []).append(str(header).removeprefix("Bearer "))
             self.changed.notify_all()
             while method in self.held:
                 self.changed.wait(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,16 @@ def test_the_same_request_is_the_same_job(client: Client, script: Script) -> Non
     for other in (request(request_id="twice"), request(request_id="twice", footage_uri="s3://footage/other/")):
         with pytest.raises(Conflict, match=first.job_id):
             client.call("SubmitJob", other)
+
+
+def test_many_that_send_the_same_request_at_once_get_one_job(client: Client, script: Script) -> None:
+    script.hold("ListFootage")
+    message = request()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.call("SubmitJob", message), range(8)))
+    client.jobs.append(answers[0].job_id)
+    assert len({answer.job_id for answer in answers}) == 1
+    assert sum(not answer.existed for answer in answers) == 1
 
 
 def test_mistakes_travel_over_the_wire_with_their_class_and_path(client: Client) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.orchestrator.bench import Client
-from tests.orchestrator.scripted import Script
+from tests.orchestrator.scripted import Script, wait_until
 from throughline.domain.errors import (
     CorruptArtifact,
     DeadlineExceeded,
     DependencyUnavailable,
     FailedPrecondition,
+    LimitExceeded,
     NotFound,
     PermissionDenied,
     QueryNotLocated,
@@ -267,3 +268,39 @@ def test_watching_an_ended_job_shows_it_once_and_whole(client: Client, script: S
     assert [job.state for job in client.watch(job_id)] == [pb.JOB_STATE_SUCCEEDED]
     with pytest.raises(NotFound):
         client.watch("nobody")
+
+
+def test_watchers_leave_room_for_other_calls(client: Client, script: Script) -> None:
+    script.hold("Track")
+    job_id = client.submit()
+    streams = [client.stub.WatchJob(pb.WatchJobRequest(job_id=job_id), timeout=20) for _ in range(8)]
+    for stream in streams:
+        next(iter(stream))
+    with pytest.raises(LimitExceeded):
+        client.watch(job_id)
+    assert client.job(job_id).job_id == job_id
+    for stream in streams:
+        stream.cancel()
+    wait_until(lambda: _can_watch(client, job_id))
+
+
+def _can_watch(client: Client, job_id: str) -> bool:
+    try:
+        return bool(client.watch(job_id, [pb.JOB_STATE_RUNNING]))
+    except LimitExceeded:
+        return False
+
+
+def test_the_deployments_own_token_is_shown_to_nobody_else(client: Client, script: Script, services: str) -> None:
+    elsewhere = services.replace("127.0.0.1", "localhost")
+    jobs = [
+        client.submit(options=pb.JobOptions(tier_target=target, alert_target=target))
+        for target in ("", services, elsewhere)
+    ]
+    for job_id in jobs:
+        client.until(job_id, pb.JOB_STATE_WAITING_FOR_REVIEW)
+        client.answer_all(script, job_id)
+        client.until(job_id)
+    assert script.tokens["RankCandidates"] == ["own-token"] * 3
+    for method in ("ReviewPairs", "TimelineReady"):
+        assert sorted(script.tokens[method]) == ["for-others", "own-token", "own-token"]

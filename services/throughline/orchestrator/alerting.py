@@ -14,10 +14,9 @@ from throughline.domain.errors import DependencyUnavailable, FailedPrecondition
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.settings import OrchestratorSettings
 from throughline.orchestrator.stages import call
-from throughline.orchestrator.targets import is_webhook, parse_webhook
+from throughline.orchestrator.targets import connect_outside, is_webhook, parse_webhook
 from throughline.v1.alert_pb2 import TimelineReadyRequest
 from throughline.v1.alert_pb2_grpc import AlertStub
-from throughline.wire.client import connect
 
 SIGNATURE_HEADER = "X-Throughline-Signature"
 REQUEST_ID_HEADER = "X-Throughline-Request-Id"
@@ -43,7 +42,7 @@ class Herald:
         if is_webhook(target):
             self._post(target, request)
             return
-        with connect(target, self._settings) as channel:
+        with connect_outside(target, self._settings.alert_target, self._settings) as channel:
             stub = AlertStub(channel)
             call(errand, f"alert at {target}", stub.TimelineReady, request, self._settings.silence_seconds)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from throughline.domain.errors import InvalidInput
+from throughline.domain.errors import InvalidInput, LimitExceeded
 from throughline.orchestrator.alerting import Herald
 from throughline.orchestrator.documents import JobDocuments
 from throughline.orchestrator.durable import Durable
@@ -42,6 +42,7 @@ class Orchestrator:
             )
         self._settings = settings
         self._ended = threading.Event()
+        self._watchers = threading.BoundedSemaphore(max(1, settings.max_workers // 2))
         self._objects = open_objects(settings)
         self._ledger = Ledger.open(settings)
         self._stages = Stages(settings)
@@ -96,7 +97,18 @@ class Orchestrator:
         return self._ledger.view.page(request)
 
     def watch(self, job_id: str, watched: threading.Event) -> Iterator[pb.Job]:
-        """The job as it stands, then again after every change, until it has ended or `watched` is set."""
+        """The job as it stands, then again after every change, until it has ended or `watched` is set.
+
+        Raises NotFound, and LimitExceeded where so many watch that others could not be served any more.
+        """
+        if not self._watchers.acquire(blocking=False):
+            raise LimitExceeded("too many watch jobs here at once; ask with GetJob every few seconds, or watch later")
+        try:
+            yield from self._changes(job_id, watched)
+        finally:
+            self._watchers.release()
+
+    def _changes(self, job_id: str, watched: threading.Event) -> Iterator[pb.Job]:
         seen = -1
         while not (watched.is_set() or self._ended.is_set()):
             version = self._ledger.jobs.version(job_id)

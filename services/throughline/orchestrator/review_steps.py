@@ -12,11 +12,11 @@ from throughline.orchestrator.requests import review_id
 from throughline.orchestrator.rounds import DEFAULT_DEADLINE_SECONDS, Reminder
 from throughline.orchestrator.settings import OrchestratorSettings
 from throughline.orchestrator.stages import call
+from throughline.orchestrator.targets import connect_outside
 from throughline.storage.records.models import CandidateTrack
 from throughline.v1.common_pb2 import Incident, TrackRef
 from throughline.v1.tier_pb2 import ReviewPair, ReviewPairsRequest
 from throughline.v1.tier_pb2_grpc import TierStub
-from throughline.wire.client import connect
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ReviewSteps:
             reminder=reminder.number,
         )
         target = options.tier_target or settings.tier_target
-        with connect(target, settings) as channel:
+        with connect_outside(target, settings.tier_target, settings) as channel:
             call(errand, f"tier at {target}", TierStub(channel).ReviewPairs, request, settings.silence_seconds)
 
     def _deadline_seconds(self, job_id: str) -> int:

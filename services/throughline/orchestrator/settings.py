@@ -36,6 +36,10 @@ class OrchestratorSettings(ServiceSettings):
         default=(),
         description="host or host:port of the tiers, callbacks and alerts that jobs may name besides the deployment's own",
     )
+    outside_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="sent to a tier or an Alert service that a job names; `token` goes to our own only",
+    )
     webhook_secret: SecretStr = Field(
         default=SecretStr(""), description="key of the signature of webhooks; without it none are sent"
     )

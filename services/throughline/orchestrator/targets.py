@@ -7,8 +7,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import grpc
+
 from throughline.domain.errors import InvalidInput, PermissionDenied, ThroughlineError
 from throughline.orchestrator.settings import OrchestratorSettings
+from throughline.wire.client import connect
 
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):(?P<port>\d{1,5})")
 WEBHOOKS = ("http", "https")
@@ -55,6 +58,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def connect_outside(target: str, own: str, settings: OrchestratorSettings) -> grpc.Channel:
+    """A channel to a tier or an Alert service; only the deployment's own is shown the deployment's token."""
+    token = settings.token if target == own else settings.outside_token.get_secret_value()
+    return connect(target, settings, token=token)
 
 
 def check_targets(tier: str, callback: str, alert: str, settings: OrchestratorSettings) -> list[ThroughlineError]:

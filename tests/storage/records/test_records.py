@@ -30,7 +30,7 @@ def new_job(job_id: str) -> Job:
         stage="unspecified",
         created_ns=1_767_225_600_123_456_789,
         ended_ns=0,
-        footage_uri="s3://footage/",
+        footage_uri="s3://foot\0age/",
         camera="cam1",
         query_label="",
         query_iou=0.0,
@@ -89,7 +89,9 @@ def test_what_is_written_is_read_and_a_failed_block_leaves_nothing(url: str) -> 
     with pytest.raises(IntegrityError), records.write() as session:
         session.add(JobTask(job_id="nobody", name="x"))
     with records.write() as session:
-        session.delete(session.get_one(Job, "a"))
+        job = session.get_one(Job, "a")
+        assert job.footage_uri == "s3://foot\ufffdage/"  # Postgres takes no NUL
+        session.delete(job)
     records.close()
 
 

@@ -4,8 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Words(TypeDecorator[str]):
+    """Text that came from outside. Postgres takes no NUL in it, so that is replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return value.replace("\0", "\ufffd") if value is not None else None
 
 
 class Base(DeclarativeBase):
@@ -31,11 +54,11 @@ class Job(Base):
     stage: Mapped[str] = mapped_column(String(24))
     created_ns: Mapped[int]
     ended_ns: Mapped[int]
-    footage_uri: Mapped[str] = mapped_column(Text)
-    camera: Mapped[str] = mapped_column(Text)
-    query_label: Mapped[str] = mapped_column(Text)
+    footage_uri: Mapped[str] = mapped_column(Words)
+    camera: Mapped[str] = mapped_column(Words)
+    query_label: Mapped[str] = mapped_column(Words)
     query_iou: Mapped[float]
-    error: Mapped[str] = mapped_column(Text)
+    error: Mapped[str] = mapped_column(Words)
     labels: Mapped[dict[str, Any]]
     callback_token: Mapped[str] = mapped_column(String(64))
     enqueued: Mapped[bool] = mapped_column(index=True)
@@ -49,7 +72,7 @@ class JobRequest(Base):
 
     job_id: Mapped[str] = _job_key()
     request: Mapped[bytes]
-    query_json: Mapped[str] = mapped_column(Text)
+    query_json: Mapped[str] = mapped_column(Words)
 
 
 class JobCamera(Base):
@@ -58,10 +81,10 @@ class JobCamera(Base):
     __tablename__ = "job_cameras"
 
     job_id: Mapped[str] = _job_key()
-    camera: Mapped[str] = mapped_column(Text, primary_key=True)
-    reel_uri: Mapped[str] = mapped_column(Text, default="")
+    camera: Mapped[str] = mapped_column(Words, primary_key=True)
+    reel_uri: Mapped[str] = mapped_column(Words, default="")
     reel_key: Mapped[str] = mapped_column(String(64), default="")
-    tracks_uri: Mapped[str] = mapped_column(Text, default="")
+    tracks_uri: Mapped[str] = mapped_column(Words, default="")
     tracks_key: Mapped[str] = mapped_column(String(64), default="")
 
 
@@ -71,9 +94,9 @@ class JobTask(Base):
     __tablename__ = "job_tasks"
 
     job_id: Mapped[str] = _job_key()
-    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Words, primary_key=True)
     outcome: Mapped[str] = mapped_column(String(8), default="")
-    error: Mapped[str] = mapped_column(Text, default="")
+    error: Mapped[str] = mapped_column(Words, default="")
 
 
 class JobIncident(Base):
@@ -83,10 +106,10 @@ class JobIncident(Base):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.job_id", ondelete="CASCADE"), index=True)
-    code: Mapped[str] = mapped_column(Text)
-    subject: Mapped[str] = mapped_column(Text)
-    message: Mapped[str] = mapped_column(Text)
-    camera: Mapped[str] = mapped_column(Text)
+    code: Mapped[str] = mapped_column(Words)
+    subject: Mapped[str] = mapped_column(Words)
+    message: Mapped[str] = mapped_column(Words)
+    camera: Mapped[str] = mapped_column(Words)
     stage: Mapped[str] = mapped_column(String(24))
 
 
@@ -97,7 +120,7 @@ class JobProgress(Base):
 
     job_id: Mapped[str] = _job_key()
     stage: Mapped[str] = mapped_column(String(24), primary_key=True)
-    camera: Mapped[str] = mapped_column(Text, primary_key=True)
+    camera: Mapped[str] = mapped_column(Words, primary_key=True)
     done: Mapped[int]
     total: Mapped[int]
     unit: Mapped[str] = mapped_column(String(40))
@@ -113,7 +136,7 @@ class StageRun(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.job_id", ondelete="CASCADE"), index=True)
     stage: Mapped[str] = mapped_column(String(24))
-    subject: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Words)
     started_ns: Mapped[int]
     ended_ns: Mapped[int]
     runs: Mapped[int] = mapped_column(Integer)
@@ -126,7 +149,7 @@ class QueryTrack(Base):
 
     job_id: Mapped[str] = _job_key()
     position: Mapped[int] = mapped_column(Integer, primary_key=True)
-    camera: Mapped[str] = mapped_column(Text)
+    camera: Mapped[str] = mapped_column(Words)
     track_id: Mapped[int]
     tracks_key: Mapped[str] = mapped_column(String(64))
     start_ns: Mapped[int]
@@ -142,7 +165,7 @@ class CandidateTrack(Base):
     round: Mapped[int] = mapped_column(Integer, primary_key=True)
     pair_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     rank: Mapped[int] = mapped_column(Integer)
-    camera: Mapped[str] = mapped_column(Text)
+    camera: Mapped[str] = mapped_column(Words)
     track_id: Mapped[int]
     tracks_key: Mapped[str] = mapped_column(String(64))
     start_ns: Mapped[int]
@@ -150,10 +173,10 @@ class CandidateTrack(Base):
     similarity: Mapped[float]
     cosine: Mapped[float]
     time_gap_ns: Mapped[int]
-    query_crop_uri: Mapped[str] = mapped_column(Text)
-    candidate_crop_uri: Mapped[str] = mapped_column(Text)
+    query_crop_uri: Mapped[str] = mapped_column(Words)
+    candidate_crop_uri: Mapped[str] = mapped_column(Words)
     crop_cosine: Mapped[float]
-    clip_uri: Mapped[str] = mapped_column(Text, default="")
+    clip_uri: Mapped[str] = mapped_column(Words, default="")
 
 
 class ReviewRound(Base):
@@ -187,10 +210,10 @@ class Answer(Base):
     round: Mapped[int] = mapped_column(Integer)
     pair_id: Mapped[str] = mapped_column(String(64))
     verdict: Mapped[str] = mapped_column(String(8))
-    annotator: Mapped[str] = mapped_column(Text)
+    annotator: Mapped[str] = mapped_column(Words)
     annotated_ns: Mapped[int]
     received_ns: Mapped[int]
-    comment: Mapped[str] = mapped_column(Text)
+    comment: Mapped[str] = mapped_column(Words)
     late: Mapped[bool]
 
 
@@ -220,7 +243,7 @@ class Film(Base):
     query_only: Mapped[bool]
     state: Mapped[str] = mapped_column(String(12))
     enqueued: Mapped[bool] = mapped_column(index=True)
-    film_uri: Mapped[str] = mapped_column(Text, default="")
-    timeline_json_uri: Mapped[str] = mapped_column(Text, default="")
-    contact_sheet_uri: Mapped[str] = mapped_column(Text, default="")
+    film_uri: Mapped[str] = mapped_column(Words, default="")
+    timeline_json_uri: Mapped[str] = mapped_column(Words, default="")
+    contact_sheet_uri: Mapped[str] = mapped_column(Words, default="")
     duration_ns: Mapped[int] = mapped_column(BigInteger, default=0)
