@@ -22,6 +22,7 @@ SERVICES = ("orchestrator", "ingest", "tracker", "renderer", "tier", "alert")
 """Those that speak Throughline's own contracts."""
 LISTENERS = (*SERVICES, "triton", "triton-http", "triton-metrics", "objects")
 """Everything with a port, in the order in which ports are counted from the base."""
+_MODELS_VARIABLE = "THROUGHLINE_TRITON_MODEL_REPOSITORY"
 LOCAL_S3_KEY = "throughline"
 """Access key and secret of the local object store, which checks neither."""
 
@@ -108,6 +109,7 @@ def _child(
         environment=environment,
         log=settings.home / "logs" / f"{name}.log",
         is_ready=is_ready,
+        loses="its objects are gone: upload them again" if name is Servable.OBJECTS else "",
     )
 
 
@@ -135,8 +137,15 @@ def _shared_environment(settings: StackSettings, deployment: Deployment) -> dict
     if settings.truth is not None:
         environment["THROUGHLINE_TIER_TRUTH"] = str(settings.truth)
     if settings.model_repository is not None:
-        environment["THROUGHLINE_TRITON_MODEL_REPOSITORY"] = str(settings.model_repository)
+        environment[_MODELS_VARIABLE] = str(settings.model_repository)
+    environment.setdefault(_MODELS_VARIABLE, str(_default_models()))
     return environment
+
+
+def _default_models() -> Path:
+    """`model_repository` in the current folder, else that of the source checkout."""
+    here, checkout = Path.cwd() / "model_repository", Path(__file__).absolute().parents[3] / "model_repository"
+    return checkout if checkout.is_dir() and not here.is_dir() else here
 
 
 def _triton_ports(addresses: Mapping[str, str]) -> dict[str, str]:

@@ -33,13 +33,17 @@ _LOG_TAIL_LINES = 25
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """How to start a child, and how to ask whether it serves. `environment` is its whole environment."""
+    """How to start a child, and how to ask whether it serves.
+
+    `environment` is its whole environment; `loses` says what is lost when it dies, for those children that lose something.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     log: Path
     is_ready: Callable[[], bool]
+    loses: str = ""
 
 
 class Child:
@@ -104,7 +108,8 @@ class Child:
             self.deaths += 1
             if time.monotonic() - born > _LIVED_WELL_SECONDS:
                 delay = _BACKOFF_FIRST_SECONDS
-            self._on_event(f"{self.spec.name} {_ending(process.returncode)}; starting it again in {delay:g} s")
+            lost = f"; {self.spec.loses}" if self.spec.loses else ""
+            self._on_event(f"{self.spec.name} {_ending(process.returncode)}; starting it again in {delay:g} s{lost}")
             if self._stopping.wait(delay):
                 return
             delay = min(delay * 2, _BACKOFF_MOST_SECONDS)

@@ -61,6 +61,8 @@ class JobView:
         if job.state != self._state:
             self._state = job.state
             self._console.print(f"[bold]{words.state(job.state)}[/]", highlight=False)
+            if job.state == pb.JOB_STATE_WAITING_FOR_REVIEW:
+                self._console.print(f"answer the pairs with `throughline review {job.job_id}`", highlight=False)
 
     def _warn(self, incident: Incident) -> None:
         key = (incident.code, incident.subject, incident.message)
