@@ -75,7 +75,7 @@ class Theatre:
         query = self.store.folder / self.store.document.queries[0].file
         request = pb.SubmitJobRequest(
             request_id=f"kill-{name}",
-            footage_uri=f"{footage.as_uri()}/",
+            footage_uri=f"file://{footage}/",
             query_json=query.read_text(),
             options=pb.JobOptions(clock_maps=clocks),
         )

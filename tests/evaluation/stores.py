@@ -1,0 +1,79 @@
+"""The whole job on five simulated stores that no model was trained on, each with another person to find."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from tests.bench.measure import Measure
+from tests.evaluation.jobs import run_job, workspace_of
+from throughline.cli.stack import StackSettings
+from throughline.cli.up import running
+from throughline.domain.time import NS_PER_SECOND
+from throughline.simulation.evaluation import Evaluation, evaluate
+from throughline.simulation.settings import SimulationSettings
+from throughline.simulation.store import simulate
+from throughline.v1.common_pb2 import ClockMap
+from throughline.v1.orchestrator_pb2 import JobOptions
+
+SEEDS = (1, 2, 3, 4, 5)
+SECONDS = 90.0
+
+
+def run(folder: Path) -> list[Measure]:
+    """One job a seed; figures for each and over all."""
+    console = Console(stderr=True)
+    found = [_evaluated(seed, folder / f"store-{seed}", console) for seed in SEEDS]
+    measures = [measure for seed, each in zip(SEEDS, found, strict=True) for measure in _of_one(seed, each)]
+    true = sum(each.retrieval.true for each in found)
+    missed = sum(len(each.retrieval.missed) for each in found)
+    aucs = [each.retrieval.auc for each in found if not math.isnan(each.retrieval.auc)]
+    owed = sum(each.film.stays_ns for each in found)
+    right = sum(each.film.stay_share * each.film.stays_ns for each in found)
+    edges = np.array([edge for each in found for edge in (*each.film.entering_ns, *each.film.leaving_ns)])
+    return [
+        *measures,
+        Measure("stores: true candidates", true, "tracks"),
+        Measure("stores: recall at 0.5", 1 - missed / true if true else 1.0, "", 0.90, "higher"),
+        Measure("stores: AUC, mean", float(np.mean(aucs)), "", 0.95, "higher"),
+        Measure("stores: queries located", float(np.mean([each.located for each in found])), "", 1.0, "higher"),
+        Measure("stores: film shows the right cameras", right / owed if owed else 1.0, "", 0.95, "higher"),
+        Measure(
+            "stores: entrances and exits within 0.5 s", float(np.mean(edges <= NS_PER_SECOND // 2)), "", 0.95, "higher"
+        ),
+        Measure("stores: worst entrance or exit", float(edges.max(initial=0)) / NS_PER_SECOND, "s"),
+    ]
+
+
+def _evaluated(seed: int, folder: Path, console: Console) -> Evaluation:
+    shutil.rmtree(folder, ignore_errors=True)
+    store = simulate(SimulationSettings(seed=seed, seconds=SECONDS), folder / "store")
+    query = store.document.queries[0]
+    settings = StackSettings(
+        home=folder / "home",
+        port=0,
+        allowed_roots=(store.footage,),
+        truth=folder / "store" / "truth" / "truth.parquet",
+    )
+    clocks = [ClockMap(camera=camera, offset_ns=clock.offset_ns) for camera, clock in store.clocks.items()]
+    console.rule(f"seed {seed}: {query.person} on {query.camera}")
+    with running(settings, console) as (deployment, _):
+        text = (store.folder / query.file).read_text()
+        job = run_job(deployment, f"file://{store.footage}/", text, JobOptions(clock_maps=clocks), console)
+        return evaluate(workspace_of(deployment, folder / "cache"), job, store, query.person)
+
+
+def _of_one(seed: int, found: Evaluation) -> list[Measure]:
+    retrieval, film = found.retrieval, found.film
+    return [
+        Measure(f"seed {seed}: candidates, of them wrong {retrieval.wrong}", retrieval.candidates, "tracks"),
+        Measure(f"seed {seed}: recall of {retrieval.true}", retrieval.recall, ""),
+        Measure(f"seed {seed}: AUC", retrieval.auc, ""),
+        Measure(f"seed {seed}: film right of {film.stays_ns / NS_PER_SECOND:.1f} s of stays", film.stay_share, ""),
+        Measure(f"seed {seed}: film right of {film.owed_ns / NS_PER_SECOND:.1f} s tracked", film.right_share, ""),
+        Measure(f"seed {seed}: entrances and exits within 0.5 s", film.edges_within(), ""),
+    ]
