@@ -1,0 +1,183 @@
+"""The whole service over the wire: two cameras tracked, the query located, the others ranked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.reflection import Reflection
+from tests.tracker.footage import Painted, Recording, moment
+from throughline.domain.errors import (
+    Conflict,
+    FailedPrecondition,
+    InvalidInput,
+    InvalidQuery,
+    NotServed,
+    QueryNotLocated,
+)
+from throughline.perception.triton.server import TritonServer
+from throughline.storage.workspace import Artifact, Workspace
+from throughline.tracker.__main__ import build
+from throughline.tracker.settings import TrackerSettings
+from throughline.v1 import common_pb2, tracker_pb2
+from throughline.v1.tracker_pb2_grpc import TrackerStub
+from throughline.wire.client import connect, translated_errors
+from throughline.wire.convert import artifact_to_proto
+from throughline.wire.service import serve
+
+WANTED = Painted(0.0, 3.0, column=1, row=2, upper=(0, 80, 0), lower=(0, 0, 60))
+AGAIN = Painted(2.2, 4.0, column=1, row=2, upper=(0, 80, 0), lower=(0, 0, 60))
+OTHER = Painted(0.0, 1.9, column=1, row=2, upper=(70, 70, 70), lower=(90, 0, 0))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tiny_triton: TritonServer) -> TrackerSettings:
+    return TrackerSettings(
+        workspace_uri=f"file://{tmp_path}/workspace",
+        cache_dir=tmp_path / "cache",
+        allowed_roots=(tmp_path,),
+        triton_target=tiny_triton.grpc_address,
+    )
+
+
+@pytest.fixture
+def channel(settings: TrackerSettings) -> Iterator[grpc.Channel]:
+    server = serve([build(settings)], settings)
+    with connect(server.address, settings) as channel:
+        yield channel
+    server.stop()
+
+
+@pytest.fixture
+def stub(channel: grpc.Channel) -> TrackerStub:
+    return TrackerStub(channel)
+
+
+@pytest.fixture
+def reels(workspace: Workspace) -> dict[str, Artifact]:
+    return {
+        "cam1": Recording((WANTED,)).publish(workspace, "cam1"),
+        "cam2": Recording((AGAIN, OTHER)).publish(workspace, "cam2"),
+    }
+
+
+def tracked(stub: TrackerStub, camera: str, reel: Artifact) -> list[tracker_pb2.TrackResponse]:
+    request = tracker_pb2.TrackRequest(job_id="job", reel=artifact_to_proto(reel), camera=camera)
+    with translated_errors("tracker"):
+        return list(stub.Track(request))
+
+
+def all_tracked(stub: TrackerStub, reels: dict[str, Artifact]) -> dict[str, tracker_pb2.CameraTracks]:
+    return {
+        camera: tracker_pb2.CameraTracks(
+            camera=camera, tracks=tracked(stub, camera, reel)[-1].result.tracks, reel=artifact_to_proto(reel)
+        )
+        for camera, reel in reels.items()
+    }
+
+
+def query_json(row: int = 2, camera: str = "cam1") -> str:
+    """Where the wanted person stands at 0.3 s and 0.6 s later, in the next cell."""
+    left = [-16 + 32 * cell for cell in (1, 2, 3)]
+    observations = [
+        {
+            "time": str(moment(0.3 + 0.6 * index)),
+            "box": [max(0, x), max(0, row * 32 - 80), x + 96, min(256, row * 32 + 112)],
+        }
+        for index, x in enumerate(left)
+    ]
+    size = {"width": 256, "height": 256}
+    return json.dumps({"camera": camera, "frame_size": size, "observations": observations})
+
+
+def located(stub: TrackerStub, tracks: tracker_pb2.CameraTracks, query: str) -> tracker_pb2.LocateQueryResponse:
+    with translated_errors("tracker"):
+        return stub.LocateQuery(tracker_pb2.LocateQueryRequest(job_id="job", query_json=query, camera_tracks=tracks))
+
+
+def ranked(stub: TrackerStub, request: tracker_pb2.RankCandidatesRequest) -> tracker_pb2.RankCandidatesResponse:
+    with translated_errors("tracker"):
+        return stub.RankCandidates(request)
+
+
+def test_a_person_is_tracked_located_and_found_again(stub: TrackerStub, reels: dict[str, Artifact]) -> None:
+    *steps, last = tracked(stub, "cam1", reels["cam1"])
+    assert all(step.progress.stage == common_pb2.STAGE_TRACK and step.progress.camera == "cam1" for step in steps)
+    assert (last.result.track_count, last.result.frame_count, last.result.reused) == (1, 40, False)
+    assert tracked(stub, "cam1", reels["cam1"])[-1].result.reused
+
+    cameras = all_tracked(stub, reels)
+    query = located(stub, cameras["cam1"], query_json())
+    assert [(track.camera, track.track_id) for track in query.tracks] == [("cam1", 1)]
+    assert query.iou > 0.6
+
+    request = tracker_pb2.RankCandidatesRequest(
+        job_id="job",
+        query=query.query,
+        cameras=cameras.values(),
+        similarity_threshold=0.0,
+        threshold_scale=common_pb2.SIMILARITY_SCALE_COSINE,
+    )
+    answer = ranked(stub, request)
+    assert answer.compared == 2
+    assert [candidate.track.camera for candidate in answer.candidates] == ["cam2", "cam2"]
+    first, second = answer.candidates
+    assert first.cosine > 0.97 > second.cosine
+    assert first.time_gap_ns == 0
+    assert [incident.code for incident in answer.incidents] == ["not_calibrated"]
+    assert ranked(stub, request) == answer
+
+
+def test_mistakes_come_back_as_what_they_are(stub: TrackerStub, reels: dict[str, Artifact]) -> None:
+    cameras = all_tracked(stub, reels)
+    with pytest.raises(InvalidQuery, match="expected JSON"):
+        located(stub, cameras["cam1"], "{")
+    with pytest.raises(InvalidQuery, match="expected 'cam1'"):
+        located(stub, cameras["cam1"], query_json(camera="cam2"))
+    with pytest.raises(QueryNotLocated, match="no track of camera cam1 reaches"):
+        located(stub, cameras["cam1"], query_json(row=7))
+    mixed = tracker_pb2.CameraTracks(camera="cam1", tracks=cameras["cam2"].tracks, reel=cameras["cam2"].reel)
+    with pytest.raises(InvalidInput, match="are of camera cam2, not cam1"):
+        located(stub, mixed, query_json())
+
+    query = located(stub, cameras["cam1"], query_json())
+    with pytest.raises(FailedPrecondition, match="no calibration"):
+        ranked(
+            stub,
+            tracker_pb2.RankCandidatesRequest(job_id="job", query=query.query, cameras=cameras.values()),
+        )
+    with pytest.raises(Conflict, match="has located another query"):
+        located(stub, cameras["cam1"], query_json() + " ")
+    with pytest.raises(NotServed, match="identities over many reels"), translated_errors("tracker"):
+        list(stub.IdentifyGlobally(tracker_pb2.IdentifyGloballyRequest()))
+
+
+def test_a_cancelled_call_stops_its_work(stub: TrackerStub, workspace: Workspace) -> None:
+    reel = Recording((WANTED,), parts=((0.0, 60.0),)).publish(workspace, "cam1")
+    call = stub.Track(
+        tracker_pb2.TrackRequest(job_id="job", reel=artifact_to_proto(reel), camera="cam1", analysis_rate=15)
+    )
+    first = next(iter(call))
+    call.cancel()
+    assert first.progress.total > first.progress.done
+    for thread in threading.enumerate():
+        if thread.name == "work":
+            thread.join(timeout=10)
+            assert not thread.is_alive()
+    assert not list((Path(workspace.uri.removeprefix("file://")) / "tracks").glob("[!.]*"))
+
+
+def test_reflection_lists_the_service(channel: grpc.Channel) -> None:
+    reflection = Reflection(channel)
+    assert "throughline.v1.Tracker" in reflection.services()
+    assert set(reflection.methods("throughline.v1.Tracker")) == {
+        "Track",
+        "LocateQuery",
+        "RankCandidates",
+        "IdentifyGlobally",
+    }
