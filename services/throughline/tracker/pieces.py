@@ -22,6 +22,7 @@ from throughline.tracker.settings import TrackerSettings
 STAGE_REVISION = 1
 """Raise it when the same frames would give other detections."""
 REPORT_FILE = "piece.json"
+_LONGEST_NAME = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Piece:
     @property
     def file_name(self) -> str:
         """The chunk's name as a file name: <chunk>.parquet."""
-        return re.sub(r"[^\w.-]+", "_", self.chunk.name).strip("._")[-120:] + ".parquet"
+        plain = re.sub(r"[^\w.-]+", "_", self.chunk.name).strip("._")[-_LONGEST_NAME:]
+        return f"{plain or 'chunk'}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
