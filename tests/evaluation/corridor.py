@@ -120,13 +120,22 @@ def _picture(file: Path) -> Picture:
 
 
 def _labels(document: dict[str, Any]) -> _Labels:
-    rows = [
-        (tracklet["video"].removesuffix(".mp4"), _time_ns(frame["f"]), tracklet["person"], tuple(frame["box"]))
-        for tracklet in document["tracklets"]
-        for frame in tracklet["frames"]
-        if tracklet["person"] != "?"
-    ]
-    return _Labels(*(tuple(column) for column in zip(*rows, strict=True)))
+    """Every frame of every named tracklet; between labelled frames, two to five apart, boxes are interpolated."""
+    cameras: list[str] = []
+    persons: list[str] = []
+    times: list[int] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    for tracklet in document["tracklets"]:
+        if tracklet["person"] != "?":
+            known = [frame["f"] for frame in tracklet["frames"]]
+            every = np.arange(known[0], known[-1] + 1)
+            corners = np.array([frame["box"] for frame in tracklet["frames"]])
+            columns = [np.interp(every, known, corners[:, side]) for side in range(4)]
+            cameras += [tracklet["video"].removesuffix(".mp4")] * len(every)
+            persons += [tracklet["person"]] * len(every)
+            times += [_time_ns(frame) for frame in every.tolist()]
+            boxes += list(zip(*columns, strict=True))
+    return _Labels(tuple(cameras), tuple(times), tuple(persons), tuple(boxes))
 
 
 def _time_ns(frame: int) -> int:
@@ -174,18 +183,18 @@ def _cut(video: Path, footage: Path) -> Iterator[Path]:
         output: Any = None
         begun_ns = 0
         for packet in source.demux(stream):
-            if packet.pts is None or stream.time_base is None:
+            if packet.pts is None or packet.dts is None or stream.time_base is None:
                 continue
             at_ns = ticks_to_ns(packet.pts - (stream.start_time or 0), stream.time_base)
             if output is None or (packet.is_keyframe and at_ns - begun_ns >= CHUNK_NS):
                 if output is not None:
                     output.close()
                 name = str(START + at_ns).replace(":", "-").replace("T", "_")
-                path, begun_ns, first = folder / f"{name}.mp4", at_ns, packet.dts or packet.pts
+                path, begun_ns, first = folder / f"{name}.mp4", at_ns, packet.dts
                 output = av.open(str(path), "w")
                 copy = output.add_stream_from_template(stream)
                 yield path
-            packet.pts, packet.dts = packet.pts - first, (packet.dts or packet.pts) - first
+            packet.pts, packet.dts = packet.pts - first, packet.dts - first
             packet.stream = copy
             output.mux(packet)
         output.close()
