@@ -117,7 +117,8 @@ def test_the_domain_stands_on_the_standard_library_and_numpy_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "owners"), [("av", {"media"}), ("boto3", {"storage", "cli"}), ("tritonclient", {"perception", "models"})]
+    ("package", "owners"),
+    [("av", {"media"}), ("boto3", {"storage", "cli"}), ("tritonclient", {"perception", "models"})],
 )
 def test_a_library_that_has_one_home_is_used_nowhere_else(package: str, owners: set[str]) -> None:
     users = {found.layers[0] for found in IMPORTS if found.target.split(".")[0] == package}

@@ -28,7 +28,7 @@ FIRST_TRAINING_SEED = 1000
 _SECONDS = 120.0
 _PEOPLE = 12
 _CROP_MIN_HEIGHT_PX = 40
-_CROP_MIN_VISIBILITY = 0.4
+_CROP_MIN_VISIBILITY = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +128,7 @@ def _canvas_boxes(labels: list[Label], letterbox: Letterbox, frame: int) -> NDAr
 def _crop(picture: Image, label: Label, rng: np.random.Generator) -> Image:
     """The person as a tracker would cut them out: each edge a little off."""
     box = label.box
-    spread = np.array([box.width, box.height, box.width, box.height]) * 0.045
+    spread = np.array([box.width, box.height, box.width, box.height]) * 0.055
     edges = np.array([box.left, box.top, box.right, box.bottom]) + np.clip(rng.normal(0, 1, 4), -2, 2) * spread
     left, top = np.clip(np.rint(edges[:2]).astype(int), 0, [FRAME.width - 4, FRAME.height - 4])
     right, bottom = np.clip(np.rint(edges[2:]).astype(int), [left + 4, top + 4], [FRAME.width, FRAME.height])
