@@ -41,10 +41,13 @@ class _Group(TyperGroup):
         module, _, attribute = _COMMANDS[cmd_name].partition(":")
         found = getattr(import_module(f"throughline.cli.{module}"), attribute)
         if isinstance(found, typer.Typer):
-            return typer.main.get_command(found)
-        alone = typer.Typer(pretty_exceptions_show_locals=False)
-        alone.command(cmd_name)(found)
-        return typer.main.get_command(alone)
+            command = typer.main.get_command(found)
+        else:
+            alone = typer.Typer(pretty_exceptions_show_locals=False, add_completion=False)
+            alone.command()(found)
+            command = typer.main.get_command(alone)
+        command.name = cmd_name
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -54,7 +57,7 @@ class _Group(TyperGroup):
             raise typer.Exit(1) from error
 
 
-app = typer.Typer(cls=_Group, no_args_is_help=True, pretty_exceptions_show_locals=False)
+app = typer.Typer(cls=_Group, no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
 
 @app.callback()
