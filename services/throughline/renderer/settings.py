@@ -57,6 +57,8 @@ class ClipSettings(DrawSettings):
 class FilmSettings(DrawSettings):
     """Films of a person's way."""
 
+    bridge_seconds: float = Field(default=1.5, ge=0, le=60)
+    """As for clips, but longer: whoever passes behind a shelf and comes out again has not left the camera."""
     max_width: int = Field(default=1920, ge=320, le=4096, multiple_of=2)
     """Most pixels across."""
     max_height: int = Field(default=1080, ge=180, le=4096, multiple_of=2)
