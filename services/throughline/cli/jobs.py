@@ -9,7 +9,7 @@ import typer
 from google.protobuf import json_format
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from throughline.cli import options, words
 from throughline.cli.connection import CALL_SECONDS, orchestrator
@@ -25,7 +25,7 @@ def jobs(
     """List jobs, the newest first."""
     with orchestrator(home) as stub:
         answer = stub.ListJobs(pb.ListJobsRequest(page_size=limit), timeout=CALL_SECONDS)
-    table = Table("job", "state", "stage", "taken", "footage", "incidents")
+    table = Table(Column("job", no_wrap=True, min_width=32), "state", "stage", "taken", "footage", "incidents")
     for each in answer.jobs:
         table.add_row(
             each.job_id,
