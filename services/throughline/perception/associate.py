@@ -23,11 +23,13 @@ _ROW = "row"
 @dataclass(frozen=True, slots=True)
 class AssociationSettings:
     """Scores are the detector's. `activation_score`: least for a new track; `high_score`: least for the first matching, below it
-    boxes only prolong tracks. A track lost for `lost_seconds` has ended, and so have all at a gap of `longest_gap_seconds`
-    between frames. Tracks of fewer than `least_boxes` boxes are noise and left out."""
+    boxes only prolong tracks. `least_overlap`: least IoU times score at which a box continues a track: the higher, the fewer people
+    are mixed up where they cross, and the more tracks break. A track lost for `lost_seconds` has ended, and so have all at a gap of
+    `longest_gap_seconds` between frames. Tracks of fewer than `least_boxes` boxes are noise and left out."""
 
     activation_score: float = 0.6
     high_score: float = 0.5
+    least_overlap: float = 0.3
     lost_seconds: float = 2.0
     longest_gap_seconds: float = 2.0
     least_boxes: int = 3
@@ -122,6 +124,7 @@ class Association:
             frame_rate=self._rate,
             track_activation_threshold=self._settings.activation_score,
             high_conf_det_threshold=self._settings.high_score,
+            minimum_iou_threshold_first_assoc=self._settings.least_overlap,
             enable_cmc=False,
             instant_first_frame_activation=False,
         )

@@ -21,10 +21,9 @@ from throughline.storage.workspace import Artifact, Workspace
 from throughline.tracker.artifacts import CameraTracks, read_reel
 from throughline.tracker.clock_offset import LARGEST_NS, OffsetFit, best_offset
 from throughline.tracker.overlap import BRIDGED_NS, Overlap, QueryPath, best_together, iou, overlap, query_path
-from throughline.wire.query_document import QueryDocument, TimedObservation, parse_query, resolve
+from throughline.wire.query_document import QueryDocument, check_times, parse_query, resolve
 
 QUERY_FILE = "query.json"
-_OUTSIDE_TOLERANCE_NS = NS_PER_SECOND
 _DOUBTFUL_IOU = 0.6
 _OFFSET_LEAST_GAIN = 0.2
 _OFFSET_LEAST_NS = NS_PER_SECOND // 5
@@ -98,14 +97,7 @@ def read_query(document: QueryDocument, reel: Reel, chunk_frame_time: Callable[[
     query = resolve(document, chunk_frame_time)
     if reel.span is None:
         raise FailedPrecondition(f"camera {reel.camera} has no usable footage, so the query cannot be found in it")
-    allowed = reel.span.padded(_OUTSIDE_TOLERANCE_NS, _OUTSIDE_TOLERANCE_NS)
-    for index, observation in enumerate(document.observations):
-        if isinstance(observation, TimedObservation) and observation.time not in allowed:
-            raise InvalidQuery(
-                f"observations[{index}].time",
-                f"expected a time within the footage of camera {reel.camera}, {reel.span.start} to {reel.span.end} "
-                f"by the camera's own clock, not {observation.time}",
-            )
+    check_times(document, reel.span, f"the footage of camera {reel.camera}")
     start = query.span.start
     size = next((part.size for part in reel.parts if start < part.span.end), reel.parts[-1].size)
     if (size.width, size.height) == (document.frame_size.width, document.frame_size.height):

@@ -29,6 +29,12 @@ class TrackerSettings(ServiceSettings):
     high_score: float = Field(
         default=0.5, ge=0, le=1, description="detections below it only prolong tracks; at most activation_score"
     )
+    least_overlap: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="least IoU times score at which a box continues a track; higher: fewer mixed-up people, more broken tracks",
+    )
     lost_seconds: float = Field(default=2.0, ge=0, description="a person out of sight for longer is a new track")
     longest_gap_seconds: float = Field(
         default=2.0, gt=0, description="no track goes on over a longer gap in the footage"
@@ -38,5 +44,10 @@ class TrackerSettings(ServiceSettings):
     @property
     def association(self) -> AssociationSettings:
         return AssociationSettings(
-            self.activation_score, self.high_score, self.lost_seconds, self.longest_gap_seconds, self.least_boxes
+            activation_score=self.activation_score,
+            high_score=self.high_score,
+            least_overlap=self.least_overlap,
+            lost_seconds=self.lost_seconds,
+            longest_gap_seconds=self.longest_gap_seconds,
+            least_boxes=self.least_boxes,
         )
