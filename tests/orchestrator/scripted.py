@@ -43,6 +43,8 @@ class Script:
     def reset(self) -> None:
         self.cameras: tuple[str, ...] = CAMERAS
         self.empty_cameras: set[str] = set()
+        self.spans: dict[str, common.Interval] = {}
+        """Camera time that reels cover, where it matters."""
         self.candidates = 3
         self.unrenderable: set[str] = set()
         self.requests: list[tuple[str, str]] = []
@@ -152,6 +154,8 @@ class Ingest(ingest_pb2_grpc.IngestServicer):
         result = ingest_pb2.CollateResult(part_count=int(not empty), reused=reused)
         if not empty:
             result.reel.CopyFrom(artifact("reels", f"reel-{request.camera}"))
+        if request.camera in self.script.spans:
+            result.camera_span.CopyFrom(self.script.spans[request.camera])
         yield ingest_pb2.CollateResponse(progress=common.Progress(done=4, total=4, unit="chunks"))
         yield ingest_pb2.CollateResponse(result=result)
 

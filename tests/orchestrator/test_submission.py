@@ -20,11 +20,15 @@ from throughline.domain.errors import (
     PermissionDenied,
     ThroughlineError,
 )
+from throughline.domain.time import Instant
 from throughline.orchestrator.jobs import Submission
 from throughline.orchestrator.submission import check_submission
 from throughline.storage.objects import open_objects
 from throughline.v1 import common_pb2 as common
 from throughline.v1 import orchestrator_pb2 as pb
+
+
+SEEN = Instant.parse(QUERY["observations"][0]["time"]).ns
 
 
 def check(folder: Path, message: pb.SubmitJobRequest, **changes: Any) -> Submission:
@@ -44,10 +48,12 @@ def test_a_good_request_is_taken_with_its_query(tmp_path: Path) -> None:
         similarity_threshold=0.0,
         threshold_scale=common.SIMILARITY_SCALE_COSINE,
         analysis_rate=60,
-        time_window=common.Interval(start_ns=1, end_ns=2),
+        time_window=common.Interval(start_ns=SEEN - 10**9, end_ns=SEEN + 2 * 10**9),
         cameras=["cam1", "Kasse 3", "入口"],
         file_name_time_zone="Europe/Paris",
-        clock_maps=[common.ClockMap(camera="cam1", offset_ns=-5, drift_ppb=1_000_000, uncertainty_ns=3)],
+        clock_maps=[
+            common.ClockMap(camera="cam1", offset_ns=-5, drift_ppb=1_000_000, reference_ns=SEEN, uncertainty_ns=3)
+        ],
         redaction=pb.REDACTION_NONE,
         search_mode=pb.SEARCH_MODE_FULL,
         max_rounds=1,
@@ -130,6 +136,18 @@ def test_a_mistake_in_the_query_is_answered_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(InvalidQuery) as caught:
         check(tmp_path, request(query_json=json.dumps(query)))
     assert caught.value.path.startswith("observations[1]")
+
+
+def test_a_query_outside_of_the_time_window_is_refused_by_the_cameras_own_clock(tmp_path: Path) -> None:
+    hour = 3600 * 10**9
+    window = common.Interval(start_ns=SEEN + hour, end_ns=SEEN + 2 * hour)
+    with pytest.raises(InvalidQuery, match="expected a time within options.time_window") as caught:
+        check(tmp_path, options(time_window=window))
+    assert caught.value.path == "observations[0].time"
+    slow = common.ClockMap(camera="cam1", offset_ns=hour)
+    assert check(tmp_path, options(time_window=window, clock_maps=[slow]))
+    doubtful = common.ClockMap(camera="cam1", uncertainty_ns=hour // 3)
+    assert check(tmp_path, options(time_window=window, clock_maps=[doubtful]))
 
 
 def test_the_query_may_lie_at_a_uri(tmp_path: Path) -> None:

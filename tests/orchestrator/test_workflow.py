@@ -20,6 +20,7 @@ from throughline.domain.errors import (
     PermissionDenied,
     QueryNotLocated,
 )
+from throughline.domain.time import Instant
 from throughline.v1 import common_pb2 as common
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import VERDICT_INVALID, VERDICT_UNSURE, VERDICT_VALID
@@ -81,13 +82,17 @@ def test_a_job_goes_through_all_stages_and_ends_with_a_film(client: Client, scri
 
 def test_options_reach_the_stages(client: Client, script: Script) -> None:
     second = 10**9
-    window = common.Interval(start_ns=1_000 * second, end_ns=2_000 * second)
+    start = Instant.parse("2026-03-01T09:50:00Z").ns
+    window = common.Interval(start_ns=start, end_ns=start + 1_000 * second)
     job = run_to_review(
         client,
         script,
         time_window=window,
         cameras=["cam1", "cam2", "cam9"],
-        clock_maps=[common.ClockMap(camera="cam2", offset_ns=5 * second)],
+        clock_maps=[
+            common.ClockMap(camera="cam2", offset_ns=5 * second, uncertainty_ns=second),
+            common.ClockMap(camera="can1", offset_ns=7 * second),
+        ],
         analysis_rate=4.0,
         file_name_time_zone="Europe/Paris",
         similarity_threshold=0.7,
@@ -99,7 +104,7 @@ def test_options_reach_the_stages(client: Client, script: Script) -> None:
     sent = {(type(message).__name__, getattr(message, "camera", "")): message for message in script.messages}
     assert list(sent["ListFootageRequest", ""].cameras) == ["cam1", "cam2", "cam9"]  # type: ignore[attr-defined]
     assert sent["CollateRequest", "cam1"].camera_window == window  # type: ignore[attr-defined]
-    shifted = common.Interval(start_ns=995 * second, end_ns=1_995 * second)
+    shifted = common.Interval(start_ns=start - 8 * second, end_ns=start + 998 * second)  # and three standard deviations
     for kind in ("CollateRequest", "TrackRequest"):
         assert sent[kind, "cam2"].camera_window == shifted  # type: ignore[attr-defined]
     assert sent["CollateRequest", "cam1"].file_name_time_zone == "Europe/Paris"  # type: ignore[attr-defined]
@@ -108,7 +113,7 @@ def test_options_reach_the_stages(client: Client, script: Script) -> None:
     assert (rank.similarity_threshold, rank.max_candidates) == (0.7, 7)  # type: ignore[attr-defined]
     assert rank.threshold_scale == common.SIMILARITY_SCALE_COSINE  # type: ignore[attr-defined]
     assert [camera.clock_map.offset_ns for camera in rank.cameras] == [0, 5 * second]  # type: ignore[attr-defined]
-    assert [(incident.code, incident.subject) for incident in job.incidents] == [("camera_missing", "cam9")]
+    assert [(incident.code, incident.subject) for incident in job.incidents] == [("clock_map_unused", "can1")]
     assert 59 * second < job.review_deadline_ns - job.created_ns < 90 * second
 
 
@@ -169,6 +174,10 @@ def test_a_camera_without_usable_footage_is_left_out(client: Client, script: Scr
         ),
         (lambda script: script.empty_cameras.add("cam1"), "no usable footage"),
         (
+            lambda script: script.spans.update(cam1=common.Interval(start_ns=0, end_ns=10**18)),
+            "query observations[0].time: expected a time within the footage of camera cam1, 1970-01-01",
+        ),
+        (
             lambda script: setattr(script, "cameras", ("cam2", "cam3")),
             "'cam1' has no footage below s3://footage/store/",
         ),
@@ -177,7 +186,16 @@ def test_a_camera_without_usable_footage_is_left_out(client: Client, script: Scr
         (lambda script: script.fail("RankCandidates", CorruptArtifact("scores differ")), "scores differ"),
         (lambda script: script.fail("ReviewPairs", PermissionDenied("not for you")), "not for you"),
     ],
-    ids=["bad camera", "empty camera", "unknown camera", "not located", "no bucket", "corrupt", "tier refuses"],
+    ids=[
+        "bad camera",
+        "empty camera",
+        "times outside",
+        "unknown camera",
+        "not located",
+        "no bucket",
+        "corrupt",
+        "tier refuses",
+    ],
 )
 def test_what_the_job_needs_fails_it_with_its_reason(
     client: Client, script: Script, break_it: Callable[[Script], None], words: str

@@ -33,7 +33,7 @@ def list_footage(
     for info in objects.list(base):
         sorter.add(info, info.uri.removeprefix(base))
     if not sorter.chunks:
-        raise NoUsableFootage(_nothing(base, folders, sorter))
+        raise NoUsableFootage(_nothing(base, folders, cameras, sorter))
     missing = sorted({*folders, *cameras} - set(sorter.chunks))
     incidents = [*sorter.incidents(base), *(_without_video(name, name in folders, base) for name in missing)]
     return Listing(base, {name: tuple(sorter.chunks[name]) for name in sorted(sorter.chunks)}, tuple(incidents))
@@ -99,8 +99,9 @@ def _without_video(camera: str, is_there: bool, base: str) -> Incident:
     return Incident("camera_unknown", camera, message, camera)
 
 
-def _nothing(base: str, folders: list[str], sorter: _Sorter) -> str:
-    found = f"its folders ({', '.join(folders[:10])}) hold no video" if folders else "there is no folder in it"
+def _nothing(base: str, folders: list[str], asked: Collection[str], sorter: _Sorter) -> str:
+    nowhere = f"there is no folder {' or '.join(sorted(asked)[:10])} in it" if asked else "there is no folder in it"
+    found = f"its folders ({', '.join(folders[:10])}) hold no video" if folders else nowhere
     if sorter.outside:
         found += f"; {_some(sorter.outside)} lie right below it, outside of any camera's folder"
     return (

@@ -14,22 +14,14 @@ from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.jobs import Assignment
 from throughline.orchestrator.ledger import Ledger
 from throughline.orchestrator.stages import Stages
+from throughline.orchestrator.window import camera_window
 from throughline.v1.common_pb2 import Incident, Interval
-from throughline.v1.ingest_pb2 import CollateRequest, ListFootageRequest, ListFootageResponse
+from throughline.v1.ingest_pb2 import CollateRequest, CollateResult, ListFootageRequest
 from throughline.v1.tracker_pb2 import TrackRequest
-from throughline.wire.convert import clock_map_from_proto, interval_from_proto, interval_to_proto
+from throughline.wire.convert import interval_from_proto, interval_to_proto
+from throughline.wire.query_document import check_times, parse_query
 
 _DEFAULT_RATE = 10.0
-
-
-def camera_window(assignment: Assignment, camera: str) -> Interval | None:
-    """The job's time window by the camera's own clock; None for all."""
-    options = assignment.request.options
-    if not options.HasField("time_window"):
-        return None
-    clocks = dict(clock_map_from_proto(message) for message in options.clock_maps)
-    window = interval_from_proto(options.time_window)
-    return interval_to_proto(clocks[camera].interval_to_camera(window) if camera in clocks else window)
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,7 @@ class FootageSteps:
         listing = self.stages.list_footage(errand, asked)
         cameras = [camera.camera for camera in listing.cameras]
         self.ledger.jobs.add_run(job_id, "list", "", started_ns, runs=1)
-        self.ledger.jobs.add_incidents(job_id, "list", [*listing.incidents, *_missing(assignment, listing)])
+        self.ledger.jobs.add_incidents(job_id, "list", [*listing.incidents, *_idle_clocks(assignment, cameras)])
         if assignment.camera not in cameras:
             raise NotFound(
                 f"query camera: {assignment.camera!r} has no footage below {request.footage_uri}; "
@@ -63,19 +55,23 @@ class FootageSteps:
         return listing.footage.uri, listing.footage.key, cameras
 
     def collate(self, errand: Errand, camera: str, footage: tuple[str, str]) -> bool:
-        """Make the camera's reel; return whether anything was usable."""
+        """Make the camera's reel; return whether anything was usable.
+
+        Raises InvalidQuery where the query has times outside of it: nobody should wait for tracks to learn that.
+        """
         job_id, started_ns = errand.job_id, time.time_ns()
         assignment = self.ledger.jobs.assignment(job_id)
         request = CollateRequest(
             job_id=job_id,
             camera=camera,
             file_name_time_zone=assignment.request.options.file_name_time_zone,
-            camera_window=camera_window(assignment, camera),
+            camera_window=_window(assignment, camera),
         )
         request.footage.uri, request.footage.key = footage
         result = self.stages.collate(errand, request, self.ledger.meter(job_id, "ingest", camera))
         self.ledger.jobs.add_run(job_id, "ingest", camera, started_ns, runs=int(not result.reused))
         self.ledger.jobs.add_incidents(job_id, "ingest", result.incidents)
+        _check_query(assignment, camera, result)
         if result.part_count:
             self.ledger.cameras.save_reel(job_id, camera, result.reel)
         return bool(result.part_count)
@@ -90,7 +86,7 @@ class FootageSteps:
             reel=self.ledger.cameras.reel(job_id, camera),
             camera=camera,
             analysis_rate=options.analysis_rate if options.HasField("analysis_rate") else _DEFAULT_RATE,
-            camera_window=camera_window(assignment, camera),
+            camera_window=_window(assignment, camera),
         )
         result = self.stages.track(errand, request, self.ledger.meter(job_id, "track", camera))
         self.ledger.jobs.add_run(job_id, "track", camera, started_ns, runs=int(not result.reused))
@@ -121,7 +117,7 @@ class FootageSteps:
             outcomes = self.ledger.tasks.outcomes(job_id, task_name(""))
             error = outcomes[task_name(camera)]
             if error:
-                raise FailedPrecondition(f"camera {camera}, which the query is in, failed: {error}")
+                raise FailedPrecondition(f"camera {camera}, which the query is in: {error}")
             if all(outcome is not None for outcome in outcomes.values()):
                 break
             errand.sleep(self.poll_seconds)
@@ -132,16 +128,26 @@ class FootageSteps:
             )
 
 
-def _missing(assignment: Assignment, listing: ListFootageResponse) -> list[Incident]:
-    """Cameras that were asked for and are not there."""
-    there = {camera.camera for camera in listing.cameras}
+def _window(assignment: Assignment, camera: str) -> Interval | None:
+    window = camera_window(assignment.request.options, camera)
+    return None if window is None else interval_to_proto(window)
+
+
+def _check_query(assignment: Assignment, camera: str, result: CollateResult) -> None:
+    if camera == assignment.camera and result.HasField("camera_span"):
+        span = interval_from_proto(result.camera_span)
+        check_times(parse_query(assignment.query_json), span, f"the footage of camera {camera}")
+
+
+def _idle_clocks(assignment: Assignment, cameras: list[str]) -> list[Incident]:
+    """Clock maps of cameras that take no part: a slip in a name would else go unnoticed."""
     return [
         Incident(
-            code="camera_missing",
-            subject=camera,
-            message=f"there is no footage of camera {camera} below {assignment.request.footage_uri}; the job goes on without it",
-            camera=camera,
+            code="clock_map_unused",
+            subject=clock.camera,
+            message=f"the clock map of camera {clock.camera} changes nothing: no footage of such a camera takes part",
+            camera=clock.camera,
         )
-        for camera in assignment.request.options.cameras
-        if camera not in there
+        for clock in assignment.request.options.clock_maps
+        if clock.camera not in cameras
     ]

@@ -12,6 +12,7 @@ from throughline.orchestrator.jobs import Submission
 from throughline.orchestrator.requests import check_request_id, digest_of
 from throughline.orchestrator.settings import OrchestratorSettings
 from throughline.orchestrator.targets import check_targets
+from throughline.orchestrator.window import camera_window
 from throughline.storage.objects import ObjectStore
 from throughline.v1.common_pb2 import ClockMap, SimilarityScale
 from throughline.v1.orchestrator_pb2 import (
@@ -22,7 +23,7 @@ from throughline.v1.orchestrator_pb2 import (
     JobOptions,
     SubmitJobRequest,
 )
-from throughline.wire.query_document import MAX_BYTES, QueryDocument, parse_query
+from throughline.wire.query_document import MAX_BYTES, QueryDocument, check_times, parse_query
 
 _FOOTAGE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.*", re.DOTALL)
 _YEAR_NS = 366 * 86_400 * 10**9
@@ -46,6 +47,7 @@ def check_submission(request: SubmitJobRequest, objects: ObjectStore, settings: 
     if document is not None:
         problems += _query_problems(document, options)
         if not problems:
+            _check_window(document, options)
             return Submission(request, digest_of(request), text, document.camera, document.label)
     raise _joined(problems)
 
@@ -94,6 +96,12 @@ def _query_problems(document: QueryDocument, options: JobOptions) -> Iterator[Th
         yield InvalidInput(
             f"options.cameras: lacks {document.camera!r}, the query's camera; add it, or leave the list empty for all"
         )
+
+
+def _check_window(document: QueryDocument, options: JobOptions) -> None:
+    window = camera_window(options, document.camera)
+    if window is not None:
+        check_times(document, window, "options.time_window")
 
 
 def _option_problems(options: JobOptions) -> Iterator[ThroughlineError]:

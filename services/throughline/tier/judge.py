@@ -30,9 +30,12 @@ class TruthJudge:
     def judge(self, pair: ReviewPair) -> Judgement:
         """The answer of somebody who knows.
 
-        Unsure where a track that changes from person to person shows the query's no longer than half of its time, or where the
-        query's own track shows nobody that the truth has.
+        Unsure about a camera that the truth does not know, where a track that changes from person to person shows the query's no
+        longer than half of its time, or where the query's own track shows nobody that the truth has.
         """
+        for camera in (pair.query.camera, pair.candidate.camera):
+            if camera not in self._truth:
+                return Judgement(pair.pair_id, Verdict.UNSURE, f"the ground truth knows no camera {camera}")
         query, candidate = self._shown(pair.query), self._shown(pair.candidate)
         if query.person == NOBODY:
             return Judgement(pair.pair_id, Verdict.UNSURE, "the query's track shows nobody of the ground truth")

@@ -289,7 +289,7 @@ class ClockMap(_message.Message):
     reference_ns: _builtins.int
     """Camera time at which offset_ns holds exactly; matters only with drift. Default 0."""
     uncertainty_ns: _builtins.int
-    """One standard deviation of the offset in nanoseconds, 0 or more. Default 0: taken as exact."""
+    """One standard deviation of the offset in nanoseconds, 0 or more; a time window is made wider by three of them. Default 0: taken as exact."""
     def __init__(
         self,
         *,

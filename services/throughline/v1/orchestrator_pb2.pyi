@@ -222,7 +222,7 @@ class JobOptions(_message.Message):
     """Most candidates sent to the tier, the likeliest first, 1 to 10000. Default 500."""
     @_builtins.property
     def time_window(self) -> _common_pb2.Interval:
-        """Only footage within this span of UTC. Default: all."""
+        """Only footage within this span of UTC; the query's times must lie in it. Default: all."""
 
     @_builtins.property
     def cameras(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -230,7 +230,7 @@ class JobOptions(_message.Message):
 
     @_builtins.property
     def clock_maps(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ClockMap]:
-        """What is known about the cameras' clocks. Default: all exact."""
+        """What is known about the cameras' clocks; of cameras that take no part an incident says so. Default: all exact."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

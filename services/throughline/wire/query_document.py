@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from throughline.domain.errors import InvalidInput, InvalidQuery, LimitExceeded, NotFound
 from throughline.domain.geometry import Size
 from throughline.domain.query import Query
-from throughline.domain.time import Instant
+from throughline.domain.time import NS_PER_SECOND, Instant, Interval
 from throughline.wire.query_values import EXACT_NUMBERS, BoxNumbers, QueryTime
 
 MAX_BYTES = 16 * 2**20
@@ -27,6 +27,8 @@ MAX_MISTAKES = 10
 """Mistakes named in one answer."""
 EDGE_TOLERANCE_PX = 1.0
 """How far a box may stick out of the frame, from rounding, before it is a mistake; it is cut off."""
+TIME_TOLERANCE_NS = NS_PER_SECOND
+"""How far a time may lie outside of what there is, from rounding, before it is a mistake."""
 
 
 class _Part(BaseModel):
@@ -112,6 +114,20 @@ def parse_query(text: str | bytes) -> QueryDocument:
         return QueryDocument.model_validate(value)
     except ValidationError as error:
         raise _invalid(error) from error
+
+
+def check_times(document: QueryDocument, span: Interval, of: str) -> None:
+    """Raise InvalidQuery with the path of the first time that lies outside of `span`, in camera time; `of` says what that is of.
+
+    Observations by chunk and frame are not looked at.
+    """
+    allowed = span.padded(TIME_TOLERANCE_NS, TIME_TOLERANCE_NS)
+    for index, observation in enumerate(document.observations):
+        if isinstance(observation, TimedObservation) and observation.time not in allowed:
+            raise InvalidQuery(
+                f"observations[{index}].time",
+                f"expected a time within {of}, {span.start} to {span.end} by the camera's own clock, not {observation.time}",
+            )
 
 
 def resolve(
