@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,14 @@ import pytest
 
 from tests.tracker.scenes import SECOND, Camera, Walk, open_workspace, reference
 from throughline.domain.calibration import Calibration
-from throughline.domain.errors import FailedPrecondition, InvalidInput
+from throughline.domain.errors import Conflict, FailedPrecondition, InvalidInput
 from throughline.domain.pairs import pair_id
 from throughline.domain.time import ClockMap, Interval
+from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import CameraTracks
-from throughline.tracker.rank import Ranking, RankRules, Scale, rank
+from throughline.tracker.locate import LocatedQuery
+from throughline.tracker.rank import Ranking, RankRules, RankStage, Scale, rank
 
 DEFAULT = RankRules()
 CALIBRATION = Calibration((-1.0, 0.6, 1.0), (0.0, 0.5, 1.0), "a straight line on each side of 0.6", 100, 100)
@@ -163,3 +165,37 @@ def test_a_camera_without_tracks_is_no_hindrance(store: Store, tmp_path: Path) -
 def test_rules_out_of_range_are_refused(threshold: float, most: int) -> None:
     with pytest.raises(InvalidInput, match=r"give 0 to 1|give 1 to 10000"):
         RankRules(threshold, Scale.CALIBRATED, most)
+
+
+def stage_of(store: Store, client: InferenceClient) -> tuple[RankStage, LocatedQuery]:
+    query = LocatedQuery("cam1", "", (reference(store.cameras[0], QUERY),), 1.0, 10, QUERY.span(), (), "asked")
+    return RankStage(store.workspace, client), query
+
+
+def test_a_ranking_is_kept_with_its_job_and_another_is_refused(
+    tmp_path: Path, workspace: Workspace, tiny_client: InferenceClient
+) -> None:
+    digest = tiny_client.model(REID).digest
+    cameras = [replace(camera, reid_digest=digest).publish(workspace) for camera in (CAM1, CAM2)]
+    stage, query = stage_of(Store(workspace, cameras), tiny_client)
+    rules = RankRules(0.5, Scale.COSINE)
+    artifact, ranking = stage.run("job", 1, query, cameras, rules)
+    assert sorted(artifact.names()) == ["candidates.json", "scores.parquet"]
+    assert artifact.uri.endswith("jobs/job/scores/1/")
+    assert ranking.reid_digest == digest
+    assert stage.run("job", 1, query, list(reversed(cameras)), rules)[1] == ranking
+    with pytest.raises(Conflict, match="round 1 of job job was ranked from other"):
+        stage.run("job", 1, query, cameras, RankRules(0.6, Scale.COSINE))
+    assert stage.run("job", 2, query, cameras, RankRules(0.6, Scale.COSINE))[1].rules.threshold == 0.6
+
+
+def test_embeddings_of_another_model_are_not_compared(store: Store, tiny_client: InferenceClient) -> None:
+    stage, query = stage_of(store, tiny_client)
+    with pytest.raises(FailedPrecondition, match="camera cam1 were embedded by ReID model reid, and"):
+        stage.run("job", 1, query, store.cameras, RankRules(0.5, Scale.COSINE))
+
+
+def test_without_a_calibration_the_calibrated_scale_is_refused(store: Store, tiny_client: InferenceClient) -> None:
+    stage, query = stage_of(store, tiny_client)
+    with pytest.raises(FailedPrecondition, match="has no calibration; run `throughline models calibrate`"):
+        stage.run("job", 1, query, store.cameras, RankRules())

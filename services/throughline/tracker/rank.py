@@ -67,7 +67,8 @@ class RankRules:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The content of candidates.json. `asked` stands for all that the ranking was made from."""
+    """The content of candidates.json. `asked` stands for what was asked: query, tracks, clocks and rules. A later
+    calibration changes no ranking that was made."""
 
     asked: str
     rules: RankRules
@@ -92,15 +93,14 @@ class RankStage:
     ) -> tuple[Artifact, Ranking]:
         """Rank all tracks of `cameras` for one round of a job."""
         folder = f"jobs/{job_id}/scores/{round_number}"
-        card = self._client.model(REID)
         asked = artifact_key(
             query=query.asked,
             tracks=sorted([each.artifact.key, repr(each.clock)] for each in cameras),
             rules=repr(rules),
-            calibration=card.calibration.digest if card.calibration else "",
         )
         artifact = self._workspace.find(folder)
         if artifact is None:
+            card = self._client.model(REID)
             calibration = _usable(card.calibration, rules)
             _check_models(card.digest, cameras)
             with self._workspace.create(folder) as place:
@@ -111,7 +111,7 @@ class RankStage:
         ranking = read_ranking(artifact)
         if ranking.asked != asked:
             raise Conflict(
-                f"round {round_number} of job {job_id} was ranked from other tracks, rules or calibration; submit a new job"
+                f"round {round_number} of job {job_id} was ranked from other tracks or by other rules; submit a new job"
             )
         return artifact, ranking
 
