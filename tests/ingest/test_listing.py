@@ -73,9 +73,8 @@ def test_names_that_could_leave_the_folder_are_skipped(s3_footage: S3Footage) ->
 
     assert [chunk.name for chunk in listing.cameras["cam1"]] == ["a..b.mp4", "a.mp4"]
     assert list(listing.cameras) == ["cam1"]
-    assert [incident.code for incident in listing.incidents if incident.code == "object_name_unsafe"] == [
-        "object_name_unsafe"
-    ]
+    assert [incident.code for incident in listing.incidents] == ["object_name_unsafe"]
+    assert listing.incidents[0].message.startswith("4 objects (../cam9/b.mp4, ")
 
 
 def test_only_the_cameras_asked_for_take_part(any_footage: Footage) -> None:
@@ -91,6 +90,8 @@ def test_only_the_cameras_asked_for_take_part(any_footage: Footage) -> None:
 def test_a_prefix_without_footage_says_what_is_there(any_footage: Footage) -> None:
     with pytest.raises(NoUsableFootage, match="there is no folder in it"):
         list_footage(any_footage.objects, any_footage.uri)
+    with pytest.raises(NoUsableFootage, match="there is no folder cam1 or cam2 in it"):
+        list_footage(any_footage.objects, any_footage.uri, ("cam2", "cam1"))
     any_footage.put("a.mp4", b"x")
     any_footage.put("docs/b.pdf", b"x")
     with pytest.raises(NoUsableFootage, match=r"its folders \(docs\) hold no video; a.mp4 lie right below it"):

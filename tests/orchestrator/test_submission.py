@@ -27,7 +27,6 @@ from throughline.storage.objects import open_objects
 from throughline.v1 import common_pb2 as common
 from throughline.v1 import orchestrator_pb2 as pb
 
-
 SEEN = Instant.parse(QUERY["observations"][0]["time"]).ns
 
 
@@ -141,7 +140,7 @@ def test_a_mistake_in_the_query_is_answered_by_its_path(tmp_path: Path) -> None:
 def test_a_query_outside_of_the_time_window_is_refused_by_the_cameras_own_clock(tmp_path: Path) -> None:
     hour = 3600 * 10**9
     window = common.Interval(start_ns=SEEN + hour, end_ns=SEEN + 2 * hour)
-    with pytest.raises(InvalidQuery, match="expected a time within options.time_window") as caught:
+    with pytest.raises(InvalidQuery, match="expected a time within options") as caught:
         check(tmp_path, options(time_window=window))
     assert caught.value.path == "observations[0].time"
     slow = common.ClockMap(camera="cam1", offset_ns=hour)

@@ -174,10 +174,6 @@ def test_a_camera_without_usable_footage_is_left_out(client: Client, script: Scr
         ),
         (lambda script: script.empty_cameras.add("cam1"), "no usable footage"),
         (
-            lambda script: script.spans.update(cam1=common.Interval(start_ns=0, end_ns=10**18)),
-            "query observations[0].time: expected a time within the footage of camera cam1, 1970-01-01",
-        ),
-        (
             lambda script: setattr(script, "cameras", ("cam2", "cam3")),
             "'cam1' has no footage below s3://footage/store/",
         ),
@@ -189,7 +185,6 @@ def test_a_camera_without_usable_footage_is_left_out(client: Client, script: Scr
     ids=[
         "bad camera",
         "empty camera",
-        "times outside",
         "unknown camera",
         "not located",
         "no bucket",
@@ -205,6 +200,14 @@ def test_what_the_job_needs_fails_it_with_its_reason(
     assert job.state == pb.JOB_STATE_FAILED
     assert words in job.error
     assert job.ended_ns > job.created_ns
+
+
+def test_a_query_outside_of_the_footage_fails_before_its_camera_is_tracked(client: Client, script: Script) -> None:
+    script.spans["cam1"] = common.Interval(start_ns=0, end_ns=10**18)
+    job = client.until(client.submit())
+    assert job.state == pb.JOB_STATE_FAILED
+    assert "query observations[0].time: expected a time within the footage of camera cam1, 1970-01-01" in job.error
+    assert ("Track", "cam1") not in script.requests
 
 
 def test_a_film_that_cannot_be_announced_is_kept_and_the_job_says_why(client: Client, script: Script) -> None:

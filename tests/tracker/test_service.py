@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from throughline.domain.errors import (
     NotServed,
     QueryNotLocated,
 )
-from throughline.perception.triton.server import TritonServer
+from throughline.perception.triton.server import TritonServer, TritonSettings
 from throughline.storage.workspace import Artifact, Workspace
 from throughline.tracker.__main__ import build
 from throughline.tracker.settings import TrackerSettings
@@ -155,6 +156,24 @@ def test_mistakes_come_back_as_what_they_are(stub: TrackerStub, reels: dict[str,
         located(stub, cameras["cam1"], query_json() + " ")
     with pytest.raises(NotServed, match="identities over many reels"), translated_errors("tracker"):
         list(stub.IdentifyGlobally(tracker_pb2.IdentifyGloballyRequest()))
+
+
+def test_a_triton_that_is_down_at_the_start_is_waited_for(
+    settings: TrackerSettings, tiny_repository: Path, reels: dict[str, Artifact], tmp_path: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = settings.model_copy(update={"triton_target": f"127.0.0.1:{port}"})
+    server = serve([build(settings)], settings)
+    with connect(server.address, settings) as channel:
+        reel = artifact_to_proto(reels["cam1"])
+        call = TrackerStub(channel).Track(tracker_pb2.TrackRequest(job_id="job", reel=reel, camera="cam1"))
+        with TritonServer(
+            TritonSettings(model_repository=tiny_repository, log=tmp_path / "triton.log", grpc_port=port)
+        ):
+            assert list(call)[-1].result.track_count == 1
+    server.stop()
 
 
 def test_a_cancelled_call_stops_its_work(stub: TrackerStub, workspace: Workspace) -> None:

@@ -28,7 +28,7 @@ def list_footage(
     Whatever can't be used is named in an incident. Raises NoUsableFootage where no chunk is left, and what the store raises.
     """
     base = footage_uri.rstrip("/") + "/"
-    folders = [name for name in objects.folders(base) if not cameras or name in cameras]
+    folders = [name for name in objects.folders(base) if _is_safe(name) and (not cameras or name in cameras)]
     sorter = _Sorter(frozenset(cameras), frozenset(extension.lower() for extension in extensions))
     for info in objects.list(base):
         sorter.add(info, info.uri.removeprefix(base))
@@ -52,7 +52,7 @@ class _Sorter:
 
     def add(self, info: ObjectInfo, path: str) -> None:
         camera, separator, name = path.partition("/")
-        if any(part in ("", ".", "..") for part in path.split("/")) or any(ord(letter) < 32 for letter in path):
+        if not _is_safe(path):
             self.unsafe.append(path)
         elif not separator:
             self.outside.append(path)
@@ -89,6 +89,10 @@ class _Sorter:
         if path.name.startswith("."):
             return False
         return not path.suffix or path.suffix[1:].isdigit() or path.suffix.lower() in self._extensions
+
+
+def _is_safe(path: str) -> bool:
+    return not any(part in ("", ".", "..") for part in path.split("/")) and all(ord(letter) >= 32 for letter in path)
 
 
 def _without_video(camera: str, is_there: bool, base: str) -> Incident:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kill.deployment import Effects, Outcome, Theatre
+from tests.whole.deployment import Effects, Outcome, Theatre
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import (
     STAGE_ALERT,

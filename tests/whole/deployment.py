@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psutil
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -31,6 +33,7 @@ from throughline.v1.common_pb2 import ClockMap
 
 _PATIENCE_SECONDS = 240.0
 _PAUSE_SECONDS = 0.05
+_MOMENT_SECONDS = 0.5
 
 CandidateSummary = tuple[str, int, int, int, float, int]
 """Camera, number of the track, start and end in ns, similarity, verdict."""
@@ -67,17 +70,22 @@ class Theatre:
     store: StoreTruth
     footage: Path
 
-    def submit(self, name: str) -> str:
-        """A job over a copy of the footage of its own, so that nothing of an earlier job is found ready."""
-        footage = self.footage / name
-        shutil.copytree(self.store.footage, footage)
+    @property
+    def query(self) -> str:
+        """The best query of the store, JSON."""
+        return (self.store.folder / self.store.document.queries[0].file).read_text()
+
+    def submit(self, name: str, footage_uri: str = "", query: str = "", **options: Any) -> str:
+        """A job; without `footage_uri` over a copy of the footage of its own, so that nothing of an earlier job is found ready."""
+        if not footage_uri:
+            shutil.copytree(self.store.footage, self.footage / name)
+            footage_uri = f"file://{self.footage / name}/"
         clocks = [ClockMap(camera=camera, offset_ns=clock.offset_ns) for camera, clock in self.store.clocks.items()]
-        query = self.store.folder / self.store.document.queries[0].file
         request = pb.SubmitJobRequest(
-            request_id=f"kill-{name}",
-            footage_uri=f"file://{footage}/",
-            query_json=query.read_text(),
-            options=pb.JobOptions(clock_maps=clocks),
+            request_id=f"whole-{name}",
+            footage_uri=footage_uri,
+            query_json=query or self.query,
+            options=pb.JobOptions(clock_maps=clocks, **options),
         )
         with orchestrator(self.deployment.home) as stub:
             return stub.SubmitJob(request, timeout=30).job_id
@@ -92,10 +100,14 @@ class Theatre:
 
     def wait(self, job_id: str, condition: Callable[[pb.Job], bool]) -> pb.Job:
         """The job as soon as `condition` holds or it has ended."""
+        return self.until(job_id, lambda job: job.state in ENDED or condition(job))
+
+    def until(self, job_id: str, condition: Callable[[pb.Job], bool]) -> pb.Job:
+        """The job as soon as `condition` holds."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
             job = self.job(job_id)
-            if job is not None and (job.state in ENDED or condition(job)):
+            if job is not None and condition(job):
                 return job
             time.sleep(_PAUSE_SECONDS)
         raise AssertionError(f"job {job_id} is stuck: {self.job(job_id)}")
@@ -105,9 +117,23 @@ class Theatre:
 
     def kill(self, name: str) -> None:
         """SIGKILL one service's process, by its id."""
-        pid = next(child.pid for child in self.supervisor.children if child.spec.name == name)
-        assert pid is not None, f"{name} does not run"
-        os.kill(pid, signal.SIGKILL)
+        os.kill(self._pid(name), signal.SIGKILL)
+
+    def rests(self, name: str) -> bool:
+        """Whether a service, with all that it started, uses next to no CPU over a moment."""
+        before = self._cpu_seconds(name)
+        time.sleep(_MOMENT_SECONDS)
+        return self._cpu_seconds(name) - before < _MOMENT_SECONDS / 5
+
+    def token(self, name: str) -> str:
+        """What a service shows to others."""
+        return next(
+            child.spec.environment["THROUGHLINE_TOKEN"] for child in self.supervisor.children if child.spec.name == name
+        )
+
+    def folders(self, place: str) -> set[str]:
+        """Names of the finished artifacts right below a folder of the workspace."""
+        return {path.parent.name for path in (self.deployment.home / "workspace" / place).glob("*/manifest.json")}
 
     def outcome(self, job: pb.Job) -> Outcome:
         return Outcome(job.state, job.error, _candidates(job), self._film(job), job.timeline.partial)
@@ -122,6 +148,16 @@ class Theatre:
         alerts = len(announcements.all(job.job_id))
         announcements.close()
         return Effects({timing.stage: timing.runs for timing in job.timings}, pairs, alerts)
+
+    def _pid(self, name: str) -> int:
+        pid = next(child.pid for child in self.supervisor.children if child.spec.name == name)
+        assert pid is not None, f"{name} does not run"
+        return pid
+
+    def _cpu_seconds(self, name: str) -> float:
+        process = psutil.Process(self._pid(name))
+        times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+        return sum(each.user + each.system for each in times)
 
     def _film(self, job: pb.Job) -> tuple[tuple[Interval, tuple[str, ...]], ...]:
         if not job.timeline.revision:

@@ -1,4 +1,4 @@
-"""One deployment and one undisturbed job, which all tests here compare with."""
+"""One deployment for all tests here, and one undisturbed job, with which they compare."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.kill.deployment import Effects, Outcome, Theatre
+from tests.whole.deployment import Effects, Outcome, Theatre
 from throughline.cli.stack import StackSettings
 from throughline.cli.up import running
 from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.store import simulate
+from throughline.v1 import orchestrator_pb2 as pb
 
 SMALL_STORE = SimulationSettings(
     seed=7, cameras=3, people=6, seconds=16, width=640, height=360, rate=10, chunk_seconds=4
@@ -22,7 +23,7 @@ SMALL_STORE = SimulationSettings(
 @pytest.fixture(scope="package")
 def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
     """Every service as a process of its own, over SQLite and the disk."""
-    folder: Path = tmp_path_factory.mktemp("kill")
+    folder: Path = tmp_path_factory.mktemp("whole")
     store = simulate(SMALL_STORE, folder / "store")
     footage = folder / "footage"
     footage.mkdir()
@@ -34,7 +35,12 @@ def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
 
 
 @pytest.fixture(scope="package")
-def undisturbed(theatre: Theatre) -> tuple[Outcome, Effects]:
+def undisturbed_job(theatre: Theatre) -> pb.Job:
+    """A job over the whole store, at its end. Others over its footage find reels and tracks ready."""
+    return theatre.finished(theatre.submit("undisturbed"))
+
+
+@pytest.fixture(scope="package")
+def undisturbed(theatre: Theatre, undisturbed_job: pb.Job) -> tuple[Outcome, Effects]:
     """What a job comes to when nothing is killed."""
-    job = theatre.finished(theatre.submit("undisturbed"))
-    return theatre.outcome(job), theatre.effects(job)
+    return theatre.outcome(undisturbed_job), theatre.effects(undisturbed_job)

@@ -1,0 +1,47 @@
+"""CancelJob while real services are at work: they stop within seconds, and what is done stays."""
+
+from __future__ import annotations
+
+import time
+
+from tests.whole.deployment import Theatre
+from throughline.cli.connection import orchestrator
+from throughline.v1 import orchestrator_pb2 as pb
+from throughline.v1.common_pb2 import STAGE_RENDER_PAIRS, STAGE_TRACK
+
+_SECONDS = 8.0
+"""More than the two or three that it takes: the machine may be busy."""
+
+
+def cancelled(theatre: Theatre, job_id: str, workers: tuple[str, ...]) -> pb.Job:
+    """Cancel a job, and wait until those who work for it rest."""
+    began = time.monotonic()
+    with orchestrator(theatre.deployment.home) as stub:
+        request = pb.CancelJobRequest(request_id=f"cancel-{job_id}", job_id=job_id, reason="wrong person")
+        assert stub.CancelJob(request, timeout=10).state == pb.JOB_STATE_CANCELLED
+    while not all(theatre.rests(name) for name in workers):
+        assert time.monotonic() - began < _SECONDS, f"{workers} work on"
+    job = theatre.job(job_id)
+    assert job is not None
+    assert job.state == pb.JOB_STATE_CANCELLED
+    assert ("cancelled", "wrong person") in [(incident.code, incident.message) for incident in job.incidents]
+    return job
+
+
+def test_cancelling_while_people_are_tracked(theatre: Theatre) -> None:
+    reels, tracks = theatre.folders("reels"), theatre.folders("tracks")
+    job_id = theatre.submit("cancel-track")
+    theatre.wait(job_id, lambda job: any(each.stage == STAGE_TRACK and each.done for each in job.progress))
+    cancelled(theatre, job_id, ("tracker", "triton"))
+    assert theatre.folders("reels") > reels
+    assert len(theatre.folders("tracks") - tracks) < len(theatre.store.clocks)
+
+
+def test_cancelling_while_pairs_are_rendered(theatre: Theatre, undisturbed_job: pb.Job) -> None:
+    job_id = theatre.submit("cancel-render", undisturbed_job.footage_uri, similarity_threshold=0.0)
+    theatre.wait(job_id, lambda job: job.stage >= STAGE_RENDER_PAIRS and any(each.clip_uri for each in job.candidates))
+    job = cancelled(theatre, job_id, ("renderer",))
+    clips = [each.clip_uri for each in job.candidates if each.clip_uri]
+    assert 0 < len(clips) < len(job.candidates)
+    assert {uri.rsplit("/", 2)[1] for uri in clips} <= theatre.folders(f"jobs/{job_id}/pairs")
+    assert len(theatre.folders(f"jobs/{job_id}/pairs")) < len(job.candidates)

@@ -1,0 +1,78 @@
+"""Films made anew, and the film of a query to whom nobody is similar."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tests.whole.deployment import Theatre
+from throughline.cli.connection import orchestrator
+from throughline.storage.database import open_database
+from throughline.tier.records import MIGRATIONS, Review
+from throughline.v1 import orchestrator_pb2 as pb
+from throughline.v1.common_pb2 import SIMILARITY_SCALE_COSINE, STAGE_ALERT, VERDICT_INVALID, VERDICT_VALID
+
+
+def callback_token(theatre: Theatre, job_id: str) -> str:
+    tier = open_database(theatre.deployment.tier_database_url, MIGRATIONS)
+    with Session(tier) as session:
+        token = session.scalars(select(Review.callback_token).filter_by(job_id=job_id)).one()
+    tier.dispose()
+    return token
+
+
+def test_a_late_answer_changes_the_film_that_is_made_anew_and_nothing_else(
+    theatre: Theatre, undisturbed_job: pb.Job
+) -> None:
+    job = theatre.finished(theatre.submit("rebuild", undisturbed_job.footage_uri))
+    first = theatre.outcome(job)
+    assert first == theatre.outcome(undisturbed_job), "the same question over the same footage"
+    valid = next(each for each in job.candidates if each.verdict == VERDICT_VALID)
+    answers = pb.AnnotationResultRequest(
+        request_id="second-thoughts",
+        job_id=job.job_id,
+        callback_token=callback_token(theatre, job.job_id),
+        annotations=[
+            pb.Annotation(pair_id=each.pair_id, verdict=VERDICT_INVALID, annotator="late")
+            for each in job.candidates
+            if each.track.camera == valid.track.camera
+        ],
+    )
+    rebuild = pb.RebuildTimelineRequest(request_id="again", job_id=job.job_id)
+    with orchestrator(theatre.deployment.home) as stub:
+        said = stub.AnnotationResult(answers, timeout=10)
+        assert (said.accepted, said.late) == (0, len(answers.annotations))
+        assert [stub.RebuildTimeline(rebuild, timeout=10).revision for _ in range(2)] == [2, 2]
+    job = theatre.until(job.job_id, lambda job: (STAGE_ALERT, 2) in [(each.stage, each.runs) for each in job.timings])
+    assert job.state == pb.JOB_STATE_SUCCEEDED
+    assert job.timeline.film_uri.endswith("/timelines/2/film.mp4")
+    again = theatre.outcome(job)
+    assert again.candidates == first.candidates, "the round stays as it was closed"
+    query_camera = job.query_tracks[0].camera
+    removed = {valid.track.camera} - {query_camera}
+    assert {camera for _, cameras in first.film for camera in cameras} - removed == {
+        camera for _, cameras in again.film for camera in cameras
+    }
+    assert sum(span.duration_ns for span, _ in again.film) < sum(span.duration_ns for span, _ in first.film)
+    assert theatre.effects(job).alerts == 2
+
+
+def test_a_job_without_candidates_ends_with_the_query_alone_and_says_so(
+    theatre: Theatre, undisturbed_job: pb.Job
+) -> None:
+    job = theatre.finished(
+        theatre.submit(
+            "alone",
+            undisturbed_job.footage_uri,
+            similarity_threshold=1.0,
+            threshold_scale=SIMILARITY_SCALE_COSINE,
+        )
+    )
+    assert job.state == pb.JOB_STATE_SUCCEEDED, job.error
+    assert job.timeline.query_only
+    assert not job.timeline.partial
+    assert "no_candidates" in [incident.code for incident in job.incidents]
+    assert not job.candidates
+    assert {cameras for _, cameras in theatre.outcome(job).film} == {(job.query_tracks[0].camera,)}
+    assert theatre.effects(job).pairs_at_tier == 0
+    assert theatre.effects(job).alerts == 1
