@@ -23,14 +23,16 @@ Image = NDArray[np.uint8]
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1) * 255
 _DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1) * 255
-HELD_OUT = 4
-"""Stores, the last of the samples, that figures are measured and the calibration is fitted on."""
+_PEOPLE = 16
+"""In a batch."""
 _PER_IDENTITY = 6
 _MIN_CROPS = 8
 _SCALE = 24.0
 """Of the cosine classifier."""
 _MARGIN = 0.15
 _TRACK_CROPS = 5
+_RATE, _RATE_AGAIN = 3e-3, 1.5e-3
+"""Peak learning rates from nothing and from weights that have learned already."""
 
 
 class Crops:
@@ -49,6 +51,12 @@ class Crops:
         self._rows = [np.flatnonzero(self.identities[:, 0] == name) for name in self.people]
         stores = self.people // 100
         self._stores = [np.flatnonzero(stores == store) for store in np.unique(stores)]
+
+    def middles(self, network: OSNet) -> Tensor:
+        """(people, d): what the network makes of each person on average, over a few crops."""
+        rows = np.stack([row[np.linspace(0, len(row) - 1, _PER_IDENTITY).astype(int)] for row in self._rows])
+        vectors = embed(network, self.images[rows.ravel()])
+        return torch.from_numpy(vectors.reshape(*rows.shape, -1).mean(axis=1))
 
     def batch(self, rng: np.random.Generator, people: int) -> tuple[Tensor, Tensor]:
         """Crops of `people` people, `_PER_IDENTITY` each, as network input, and (n,) their indices in `people`.
@@ -166,18 +174,22 @@ def export(network: OSNet, path: Path) -> None:
     export_onnx(network, path, CROP, (DIMENSIONS,))
 
 
-def train(samples: Path, out: Path, *, minutes: float, steps: int, people: int, seed: int) -> None:
-    """Train for `steps` or at most `minutes`; weights, ONNX and figures go to `out` at every evaluation."""
+def train(data: Crops, held_out: Crops, out: Path, budget: Budget, *, seed: int, start: Path | None = None) -> None:
+    """Train within `budget`, from the weights `start` if given.
+
+    At every evaluation `out` gets the weights, the ONNX file, the figures, and the pairs of held-out tracks to calibrate on.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    paths = sorted(samples.glob("*.npz"))
-    data, held_out = Crops(paths[:-HELD_OUT]), Crops(paths[-HELD_OUT:])
     network, smooth = OSNet().to(memory_format=torch.channels_last), OSNet()
     classifier = Classifier(len(data.people))
+    if start is not None:
+        network.load_state_dict(torch.load(start))
+        classifier.weights.data = data.middles(network)
     print(f"{len(data.images)} crops of {len(data.people)} people", flush=True)
 
     def loss() -> Tensor:
-        images, labels = data.batch(rng, people)
+        images, labels = data.batch(rng, _PEOPLE)
         with torch.autocast("cpu", torch.bfloat16):
             raw = network(images)
         descriptors = functional.normalize(raw.float(), dim=1)
@@ -195,30 +207,27 @@ def train(samples: Path, out: Path, *, minutes: float, steps: int, people: int, 
 
     out.mkdir(parents=True, exist_ok=True)
     parameters = [*network.parameters(), *classifier.parameters()]
-    Training(network, smooth, parameters, peak_rate=3e-3, weight_decay=5e-3).run(loss, keep, Budget(steps, minutes))
+    rate = _RATE if start is None else _RATE_AGAIN
+    Training(network, smooth, parameters, peak_rate=rate, weight_decay=5e-3).run(loss, keep, budget)
 
 
 def main() -> None:
     """Train the ReID model on a folder of samples that `throughline.training.samples` has written."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--samples", type=Path, required=True)
+    parser.add_argument("--held-out", type=Path, required=True, help="samples of stores that are not in --samples")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--people", type=int, default=16)
+    parser.add_argument("--start", type=Path, help="weights (.pt) to go on from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
-    train(
-        options.samples,
-        options.out,
-        minutes=options.minutes,
-        steps=options.steps,
-        people=options.people,
-        seed=options.seed,
-    )
+    budget = Budget(options.steps, options.minutes)
+    data, held_out = (Crops(sorted(folder.glob("*.npz"))) for folder in (options.samples, options.held_out))
+    train(data, held_out, options.out, budget, seed=options.seed, start=options.start)
 
 
 if __name__ == "__main__":
