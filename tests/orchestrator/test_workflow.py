@@ -268,6 +268,7 @@ def test_watching_shows_the_state_first_and_then_progress(client: Client, script
     script.hold("Track")
     job_id = client.submit()
     script.await_request("Track", 3)
+    wait_until(lambda: sum(step.stage == common.STAGE_TRACK for step in client.job(job_id).progress) == 3)
     first = next(iter(client.stub.WatchJob(pb.WatchJobRequest(job_id=job_id), timeout=10))).job
     assert first.state == pb.JOB_STATE_RUNNING
     assert first.stage == common.STAGE_TRACK

@@ -63,5 +63,5 @@ def test_a_killed_process_changes_nothing_in_the_result(
     assert theatre.outcome(job) == expected
     effects = theatre.effects(job)
     assert (effects.pairs_at_tier, effects.alerts) == (once.pairs_at_tier, once.alerts)
-    finished_before = {number: runs for number, runs in effects.runs.items() if number < stage}
-    assert finished_before == {number: once.runs[number] for number in finished_before}
+    # Never more. Fewer where cameras go through the stages side by side: one was done, but the orchestrator died before it heard of it.
+    assert all(runs <= once.runs[number] for number, runs in effects.runs.items() if number < stage)
