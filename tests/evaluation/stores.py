@@ -21,7 +21,7 @@ from throughline.v1.common_pb2 import ClockMap
 from throughline.v1.orchestrator_pb2 import JobOptions
 
 SEEDS = (1, 2, 3, 4, 5)
-SECONDS = 90.0
+SECONDS = 60.0
 
 
 def run(folder: Path) -> list[Measure]:
