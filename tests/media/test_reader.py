@@ -120,6 +120,15 @@ def test_the_frame_at_a_moment_is_the_last_one_before_it(opened: Opened) -> None
             assert (frame.time, number_in(frame.rgb())) == wanted[index]
 
 
+def test_when_a_frame_is_shown_is_known_without_decoding(opened: Opened) -> None:
+    reader, _ = opened
+    for frame in reader.frames():
+        for moment in (frame.span.start, frame.span.end + -1):
+            assert reader.span_at(moment) == frame.span
+    for outside in (TEN + -1, reader.reel.gaps[0].start, reader.reel.parts[0].span.end, reader.reel.parts[1].span.end):
+        assert reader.span_at(outside) is None
+
+
 def test_frames_last_to_the_next_but_not_into_a_gap(opened: Opened) -> None:
     reader, _ = opened
     frames = list(reader.frames())
@@ -166,13 +175,13 @@ def test_no_frame_is_shown_before_the_reel_in_its_gaps_and_after_it(plain: tuple
 def test_frames_in_order_are_found_without_seeking(plain: tuple[Path, Reel], monkeypatch: pytest.MonkeyPatch) -> None:
     seeks: list[int] = []
     with open_reel(*plain) as reader:
-        seek = reader._start_of_frame_at
+        seek = reader.span_at
 
-        def counted(time: Instant) -> Instant | None:
+        def counted(time: Instant) -> Interval | None:
             seeks.append(1)
             return seek(time)
 
-        monkeypatch.setattr(reader, "_start_of_frame_at", counted)
+        monkeypatch.setattr(reader, "span_at", counted)
         numbers = [number_in(frame.rgb()) for k in range(39) if (frame := reader.frame_at(TEN + k * 100_000_000))]
     assert numbers == [k * 100 * 15 // 1000 for k in range(39)]
     assert len(seeks) == 1
@@ -200,6 +209,9 @@ def test_pictures_are_upright_and_of_the_asked_size(tmp_path: Path) -> None:
             assert small.shape == (size.height, size.width, 3)
             assert small.flags["C_CONTIGUOUS"]
             assert number_in(small) == 3
+        planes = frame.planes(Size(96, 32))
+        assert (planes.y.shape, planes.u.shape, planes.v.shape) == ((32, 96), (16, 48), (16, 48))
+        assert number_in(np.repeat(planes.y[..., None], 3, axis=2)) == 3
 
 
 def test_a_damaged_packet_costs_frames_but_not_the_reading(tmp_path: Path) -> None:

@@ -3,13 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from throughline.domain.geometry import Size
 from throughline.domain.time import Instant
+from throughline.media.planes import Planes
 from throughline.renderer.draw import (
     ORANGE,
     Caption,
     Image,
     Lettering,
     clock_text,
+    dim,
     draw_box,
     draw_caption,
     duration_text,
@@ -91,3 +94,22 @@ def test_a_box_is_drawn_where_it_is_and_nothing_where_it_is_unknown() -> None:
     assert abs(int(columns.max()) - 120) <= 2
     assert abs(int(rows.min()) - 40) <= 2
     assert abs(int(rows.max()) - 160) <= 2
+
+
+def test_a_box_looks_the_same_on_planes() -> None:
+    image, box = blank(200, 300), np.array([51, 40, 120, 161], np.float32)
+    planes = Planes.black(Size(300, 200))
+    draw_box(image, box, ORANGE)
+    draw_box(planes, box, ORANGE)
+    wanted = Planes.of_rgb(image)
+    for drawn, plane in ((planes.y, wanted.y), (planes.u, wanted.u), (planes.v, wanted.v)):
+        assert np.abs(drawn.astype(int) - plane).mean() < 2
+        assert abs(int(drawn.max()) - int(plane.max())) < 6
+
+
+def test_what_stands_still_is_two_thirds_as_bright() -> None:
+    planes = Planes.of_rgb(np.full((16, 16, 3), (180, 120, 60), np.uint8))
+    dim(planes)
+    wanted = Planes.of_rgb(np.full((16, 16, 3), (120, 80, 40), np.uint8))
+    for faded, plane in ((planes.y, wanted.y), (planes.u, wanted.u), (planes.v, wanted.v)):
+        assert np.abs(faded.astype(int) - plane).max() <= 2

@@ -13,12 +13,12 @@ import numpy as np
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import PictureType
-from av.video.reformatter import Colorspace
 from pydantic import BaseModel, ConfigDict, Field
 
 from throughline.domain.geometry import Size
 from throughline.domain.time import MEDIA_RATE, ns_to_ticks, seconds_to_ns
 from throughline.media.frame import Picture
+from throughline.media.planes import Planes
 
 TICK = Fraction(1, MEDIA_RATE)
 
@@ -71,20 +71,17 @@ class Encoder:
         self._next_keyframe = 0
         self._closed = False
 
-    def write(self, rgb: Picture, time_ns: int) -> None:
-        """Show `rgb`, (height, width, 3) uint8 of the film's size, from `time_ns` on."""
-        if rgb.shape != (self._size.height, self._size.width, 3) or rgb.dtype != np.uint8:
-            raise ValueError(
-                f"expected a picture of {self._size.height}x{self._size.width}x3 uint8, got {rgb.shape} {rgb.dtype}"
-            )
+    def write(self, picture: Planes | Picture, time_ns: int) -> None:
+        """Show a picture of the film's size from `time_ns` on; RGB, (height, width, 3) uint8, is converted. It is copied."""
+        planes = picture if isinstance(picture, Planes) else self._converted(picture)
+        if planes.size != self._size:
+            raise ValueError(f"expected a picture of {self._size}, got {planes.size}")
         pts = ns_to_ticks(time_ns, TICK)
         if self._last is not None:
             if pts <= self._last:
                 raise ValueError(f"frame at {time_ns} ns does not come after the one before it")
             self._usual = self._durations[self._last] = pts - self._last
-        frame = av.VideoFrame.from_numpy_buffer(rgb, format="rgb24").reformat(
-            format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1
-        )
+        frame = planes.to_frame()
         frame.pts, frame.time_base = pts, TICK
         if pts >= self._next_keyframe:
             frame.pict_type = PictureType.I
@@ -112,6 +109,13 @@ class Encoder:
         elif not self._closed:
             self._closed = True
             self._container.close()
+
+    def _converted(self, rgb: Picture) -> Planes:
+        if rgb.shape != (self._size.height, self._size.width, 3) or rgb.dtype != np.uint8:
+            raise ValueError(
+                f"expected a picture of {self._size.height}x{self._size.width}x3 uint8, got {rgb.shape} {rgb.dtype}"
+            )
+        return Planes.of_rgb(rgb)
 
     def _mux(self, packets: Sequence[Packet[Stream]]) -> None:
         """Pass on the packets whose durations are known: all but the frame written last."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from throughline.domain.geometry import Size
 from throughline.domain.time import Instant, Interval
+from throughline.media.planes import Planes
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8, RGB, upright, contiguous."""
@@ -53,3 +54,10 @@ class Frame:
         if self.rotation_degrees:
             pixels = np.rot90(pixels, -(self.rotation_degrees // 90))
         return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+    def planes(self, size: Size) -> Planes:
+        """The upright picture as films hold it, scaled to exactly `size`, which is even."""
+        turned = self.rotation_degrees in (90, 270)
+        picture = Planes.of_frame(self.picture, Size(size.height, size.width) if turned else size)
+        turns = -(self.rotation_degrees // 90)
+        return picture.each(lambda plane: np.rot90(plane, turns)) if turns else picture

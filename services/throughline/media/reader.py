@@ -57,11 +57,10 @@ class ReelReader:
         current = self._current
         if current is None or not current.time <= time < current.time + _FORWARD_NS:
             self._close_cursor()
-            start = self._start_of_frame_at(time)
-            if start is None:
+            span = self.span_at(time)
+            if span is None:
                 return None
-            end = self.reel.parts[-1].span.end
-            self._cursor = self.frames(Interval(start, end))
+            self._cursor = self.frames(Interval(span.start, self.reel.parts[-1].span.end))
             self._current = next(self._cursor, None)
         while self._current is not None and self._current.span.end <= time:
             following = next(self._cursor, None)
@@ -70,6 +69,20 @@ class ReelReader:
                 return None
             self._current = following
         return self._current
+
+    def span_at(self, time: Instant) -> Interval | None:
+        """When the frame shown at `time` (camera time) begins and ends, or None as `frame_at`; nothing is decoded."""
+        for index, part in enumerate(self.reel.parts):
+            if time in part.span:
+                ticks = ns_to_ticks(time - part.epoch, TICK)
+                after = ticks + (part.epoch + ticks_to_ns(ticks, TICK) <= time)
+                around = self._ticks_around(index, after)
+                start, end = (None if each is None else part.epoch + ticks_to_ns(each, TICK) for each in around)
+                if start is None:
+                    return None
+                end = self._end(index, start, end or part.span.end)
+                return Interval(start, end) if time < end else None
+        return None
 
     def frame_times(self, window: Interval | None = None) -> list[Instant]:
         """Times of all frames in `window` (default all), in order; nothing is decoded."""
@@ -155,24 +168,28 @@ class ReelReader:
 
     def _frame(self, index: int, time: Instant, picture: av.VideoFrame, *, until: Instant) -> Frame:
         part = self.reel.parts[index]
-        gap = bisect.bisect_right(self._gap_starts, time)
-        if gap < len(self._gap_starts):
-            until = min(until, self._gap_starts[gap])
-        until = min(until, part.span.end)
-        return Frame(time, until - time, part.size, part.rotation_degrees, picture, index)
+        duration_ns = self._end(index, time, until) - time
+        return Frame(time, duration_ns, part.size, part.rotation_degrees, picture, index)
 
-    def _start_of_frame_at(self, time: Instant) -> Instant | None:
-        """Time of the last frame at or before `time` in the part that covers it."""
-        for index, part in enumerate(self.reel.parts):
-            if time in part.span:
-                container = self._borrow(index)
-                try:
-                    ticks = ns_to_ticks(time - part.epoch, TICK) + 1
-                    _, before = packets_around(container, container.streams.video[0], ticks)
-                finally:
-                    self._give_back(index, container)
-                return None if before is None else part.epoch + ticks_to_ns(before, TICK)
-        return None
+    def _end(self, index: int, start: Instant, following: Instant) -> Instant:
+        """When the frame that begins at `start` ends: at the following one, the next gap or the end of the part."""
+        gap = bisect.bisect_right(self._gap_starts, start)
+        return min(following, self.reel.parts[index].span.end, *self._gap_starts[gap : gap + 1])
+
+    def _ticks_around(self, index: int, ticks: int) -> tuple[int | None, int | None]:
+        """PTS of the last frame before `ticks` of a part, and of the first one at or after."""
+        container = self._borrow(index)
+        try:
+            packets, before = packets_around(container, container.streams.video[0], ticks)
+            after: int | None = None
+            for packet in packets:
+                if packet.pts is None or (after is not None and (packet.dts or 0) >= after):
+                    break  # whatever follows is shown later
+                if packet.pts >= ticks and (after is None or packet.pts < after):
+                    after = packet.pts
+        finally:
+            self._give_back(index, container)
+        return before, after
 
     def _part_times(self, index: int, span: Interval) -> list[Instant]:
         part = self.reel.parts[index]

@@ -1,14 +1,17 @@
-"""What is drawn over pictures: boxes, captions, cards. Images are (h, w, 3) uint8 RGB and are changed in place."""
+"""What is drawn over pictures: boxes, captions, cards. Images are (h, w, 3) uint8 RGB; they and planes are changed in place."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from throughline.domain.time import NS_PER_SECOND, Instant
+from throughline.media.planes import Planes
 
 Image = NDArray[np.uint8]
 """(h, w, 3) uint8, RGB."""
@@ -73,14 +76,33 @@ def duration_text(duration_ns: int) -> str:
     return f"{seconds // 3600} h {seconds // 60 % 60:02d} min"
 
 
-def draw_box(picture: Image, box: NDArray[np.float32], colour: Colour) -> None:
+def draw_box(picture: Image | Planes, box: NDArray[np.float32], colour: Colour) -> None:
     """Frame one box: (4,) xyxy in pixels of `picture`; nothing where it is NaN. A dark rim keeps it visible on any ground."""
     if np.isnan(box).any():
         return
-    line = max(2, round(picture.shape[0] / 270))
+    height = picture.size.height if isinstance(picture, Planes) else picture.shape[0]
+    line = max(2, round(height / 270))
     left, top, right, bottom = (round(float(edge)) for edge in box)
-    cv2.rectangle(picture, (left, top), (right, bottom), PAPER, line + 2)
-    cv2.rectangle(picture, (left, top), (right, bottom), colour, line)
+    for ink, thickness in ((PAPER, line + 2), (colour, line)):
+        for layer, value, step in _layers(picture, ink):
+            corners = (left // step, top // step), (right // step, bottom // step)
+            cv2.rectangle(layer, *corners, value, max(1, thickness // step))
+
+
+def _layers(picture: Image | Planes, ink: Colour) -> Iterator[tuple[NDArray[np.uint8], Sequence[int], int]]:
+    """What to draw on, the ink's value there, and how many pixels of the picture one of it covers in each direction."""
+    if isinstance(picture, Planes):
+        y, u, v = _in_planes(ink)
+        yield from ((picture.y, (y,), 1), (picture.u, (u,), 2), (picture.v, (v,), 2))
+    else:
+        yield picture, ink, 1
+
+
+@cache
+def _in_planes(ink: Colour) -> Colour:
+    """A colour as luma and the two chroma values."""
+    pixel = Planes.of_rgb(np.full((2, 2, 3), ink, np.uint8))
+    return int(pixel.y[0, 0]), int(pixel.u[0, 0]), int(pixel.v[0, 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +149,7 @@ def draw_card(lettering: Lettering, picture: Image, text: str) -> None:
     lettering.write(picture, text, ((width - lettering.width(text, size)) // 2, (height + size // 2) // 2), size, FADED)
 
 
-def dim(picture: Image) -> None:
+def dim(picture: Planes) -> None:
     """Fade a picture that stands still because its track has ended, so little that one can still compare."""
-    picture -= picture // 3
+    for plane, black in ((picture.y, 16), (picture.u, 128), (picture.v, 128)):
+        plane[:] = cv2.convertScaleAbs(plane, alpha=2 / 3, beta=black / 3)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-
 from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_SECOND, Instant
 from throughline.domain.timeline import Appearance, Segment
 from throughline.domain.work import Work
 from throughline.media.encode import Encoder
-from throughline.renderer.draw import ORANGE, Image, Lettering, duration_text
+from throughline.media.planes import Planes
+from throughline.renderer.draw import ORANGE, Lettering, duration_text
 from throughline.renderer.layout import Rectangle, canvas_size, cells
 from throughline.renderer.pacing import LEAST_NS, next_frame_ns
 from throughline.renderer.playback import Playback
@@ -41,7 +40,7 @@ class Film:
         self._work = work
         self._size = size
         self._encoder = Encoder(path, size, settings.encoder)
-        self._canvas: Image = np.zeros((size.height, size.width, 3), np.uint8)
+        self._canvas = Planes.black(size)
         self._lettering = Lettering()
         self._style = Style(ORANGE, max_gap_ns=settings.max_box_gap_ns)
         self._playing: dict[Appearance, Playback] = {}
@@ -64,7 +63,7 @@ class Film:
         return places
 
     def _render_segment(self, segment: Segment, jump: str) -> tuple[Rectangle, ...]:
-        self._canvas[:] = 0
+        self._canvas.show(Planes.black(self._size))
         tiles = [
             (
                 Scene(self._lettering, self._sources.camera(appearance.camera), cell, self._style),
@@ -83,12 +82,14 @@ class Film:
             self._encoder.write(self._canvas, segment.film_time_ns(utc) if self._written else 0)
             self._written += 1
             fresh = False
-            utc = self._next(tiles, utc)
+            utc = self._next(tiles, utc, segment.span.end)
         return tuple(scene.place.picture for scene, _ in tiles)
 
-    def _next(self, tiles: Sequence[tuple[Scene, Playback]], utc: Instant) -> Instant | None:
-        changes = (playback.next_change for _, playback in tiles)
-        due = next_frame_ns((change.ns for change in changes if change is not None), utc.ns, self._settings.merge_ns)
+    def _next(self, tiles: Sequence[tuple[Scene, Playback]], utc: Instant, end: Instant) -> Instant | None:
+        fastest_first = sorted((playback for _, playback in tiles), key=lambda each: -each.source.rate)
+        coming = (playback.next_change for playback in fastest_first)
+        changes = [None if change is None else change.ns for change in coming]
+        due = next_frame_ns(changes, utc.ns, end.ns, self._settings.merge_ns)
         return None if due is None else Instant(due)
 
     def _play_only(self, shown: Sequence[Appearance]) -> None:

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from throughline.domain.pairs import TrackId
 from throughline.domain.time import NS_PER_SECOND, Interval
 from throughline.domain.timeline import Appearance, Segment, clipped, excerpt, merged, plan
 from throughline.domain.work import Work
+from throughline.media.planes import Planes
 from throughline.renderer.documents import Half, Piece
-from throughline.renderer.draw import Image, Lettering, dim, duration_text
+from throughline.renderer.draw import Lettering, dim, duration_text
 from throughline.renderer.layout import Rectangle
 from throughline.renderer.playback import Playback
 from throughline.renderer.scene import Scene, Style
@@ -53,14 +52,14 @@ def plan_half(sources: Sources, tracks: Sequence[TrackId], limit_ns: int, bridge
 
 
 def play_half(sources: Sources, half: HalfPlan, cell: Rectangle, style: Style, work: Work) -> Iterator[Shown]:
-    """Every picture of a half, (h, w, 3) of the cell's size, each valid until the next is asked for; the last one, at the half's
+    """Every picture of a half, of the cell's size, each valid until the next is asked for; the last one, at the half's
     end, is what stands still while the other half goes on."""
     lettering = Lettering()
-    canvas: Image = np.zeros((cell.height, cell.width, 3), np.uint8)
+    canvas = Planes.black(cell.size)
     previous: Segment | None = None
     for segment in half.segments:
         (appearance,) = segment.shown
-        canvas[:] = 0
+        canvas.show(Planes.black(cell.size))
         scene = Scene(lettering, sources.camera(appearance.camera), cell, style)
         jump = f"{duration_text(segment.span.start - previous.span.end)} later" if previous else ""
         with closing(Playback(sources.camera(appearance.camera), replace(appearance, span=segment.span))) as playback:
@@ -70,7 +69,7 @@ def play_half(sources: Sources, half: HalfPlan, cell: Rectangle, style: Style, w
                 scene.draw(canvas, playback.frame, utc, appearance.tracks, note)
                 yield Shown(segment.film_time_ns(utc), canvas)
             scene.draw(canvas, playback.frame, segment.span.end, appearance.tracks, "ended")
-            dim(canvas[scene.place.picture.slices])
+            dim(canvas.part(*scene.place.picture.slices))
             previous = segment
     yield Shown(half.duration_ns, canvas)
 

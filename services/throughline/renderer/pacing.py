@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from throughline.domain.time import NS_PER_MS
 
@@ -10,14 +10,18 @@ LEAST_NS = NS_PER_MS
 """Least distance of two frames of a film: no screen shows less, and ticks of 1/90000 s stay apart."""
 
 
-def next_frame_ns(changes_ns: Iterable[int], last_ns: int, merge_ns: int) -> int | None:
-    """When to show the next frame, given when each picture changes next; None when none does.
+def next_frame_ns(changes_ns: Sequence[int | None], last_ns: int, end_ns: int, merge_ns: int) -> int | None:
+    """When to show the next frame, given when each picture changes next, the fastest camera's first; None when none does before
+    `end_ns`.
 
-    Changes at most `merge_ns` apart come together with the last of them, so that two cameras a hair's breadth apart don't
-    double the frames. Whatever is shown at that moment is right for it: frames are late by at most `merge_ns`, never early.
+    A change waits up to `merge_ns` for the next one of a faster camera, so that cameras whose frames interleave don't add up
+    their rates: the film goes at the rate of the fastest, which shows every frame on time. Whatever is shown at that moment is
+    right for it: pictures are late by at most `merge_ns`, never early.
     """
-    pending = sorted(changes_ns)
+    pending = [change for change in changes_ns if change is not None and change <= end_ns - LEAST_NS]
     if not pending:
         return None
-    together = max(change for change in pending if change <= pending[0] + merge_ns)
-    return max(together, last_ns + LEAST_NS)
+    first = min(pending)
+    together = next(change for change in pending if change <= first + merge_ns)
+    due = max(together, last_ns + LEAST_NS)
+    return due if due <= end_ns - LEAST_NS else None

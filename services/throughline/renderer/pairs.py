@@ -9,18 +9,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from throughline.domain.errors import ThroughlineError
 from throughline.domain.geometry import Size
 from throughline.domain.pairs import TrackId
 from throughline.domain.work import Incident, Work
 from throughline.media.encode import Encoder
+from throughline.media.planes import Planes
 from throughline.renderer.documents import PairDocument
-from throughline.renderer.draw import BLUE, ORANGE, Image
+from throughline.renderer.draw import BLUE, ORANGE
 from throughline.renderer.half import HalfPlan, describe_half, plan_half, play_half
 from throughline.renderer.layout import GUTTER, Rectangle, cells, with_caption
-from throughline.renderer.pacing import LEAST_NS, next_frame_ns
+from throughline.renderer.pacing import next_frame_ns
 from throughline.renderer.scene import Style
 from throughline.renderer.settings import ClipSettings
 from throughline.renderer.sources import CameraRefs, Sources
@@ -83,7 +82,7 @@ def render_pairs(workspace: Workspace, order: PairsOrder, settings: ClipSettings
         sources = stack.enter_context(Sources(workspace, order.cameras, wanted, decoder_threads=1))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="throughline-pairs-")))
         clips = _Clips(workspace, order, settings, sources, work)
-        clips.record_query(scratch / "query.rgb")
+        clips.record_query(scratch / "query.yuv")
         pool = stack.enter_context(ThreadPoolExecutor(settings.workers, "clip"))
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         rendering = [pool.submit(clips.render, pair) for pair in missing]
@@ -142,8 +141,9 @@ class _Clips:
         candidate = self._plan((pair.candidate,))
         duration_ns = max(self._query.duration_ns, candidate.duration_ns)
         right = self._play(candidate, Style(ORANGE, "CANDIDATE", self._settings.max_box_gap_ns))
+        leading = int(self._rate(candidate) > self._rate(self._query))
         with Encoder(made / CLIP, self._size, self._settings.encoder) as encoder:
-            for shown in side_by_side(self._left, right, self._size, duration_ns, self._settings.merge_ns):
+            for shown in side_by_side((self._left, right), leading, self._size, duration_ns, self._settings.merge_ns):
                 self._work.check()
                 encoder.write(shown.picture, shown.time_ns)
             encoder.close(duration_ns)
@@ -153,26 +153,33 @@ class _Clips:
     def _plan(self, tracks: Sequence[TrackId]) -> HalfPlan:
         return plan_half(self._sources, tracks, self._settings.limit_ns, self._settings.bridge_ns)
 
+    def _rate(self, half: HalfPlan) -> float:
+        return self._sources.camera(half.tracks[0].camera).rate
+
     def _play(self, half: HalfPlan, style: Style) -> Iterator[Shown]:
         return play_half(self._sources, half, self._cell, style, self._work)
 
 
 def side_by_side(
-    left: Iterable[Shown], right: Iterable[Shown], size: Size, duration_ns: int, merge_ns: int
+    pictures: tuple[Iterable[Shown], Iterable[Shown]], leading: int, size: Size, duration_ns: int, merge_ns: int
 ) -> Iterator[Shown]:
-    """Pictures of `size` with both halves, whenever one of them changes, until `duration_ns`. Each begins at 0 and holds its last."""
-    canvas: Image = np.zeros((size.height, size.width, 3), np.uint8)
-    views = (canvas[cell.slices] for cell in cells(size, 2))
-    halves = list(zip((iter(left), iter(right)), views, strict=True))
-    coming = [next(pictures, None) for pictures, _ in halves]
+    """Pictures of `size` with both halves, whenever one of them changes, until `duration_ns`. Each begins at 0 and holds its last.
+
+    `leading`: which of the two has more frames per second, 0 or 1; the other one's wait for its frames up to `merge_ns`.
+    """
+    canvas = Planes.black(size)
+    views = [canvas.part(*cell.slices) for cell in cells(size, 2)]
+    halves = [iter(each) for each in pictures]
+    coming = [next(half, None) for half in halves]
     time_ns: int | None = 0
-    while time_ns is not None and time_ns <= duration_ns - LEAST_NS:
-        for index, (pictures, view) in enumerate(halves):
+    while time_ns is not None:
+        for index, half in enumerate(halves):
             while (shown := coming[index]) is not None and shown.time_ns <= time_ns:
-                view[:] = shown.picture
-                coming[index] = next(pictures, None)
+                views[index].show(shown.picture)
+                coming[index] = next(half, None)
         yield Shown(time_ns, canvas)
-        time_ns = next_frame_ns((shown.time_ns for shown in coming if shown is not None), time_ns, merge_ns)
+        changes = [None if each is None else each.time_ns for each in (coming[leading], coming[1 - leading])]
+        time_ns = next_frame_ns(changes, time_ns, duration_ns, merge_ns)
 
 
 def _rendered(pair: Pair, artifact: Artifact, *, reused: bool) -> RenderedPair:

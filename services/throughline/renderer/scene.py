@@ -11,6 +11,7 @@ from throughline.domain.geometry import Boxes
 from throughline.domain.pairs import TrackId
 from throughline.domain.time import Instant
 from throughline.media.frame import Frame
+from throughline.media.planes import Planes
 from throughline.renderer.draw import Caption, Colour, Image, Lettering, draw_box, draw_caption, draw_card
 from throughline.renderer.layout import Rectangle, Tile, tile
 from throughline.renderer.sources import CameraSource
@@ -36,29 +37,39 @@ class Scene:
         self.place: Tile = tile(cell, source.reader.reel.parts[0].size)
         """Where picture and caption lie."""
 
-    def draw(self, canvas: Image, frame: Frame | None, utc: Instant, tracks: Sequence[TrackId], note: str = "") -> None:
+    def draw(
+        self, canvas: Planes, frame: Frame | None, utc: Instant, tracks: Sequence[TrackId], note: str = ""
+    ) -> None:
         """Show a frame with its own time and the boxes of `tracks`, or at `utc` a card that says that there is none."""
         if frame is not None:
             self._fit(canvas, frame)
         place = self.place
-        view = canvas[place.picture.slices]
+        view = canvas.part(*place.picture.slices)
         if frame is None:
-            draw_card(self._lettering, view, "no footage")
+            card = _blank(place.picture)
+            draw_card(self._lettering, card, "no footage")
+            view.show(Planes.of_rgb(card))
         else:
-            view[:] = frame.rgb(place.picture.size)
+            view.show(frame.planes(place.picture.size))
             boxes = self._source.boxes_at(tracks, frame.time, self._style.max_gap_ns)
             for box in scaled(boxes, frame, place.picture):
                 draw_box(view, box, self._style.colour)
         moment = utc if frame is None else self._source.clock.to_utc(frame.time)
         caption = Caption(self._source.name, moment, self._style.colour, self._style.mark, note)
-        draw_caption(self._lettering, canvas[place.caption.slices], caption)
+        bar = _blank(place.caption)
+        draw_caption(self._lettering, bar, caption)
+        canvas.part(*place.caption.slices).show(Planes.of_rgb(bar))
 
-    def _fit(self, canvas: Image, frame: Frame) -> None:
+    def _fit(self, canvas: Planes, frame: Frame) -> None:
         """Find the picture's place anew where footage changes its size."""
         place = tile(self._cell, frame.size)
         if place != self.place:
-            canvas[self._cell.slices] = 0
+            canvas.part(*self._cell.slices).show(Planes.black(self._cell.size))
             self.place = place
+
+
+def _blank(place: Rectangle) -> Image:
+    return np.zeros((place.height, place.width, 3), np.uint8)
 
 
 def scaled(boxes: Boxes, frame: Frame, picture: Rectangle) -> Boxes:

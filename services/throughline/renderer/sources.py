@@ -14,7 +14,7 @@ from throughline.domain.errors import CorruptArtifact, InvalidInput, NotFound
 from throughline.domain.footage import Reel
 from throughline.domain.geometry import Boxes
 from throughline.domain.pairs import TrackId
-from throughline.domain.time import ClockMap, Instant, Interval
+from throughline.domain.time import NS_PER_SECOND, ClockMap, Instant, Interval
 from throughline.domain.timeline import Appearance
 from throughline.domain.tracks import Track, TrackEmbeddings, TrackTable
 from throughline.media.frame import Frame
@@ -54,6 +54,8 @@ class CameraSource:
         self.reader = reader
         self.gaps = tuple(clock.interval_to_utc(gap) for gap in reader.reel.gaps)
         """Spans without footage, UTC."""
+        self.rate = _rate(reader.reel)
+        """Frames per second of footage, on average."""
         self._tracks_key = tracks_key
         self._table = table
         self._embeddings = embeddings
@@ -76,20 +78,16 @@ class CameraSource:
         Raise CorruptArtifact where the reel has no frame for one of the two.
         """
         span = self.track(track).span
-        self.frame_at(span.start)
-        return Appearance(
-            self.name, self.clock.interval_to_utc(Interval(span.start, self.frame_at(span.end).span.end)), (track,)
-        )
+        self._frame_span(span.start)
+        end = self._frame_span(span.end).end
+        return Appearance(self.name, self.clock.interval_to_utc(Interval(span.start, end)), (track,))
 
     def frame_at(self, time: Instant) -> Frame:
         """The frame shown at a time of the camera; raise CorruptArtifact where there is none."""
         with self._seeking:
             frame = self.reader.frame_at(time)
         if frame is None:
-            raise CorruptArtifact(
-                f"the reel of camera {self.name} has no frame at {time} (its own clock), though a track has a box there; "
-                "were reel and tracks made of the same footage?"
-            )
+            raise self._no_frame(time)
         return frame
 
     def frames(self, span: Interval) -> Iterator[Frame]:
@@ -99,8 +97,8 @@ class CameraSource:
     def shown_since(self, utc: Instant) -> Instant:
         """When the frame that is shown at a moment began, both UTC; the moment itself in a gap."""
         with self._seeking:
-            frame = self.reader.frame_at(self.clock.to_camera(utc))
-        return utc if frame is None else min(utc, self.clock.to_utc(frame.time))
+            span = self.reader.span_at(self.clock.to_camera(utc))
+        return utc if span is None else min(utc, self.clock.to_utc(span.start))
 
     def boxes_at(self, tracks: Sequence[TrackId], time: Instant, max_gap_ns: int) -> Boxes:
         """(n, 4) boxes of the tracks that are seen at a time of the camera, between two boxes at most `max_gap_ns` apart."""
@@ -119,6 +117,20 @@ class CameraSource:
         else:
             index = int(np.argmax(np.prod(rows.boxes[:, 2:] - rows.boxes[:, :2], axis=1)))
         return Instant(int(rows.times_ns[index])), rows.boxes[index]
+
+    def _frame_span(self, time: Instant) -> Interval:
+        """When the frame of a box begins and ends; nothing is decoded. Raise CorruptArtifact where there is none."""
+        with self._seeking:
+            span = self.reader.span_at(time)
+        if span is None:
+            raise self._no_frame(time)
+        return span
+
+    def _no_frame(self, time: Instant) -> CorruptArtifact:
+        return CorruptArtifact(
+            f"the reel of camera {self.name} has no frame at {time} (its own clock), though a track has a box there; "
+            "were reel and tracks made of the same footage?"
+        )
 
 
 class Sources:
@@ -171,3 +183,10 @@ class Sources:
             ),
             read_embeddings(embeddings.parent),
         )
+
+
+def _rate(reel: Reel) -> float:
+    missing = (part.span.intersection(gap) for part in reel.parts for gap in reel.gaps)
+    missing_ns = sum(gap.duration_ns for gap in missing if gap is not None)
+    footage_ns = sum(part.span.duration_ns for part in reel.parts) - missing_ns
+    return sum(part.frame_count for part in reel.parts) * NS_PER_SECOND / max(1, footage_ns)

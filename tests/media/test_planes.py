@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange, Colorspace
+
+from throughline.domain.geometry import Size
+from throughline.media.planes import Planes
+
+SIZE = Size(64, 32)
+COLOURS = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128), (250, 250, 250), (5, 5, 5), (86, 180, 233)]
+
+
+def plain(colour: tuple[int, int, int], size: Size = SIZE) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.full((size.height, size.width, 3), colour, np.uint8)
+
+
+def levels(planes: Planes) -> list[float]:
+    return [float(plane.mean()) for plane in (planes.y, planes.u, planes.v)]
+
+
+def recorded(colour: tuple[int, int, int], matrix: Colorspace, tag: int, span: ColorRange) -> av.VideoFrame:
+    """A frame as a camera's file gives it: its colours in one matrix and range, and a tag that says so, or does not."""
+    rgb = av.VideoFrame.from_ndarray(plain(colour, Size(128, 64)), format="rgb24")
+    frame = rgb.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=span)
+    frame.colorspace, frame.color_range = tag, span
+    return frame
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize(
+    ("matrix", "tag", "span"),
+    [
+        (Colorspace.ITU709, 1, ColorRange.MPEG),
+        (Colorspace.ITU601, 5, ColorRange.MPEG),
+        (Colorspace.ITU601, 6, ColorRange.MPEG),
+        (Colorspace.ITU601, 2, ColorRange.MPEG),  # untold
+        (Colorspace.ITU601, 6, ColorRange.JPEG),
+        (Colorspace.SMPTE240M, 7, ColorRange.MPEG),
+    ],
+)
+def test_colours_are_the_same_whatever_matrix_footage_has(
+    colour: tuple[int, int, int], matrix: Colorspace, tag: int, span: ColorRange
+) -> None:
+    picture = Planes.of_frame(recorded(colour, matrix, tag, span), SIZE)
+    assert picture.size == SIZE
+    assert levels(picture) == pytest.approx(levels(Planes.of_rgb(plain(colour))), abs=4)
+
+
+def test_footage_that_is_as_films_hold_it_is_passed_on_unchanged() -> None:
+    frame = recorded((200, 40, 40), Colorspace.ITU709, 1, ColorRange.MPEG)
+    picture = Planes.of_frame(frame, Size(frame.width, frame.height))
+    planes = np.concatenate([plane.reshape(-1) for plane in (picture.y, picture.u, picture.v)])
+    assert np.array_equal(planes, frame.to_ndarray().reshape(-1))
+
+
+def test_a_part_is_a_view_and_a_frame_is_a_copy() -> None:
+    picture = Planes.black(SIZE)
+    frame = picture.to_frame()
+    part = picture.part(slice(8, 16), slice(20, 40))
+    assert part.size == Size(20, 8)
+    part.show(Planes.of_rgb(plain((250, 250, 250), part.size)))
+    rows, columns = np.nonzero(picture.y > 200)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (8, 15, 20, 39)
+    assert frame.to_ndarray().max() == 128
