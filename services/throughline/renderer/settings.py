@@ -60,6 +60,8 @@ class FilmSettings(DrawSettings):
 
     bridge_seconds: float = Field(default=1.5, ge=0, le=60)
     """As for clips, but longer: whoever passes behind a shelf and comes out again has not left the camera."""
+    merge_ms: int = Field(default=20, ge=1, le=100)
+    """As for clips, but shorter: a film is evidence, and every camera's frame appears when it was taken."""
     max_width: int = Field(default=1920, ge=320, le=4096, multiple_of=2)
     """Most pixels across."""
     max_height: int = Field(default=1080, ge=180, le=4096, multiple_of=2)
