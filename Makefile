@@ -11,7 +11,7 @@ help:
 	@echo "make test    set up everything and run the tests"
 	@echo "make check   style, types, protos, stubs"
 	@echo "make bench   speed and memory            (SUITE=perception|pipeline|memory)"
-	@echo "make eval    accuracy on simulated stores"
+	@echo "make eval    accuracy                    (SUITE=stores|corridor)"
 	@echo "make stubs   regenerate services/throughline/v1 from protos/"
 
 # A Python without ensurepip (Debian's, without python3-venv) can still install below a folder with pip.
@@ -42,7 +42,7 @@ bench: setup
 	$(RUN) python -m tests.bench --suite $(SUITE)
 
 eval: setup
-	$(RUN) python -m tests.evaluation
+	$(RUN) python -m tests.evaluation --suite $(SUITE)
 
 stubs: setup
 	$(RUN) python -m tests.stubs
