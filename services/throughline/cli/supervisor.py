@@ -22,7 +22,7 @@ from throughline.perception.triton import tether
 
 _BACKOFF_FIRST_SECONDS = 0.5
 _BACKOFF_MOST_SECONDS = 30.0
-_LIVED_WELL_SECONDS = 60.0
+_LIVED_WELL_SECONDS = 5.0
 """A child that lived this long is restarted without the delay that earlier deaths added up to."""
 _FAILED_STARTS = 3
 """So many deaths before the first sign of health are a mistake in the set-up, not bad luck."""
