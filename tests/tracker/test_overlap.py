@@ -9,7 +9,8 @@ import pytest
 
 from tests.tracker.scenes import SECOND, START, Walk
 from throughline.domain.query import Query
-from throughline.tracker.overlap import best_together, iou, overlap, query_path
+from throughline.domain.tracks import Track
+from throughline.tracker.overlap import agreement, best_together, iou, overlap, query_path
 
 
 def together(query: Query, walks: Sequence[Walk]) -> tuple[list[int], float]:
@@ -71,3 +72,15 @@ def test_a_long_query_is_compared_at_a_bounded_number_of_instants() -> None:
     query = Walk(0, 0, 3600, speed=0).query()
     assert len(query_path(query, most=100).times_ns) <= 102
     assert together(query, [Walk(1, 0, 1800, speed=0)])[1] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_track_agrees_with_the_query_until_it_goes_over_to_somebody_else() -> None:
+    # For 4 s the track is the query's person; then it stays with somebody who walks the other way.
+    there, away = Walk(1, 0, 4), Walk(1, 4.1, 10, left=340, speed=-60)
+    times = np.concatenate([there.times_ns, away.times_ns])
+    boxes = np.concatenate([there.boxes(there.times_ns), away.boxes(away.times_ns)])
+    track = Track(1, times, boxes, np.ones(len(times), np.float32))
+    path = query_path(WAY.query())
+    (agreed,) = agreement(path, [overlap(path, track)])
+    assert agreed.start <= START
+    assert 4 * SECOND <= agreed.end - START <= 5 * SECOND

@@ -9,15 +9,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.tracker.scenes import SECOND, Camera, Walk, open_workspace, reference
+from tests.tracker.scenes import SECOND, START, Camera, Walk, open_workspace, reference
 from throughline.domain.calibration import Calibration
 from throughline.domain.errors import Conflict, FailedPrecondition, InvalidInput
-from throughline.domain.pairs import pair_id
+from throughline.domain.pairs import TrackSpan, pair_id
 from throughline.domain.time import ClockMap, Interval
+from throughline.domain.tracks import TrackEmbeddings
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
+from throughline.tracker.match import person_of
 from throughline.tracker.rank import Ranking, RankRules, RankStage, Scale, rank
 
 DEFAULT = RankRules()
@@ -46,6 +48,11 @@ CAM2 = Camera("cam2", (Walk(1, 22, 28, vector=towards(0.8)), Walk(2, 100, 110, v
 CAM3 = Camera("cam3", (Walk(1, 45, 50, vector=towards(0.8)),), clock=ClockMap(offset_ns=-7 * SECOND))
 
 
+def located(*tracks: TrackSpan, agreed: tuple[Interval, ...] = ()) -> LocatedQuery:
+    """A query that was found in these tracks of the first camera."""
+    return LocatedQuery("cam1", "", tracks, 1.0, agreed, 10, QUERY.span(), (), "asked")
+
+
 @dataclass
 class Store:
     """Three cameras and what is asked about them."""
@@ -55,7 +62,7 @@ class Store:
 
     def ranked(self, place: Path, rules: RankRules = DEFAULT, calibration: Calibration | None = CALIBRATION) -> Ranking:
         place.mkdir()
-        query = [reference(self.cameras[0], QUERY), reference(self.cameras[0], FRAGMENT)]
+        query = located(reference(self.cameras[0], QUERY), reference(self.cameras[0], FRAGMENT))
         return rank(query, self.cameras, rules, calibration, place)
 
 
@@ -142,14 +149,14 @@ def test_without_calibration_only_the_cosine_scale_can_be_used(store: Store, tmp
 
 def test_a_query_without_crops_cannot_be_ranked(store: Store, tmp_path: Path) -> None:
     (tmp_path / "scores").mkdir()
-    query = [reference(store.cameras[0], CAM1.walks[5])]
+    query = located(reference(store.cameras[0], CAM1.walks[5]))
     with pytest.raises(FailedPrecondition, match="track 6 of camera cam1 has no crops"):
         rank(query, store.cameras, RankRules(), CALIBRATION, tmp_path / "scores")
 
 
 def test_the_querys_camera_must_be_among_those_ranked(store: Store, tmp_path: Path) -> None:
     (tmp_path / "scores").mkdir()
-    query = [reference(store.cameras[0], QUERY)]
+    query = located(reference(store.cameras[0], QUERY))
     with pytest.raises(InvalidInput, match="query's camera cam1 are not among"):
         rank(query, store.cameras[1:], RankRules(), CALIBRATION, tmp_path / "scores")
 
@@ -157,7 +164,7 @@ def test_the_querys_camera_must_be_among_those_ranked(store: Store, tmp_path: Pa
 def test_a_camera_without_tracks_is_no_hindrance(store: Store, tmp_path: Path) -> None:
     (tmp_path / "scores").mkdir()
     empty = Camera("cam4", ()).publish(store.workspace)
-    query = [reference(store.cameras[0], QUERY), reference(store.cameras[0], FRAGMENT)]
+    query = located(reference(store.cameras[0], QUERY), reference(store.cameras[0], FRAGMENT))
     assert len(rank(query, [*store.cameras, empty], RankRules(), CALIBRATION, tmp_path / "scores").candidates) == 4
 
 
@@ -168,8 +175,7 @@ def test_rules_out_of_range_are_refused(threshold: float, most: int) -> None:
 
 
 def stage_of(store: Store, client: InferenceClient) -> tuple[RankStage, LocatedQuery]:
-    query = LocatedQuery("cam1", "", (reference(store.cameras[0], QUERY),), 1.0, 10, QUERY.span(), (), "asked")
-    return RankStage(store.workspace, client), query
+    return RankStage(store.workspace, client), located(reference(store.cameras[0], QUERY))
 
 
 def test_a_ranking_is_kept_with_its_job_and_another_is_refused(
@@ -199,3 +205,16 @@ def test_without_a_calibration_the_calibrated_scale_is_refused(store: Store, tin
     stage, query = stage_of(store, tiny_client)
     with pytest.raises(FailedPrecondition, match="has no calibration; run `throughline models calibrate`"):
         stage.run("job", 1, query, store.cameras, RankRules())
+
+
+def test_crops_from_where_the_track_left_the_query_do_not_count(tmp_path: Path) -> None:
+    times = np.array([START.ns + second * SECOND for second in range(4)], np.int64)
+    vectors = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)  # after two seconds it is somebody else
+    numbers = np.full(4, QUERY.number, np.int64)
+    camera = CAM1.publish(open_workspace(tmp_path))
+    embeddings = TrackEmbeddings(vectors, numbers, times, np.ones(4, np.float32), camera.embeddings().crops[:4])
+    agreed = Interval(START, START + 2 * SECOND)
+    sure = person_of(located(reference(camera, QUERY), agreed=(agreed,)), camera, embeddings)
+    np.testing.assert_allclose(sure.descriptor, [1, 0], atol=1e-6)
+    unsure = person_of(located(reference(camera, QUERY), agreed=(Interval(START, START),)), camera, embeddings)
+    np.testing.assert_allclose(unsure.descriptor, np.full(2, 0.5**0.5), atol=1e-6)

@@ -20,7 +20,16 @@ from throughline.storage.tables import TRACKS_FILE, read_tracks
 from throughline.storage.workspace import Artifact, Workspace
 from throughline.tracker.artifacts import CameraTracks, read_reel
 from throughline.tracker.clock_offset import LARGEST_NS, OffsetFit, best_offset
-from throughline.tracker.overlap import BRIDGED_NS, Overlap, QueryPath, best_together, iou, overlap, query_path
+from throughline.tracker.overlap import (
+    BRIDGED_NS,
+    Overlap,
+    QueryPath,
+    agreement,
+    best_together,
+    iou,
+    overlap,
+    query_path,
+)
 from throughline.wire.query_document import QueryDocument, check_times, parse_query, resolve
 
 QUERY_FILE = "query.json"
@@ -35,13 +44,15 @@ _NAMED = 3
 class LocatedQuery:
     """The content of query.json. `iou`: of the query with all `tracks` together, the best first; spans are UTC.
 
-    `asked` stands for what was asked: the query's JSON, the tracks searched, the least IoU.
+    `agreed`: stretches of the camera's time in which the tracks stand where the query does; outside of them they may have gone
+    over to somebody else. `asked` stands for what was asked: the query's JSON, the tracks searched, the least IoU.
     """
 
     camera: str
     label: str
     tracks: tuple[TrackSpan, ...]
     iou: float
+    agreed: tuple[Interval, ...]
     observation_count: int
     camera_span: Interval
     incidents: tuple[Incident, ...]
@@ -126,6 +137,7 @@ def locate(query: Query, tracks: CameraTracks, min_iou: float, asked: str) -> Lo
             tracks.span(int(extents.ids[row]), int(extents.starts_ns[row]), int(extents.ends_ns[row])) for row in rows
         ),
         iou=found,
+        agreed=agreement(path, chosen),
         observation_count=len(query.times_ns),
         camera_span=query.span,
         incidents=() if offset is None else (_doubt(query, found, offset),),

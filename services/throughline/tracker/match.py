@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from throughline.domain.errors import FailedPrecondition
 from throughline.domain.pairs import TrackId, TrackSpan
-from throughline.domain.time import NS_PER_MS, Interval
+from throughline.domain.time import NS_PER_MS, Instant, Interval
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.tracker.artifacts import CameraTracks
+from throughline.tracker.locate import LocatedQuery
 
 HANDOVER_NS = 300 * NS_PER_MS
 """Two tracks of one person may both be there for so long, where one takes over from the other."""
+
+LEAST_SURE_CROPS = 2
 
 
 class Outcome(StrEnum):
@@ -57,14 +60,20 @@ class Person:
     descriptor: NDArray[np.float32]
 
 
-def person_of(tracks: Sequence[TrackSpan], camera: CameraTracks, embeddings: TrackEmbeddings) -> Person:
-    """The query's person: the unit mean of all crops of their tracks, weighted by quality."""
-    rows = np.flatnonzero(np.isin(embeddings.track_ids, [each.track.number for each in tracks]))
+def person_of(query: LocatedQuery, camera: CameraTracks, embeddings: TrackEmbeddings) -> Person:
+    """The query's person: the unit mean of the crops of their tracks, weighted by quality.
+
+    Only crops from where the tracks stand with the query count, if there are enough of them: a track may go over to somebody else.
+    """
+    rows = np.flatnonzero(np.isin(embeddings.track_ids, [each.track.number for each in query.tracks]))
     if not len(rows):
-        numbers = ", ".join(str(each.track.number) for each in tracks)
+        numbers = ", ".join(str(each.track.number) for each in query.tracks)
         raise FailedPrecondition(
             f"track {numbers} of camera {camera.camera} has no crops, since its frames did not decode; give a query of another moment"
         )
+    sure = np.array([any(Instant(at) in each for each in query.agreed) for at in embeddings.times_ns[rows].tolist()])
+    if sure.sum() >= LEAST_SURE_CROPS:
+        rows = rows[sure]
     as_one = TrackEmbeddings(
         embeddings.vectors[rows],
         np.zeros(len(rows), np.int64),
@@ -73,7 +82,7 @@ def person_of(tracks: Sequence[TrackSpan], camera: CameraTracks, embeddings: Tra
         (),
     )
     uris = tuple(camera.artifact.uri_of(embeddings.crops[row]) for row in rows)
-    return Person(tuple(tracks), as_one.vectors, uris, as_one.descriptors()[1][0])
+    return Person(query.tracks, as_one.vectors, uris, as_one.descriptors()[1][0])
 
 
 def compare(person: Person, cameras: Sequence[CameraTracks], embeddings: Sequence[TrackEmbeddings]) -> list[Compared]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from throughline.domain.geometry import Boxes, area, intersection
 from throughline.domain.query import Query
-from throughline.domain.time import NS_PER_MS, NS_PER_SECOND
+from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, Instant, Interval, merge_intervals
 from throughline.domain.tracks import Track
 
 STEP_NS = 100 * NS_PER_MS
@@ -20,6 +20,7 @@ _MOST_INSTANTS = 5_000
 _FRAGMENT_LEAST_IOU = 0.3
 _FRAGMENT_LEAST_GAIN = 0.005
 _FRAGMENT_MOST_SHARED = 0.1
+_AGREED_LEAST_IOU = 0.4
 
 Floats = NDArray[np.float64]
 
@@ -104,3 +105,13 @@ def best_together(path: QueryPath, overlaps: Sequence[Overlap]) -> list[Overlap]
 def _alike_where_there(path: QueryPath, each: Overlap) -> bool:
     union = float((area(path.boxes) + each.own - each.shared)[each.there].sum())
     return union > 0 and float(each.shared.sum()) / union >= _FRAGMENT_LEAST_IOU
+
+
+def agreement(path: QueryPath, overlaps: Sequence[Overlap]) -> tuple[Interval, ...]:
+    """Stretches of camera time in which one of the tracks overlaps the query well, in order."""
+    query = area(path.boxes).astype(np.float64)
+    agreed = np.zeros(len(query), bool)
+    for each in overlaps:
+        agreed |= each.shared >= _AGREED_LEAST_IOU * (query + each.own - each.shared)
+    around = [Interval(Instant(at - STEP_NS), Instant(at + STEP_NS)) for at in path.times_ns[agreed].tolist()]
+    return tuple(merge_intervals(around, STEP_NS))

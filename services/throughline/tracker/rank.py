@@ -104,7 +104,7 @@ class RankStage:
             calibration = _usable(card.calibration, rules)
             _check_models(card.digest, cameras)
             with self._workspace.create(folder) as place:
-                ranking = rank(query.tracks, cameras, rules, calibration, place)
+                ranking = rank(query, cameras, rules, calibration, place)
                 ranking = replace(ranking, asked=asked, reid_digest=card.digest)
                 (place / RANKING_FILE).write_bytes(documents.dump(ranking))
             artifact = self._workspace.get(folder)
@@ -122,7 +122,7 @@ def read_ranking(artifact: Artifact) -> Ranking:
 
 
 def rank(
-    query: Sequence[TrackSpan],
+    query: LocatedQuery,
     cameras: Sequence[CameraTracks],
     rules: RankRules,
     calibration: Calibration | None,
@@ -131,9 +131,11 @@ def rank(
     """Compare all tracks with the query's, write their scores into `place`, and give the candidates."""
     cameras = sorted(cameras, key=lambda each: each.camera)
     embeddings = [each.embeddings() for each in cameras]
-    home = next((row for row, each in enumerate(cameras) if each.artifact.key == query[0].track.tracks_key), None)
+    home = next(
+        (row for row, each in enumerate(cameras) if each.artifact.key == query.tracks[0].track.tracks_key), None
+    )
     if home is None:
-        raise InvalidInput(f"the tracks of the query's camera {query[0].track.camera} are not among those to be ranked")
+        raise InvalidInput(f"the tracks of the query's camera {query.camera} are not among those to be ranked")
     person = person_of(query, cameras[home], embeddings[home])
     scored = [_scored(each, rules, calibration) for each in compare(person, cameras, embeddings)]
     candidates: list[Candidate] = []
@@ -155,7 +157,7 @@ def rank(
         rules=rules,
         reid_digest="",
         calibration=calibration,
-        query_tracks=tuple(query),
+        query_tracks=query.tracks,
         compared=outcomes.count(None),
         impossible=outcomes.count(Outcome.SAME_TIME),
         candidates=tuple(candidates),
