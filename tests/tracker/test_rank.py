@@ -207,14 +207,19 @@ def test_without_a_calibration_the_calibrated_scale_is_refused(store: Store, tin
         stage.run("job", 1, query, store.cameras, RankRules())
 
 
-def test_crops_from_where_the_track_left_the_query_do_not_count(tmp_path: Path) -> None:
+def test_crops_of_somebody_else_to_whom_the_track_went_over_do_not_count(tmp_path: Path) -> None:
+    # Two crops stand with the query, one after it shows the same person, the last somebody else.
     times = np.array([START.ns + second * SECOND for second in range(4)], np.int64)
-    vectors = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)  # after two seconds it is somebody else
-    numbers = np.full(4, QUERY.number, np.int64)
+    vectors = np.array([[1, 0], [1, 0], [0.8, 0.6], [0, 1]], np.float32)
     camera = CAM1.publish(open_workspace(tmp_path))
+    numbers = np.full(4, QUERY.number, np.int64)
     embeddings = TrackEmbeddings(vectors, numbers, times, np.ones(4, np.float32), camera.embeddings().crops[:4])
-    agreed = Interval(START, START + 2 * SECOND)
-    sure = person_of(located(reference(camera, QUERY), agreed=(agreed,)), camera, embeddings)
-    np.testing.assert_allclose(sure.descriptor, [1, 0], atol=1e-6)
-    unsure = person_of(located(reference(camera, QUERY), agreed=(Interval(START, START),)), camera, embeddings)
-    np.testing.assert_allclose(unsure.descriptor, np.full(2, 0.5**0.5), atol=1e-6)
+
+    def rows(agreed: Interval, calibration: Calibration | None) -> int:
+        query = located(reference(camera, QUERY), agreed=(agreed,))
+        return len(person_of(query, camera, embeddings, calibration).vectors)
+
+    first_two = Interval(START, START + 2 * SECOND)
+    assert rows(first_two, CALIBRATION) == 3
+    assert rows(first_two, None) == 2
+    assert rows(Interval(START, START), CALIBRATION) == 4  # nothing stands with the query: all that there is

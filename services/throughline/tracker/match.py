@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from throughline.domain.calibration import Calibration
 from throughline.domain.errors import FailedPrecondition
 from throughline.domain.pairs import TrackId, TrackSpan
 from throughline.domain.time import NS_PER_MS, Instant, Interval
@@ -20,7 +21,7 @@ from throughline.tracker.locate import LocatedQuery
 HANDOVER_NS = 300 * NS_PER_MS
 """Two tracks of one person may both be there for so long, where one takes over from the other."""
 
-LEAST_SURE_CROPS = 2
+EVEN_ODDS = 0.5
 
 
 class Outcome(StrEnum):
@@ -60,10 +61,13 @@ class Person:
     descriptor: NDArray[np.float32]
 
 
-def person_of(query: LocatedQuery, camera: CameraTracks, embeddings: TrackEmbeddings) -> Person:
+def person_of(
+    query: LocatedQuery, camera: CameraTracks, embeddings: TrackEmbeddings, calibration: Calibration | None
+) -> Person:
     """The query's person: the unit mean of the crops of their tracks, weighted by quality.
 
-    Only crops from where the tracks stand with the query count, if there are enough of them: a track may go over to somebody else.
+    A track may go over to somebody else. Where there are crops from moments at which it stands with the query, only these count,
+    and those that by at least even odds show the same person.
     """
     rows = np.flatnonzero(np.isin(embeddings.track_ids, [each.track.number for each in query.tracks]))
     if not len(rows):
@@ -72,8 +76,8 @@ def person_of(query: LocatedQuery, camera: CameraTracks, embeddings: TrackEmbedd
             f"track {numbers} of camera {camera.camera} has no crops, since its frames did not decode; give a query of another moment"
         )
     sure = np.array([any(Instant(at) in each for each in query.agreed) for at in embeddings.times_ns[rows].tolist()])
-    if sure.sum() >= LEAST_SURE_CROPS:
-        rows = rows[sure]
+    if sure.any():
+        rows = rows[sure | _like(embeddings.vectors[rows], embeddings.vectors[rows[sure]], calibration)]
     as_one = TrackEmbeddings(
         embeddings.vectors[rows],
         np.zeros(len(rows), np.int64),
@@ -83,6 +87,16 @@ def person_of(query: LocatedQuery, camera: CameraTracks, embeddings: TrackEmbedd
     )
     uris = tuple(camera.artifact.uri_of(embeddings.crops[row]) for row in rows)
     return Person(query.tracks, as_one.vectors, uris, as_one.descriptors()[1][0])
+
+
+def _like(
+    vectors: NDArray[np.float32], sure: NDArray[np.float32], calibration: Calibration | None
+) -> NDArray[np.bool_]:
+    """(n,): which of (n, d) unit vectors are more likely than not of the person whom `sure` show; none without a calibration."""
+    if calibration is None:
+        return np.zeros(len(vectors), bool)
+    middle = sure.mean(axis=0)
+    return calibration.apply(vectors @ middle / max(float(np.linalg.norm(middle)), 1e-9)) >= EVEN_ODDS
 
 
 def compare(person: Person, cameras: Sequence[CameraTracks], embeddings: Sequence[TrackEmbeddings]) -> list[Compared]:

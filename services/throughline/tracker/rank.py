@@ -136,7 +136,7 @@ def rank(
     )
     if home is None:
         raise InvalidInput(f"the tracks of the query's camera {query.camera} are not among those to be ranked")
-    person = person_of(query, cameras[home], embeddings[home])
+    person = person_of(query, cameras[home], embeddings[home], calibration)
     scored = [_scored(each, rules, calibration) for each in compare(person, cameras, embeddings)]
     candidates: list[Candidate] = []
     with TableWriter(place / SCORES_FILE, SCORES) as writer:
