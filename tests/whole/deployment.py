@@ -119,6 +119,15 @@ class Theatre:
         """SIGKILL one service's process, by its id."""
         os.kill(self._pid(name), signal.SIGKILL)
 
+    def recovered(self) -> None:
+        """Return when every child serves again."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        waiting = list(self.supervisor.children)
+        while waiting and time.monotonic() < deadline:
+            waiting = [child for child in waiting if child.pid is None or not child.spec.is_ready()]
+            time.sleep(_PAUSE_SECONDS)
+        assert not waiting, f"{', '.join(child.spec.name for child in waiting)} did not come back"
+
     def rests(self, name: str) -> bool:
         """Whether a service, with all that it started, uses next to no CPU over a moment."""
         before = self._cpu_seconds(name)

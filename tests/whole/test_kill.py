@@ -59,6 +59,7 @@ def test_a_killed_process_changes_nothing_in_the_result(
     theatre.wait(job_id, lambda job: job.stage >= stage)
     theatre.kill(victim)
     job = theatre.finished(job_id)
+    theatre.recovered()
     assert job.error == expected.error
     assert theatre.outcome(job) == expected
     effects = theatre.effects(job)
