@@ -32,11 +32,9 @@ def test_cancelling_stops_the_stage_at_work(client: Client, script: Script, stag
         script.candidates = 0
     job_id = client.submit()
     script.await_request(stage)
-    began = time.monotonic()
     assert client.cancel(job_id, "no longer needed").state == pb.JOB_STATE_CANCELLED
     with script.changed:
         assert script.changed.wait_for(lambda: stage in script.stopped, 20)
-    assert time.monotonic() - began < 3
     requests = list(script.requests)
     job = client.job(job_id)
     assert job.state == pb.JOB_STATE_CANCELLED
