@@ -71,6 +71,9 @@ class Errand:
         self.heard()
         with self._lock:
             self._cancel, self._fell_silent = cancel, False
+            is_late = self._reason is not None
+        if is_late:  # the call began just before the stop, which had nothing to cancel yet
+            cancel()
         try:
             self.check()
             yield
