@@ -10,15 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import psutil
 import pytest
 
 from tests.cli.conditions import eventually, is_gone
 from tests.tier.scripted import review_request
 from throughline.cli.deployment import Deployment
+from throughline.cli.objectstore import local_s3
 from throughline.cli.probes import serving
-from throughline.cli.stack import LOCAL_S3_KEY
 from throughline.domain.errors import PermissionDenied, Unauthenticated
 from throughline.v1.tier_pb2_grpc import TierStub
 from throughline.wire.client import connect, translated_errors
@@ -104,13 +103,7 @@ def test_secrets_are_for_their_owner_only_and_the_tokens_file_has_no_token(up: U
 
 
 def test_the_object_store_speaks_s3(up: Up) -> None:
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=up.deployment.s3_endpoint_url,
-        aws_access_key_id=LOCAL_S3_KEY,
-        aws_secret_access_key=LOCAL_S3_KEY,
-        region_name="us-east-1",
-    )
+    s3 = local_s3(up.deployment.s3_endpoint_url)
     s3.create_bucket(Bucket="store")
     s3.put_object(Bucket="store", Key="a b/ü.mp4", Body=b"x")
     assert [item["Key"] for item in s3.list_objects_v2(Bucket="store")["Contents"]] == ["a b/ü.mp4"]

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import boto3
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,7 +24,8 @@ from rich.console import Console
 from tests.bench.measure import Measure
 from tests.evaluation.jobs import run_job, workspace_of
 from throughline.cli.deployment import Deployment
-from throughline.cli.stack import LOCAL_S3_KEY, StackSettings
+from throughline.cli.objectstore import local_s3
+from throughline.cli.stack import StackSettings
 from throughline.cli.up import running
 from throughline.domain.geometry import Size
 from throughline.domain.time import Instant, ticks_to_ns
@@ -201,13 +201,7 @@ def _cut(video: Path, footage: Path) -> Iterator[Path]:
 
 
 def _upload(chunks: list[Path], footage: Path, endpoint_url: str) -> None:
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=endpoint_url,
-        aws_access_key_id=LOCAL_S3_KEY,
-        aws_secret_access_key=LOCAL_S3_KEY,
-        region_name="us-east-1",
-    )
+    s3 = local_s3(endpoint_url)
     s3.create_bucket(Bucket=BUCKET)
     for chunk in chunks:
         s3.upload_file(str(chunk), BUCKET, str(chunk.relative_to(footage)))

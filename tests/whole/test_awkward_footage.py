@@ -11,12 +11,11 @@ from io import BytesIO
 from pathlib import Path
 
 import av
-import boto3
 import numpy as np
 import pytest
 
 from tests.whole.deployment import Theatre
-from throughline.cli.stack import LOCAL_S3_KEY
+from throughline.cli.objectstore import local_s3
 from throughline.domain.time import Instant
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import STAGE_LOCATE, VERDICT_VALID
@@ -61,13 +60,7 @@ def later(name: str, delay: timedelta) -> str:
 @pytest.fixture(scope="module")
 def awkward_uri(theatre: Theatre) -> str:
     """Three cameras of the store, all of them spoiled somehow, among much else, in a bucket."""
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=theatre.deployment.s3_endpoint_url,
-        aws_access_key_id=LOCAL_S3_KEY,
-        aws_secret_access_key=LOCAL_S3_KEY,
-        region_name="us-east-1",
-    )
+    s3 = local_s3(theatre.deployment.s3_endpoint_url)
     s3.create_bucket(Bucket=BUCKET)
     cam1, cam2, cam3 = (sorted((theatre.store.footage / camera).iterdir()) for camera in ("cam1", "cam2", "cam3"))
     first, whole = cam1[0].name, cam1[0].read_bytes()

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import boto3
 import typer
 from rich.console import Console
 
 from throughline.cli.connection import CALL_SECONDS, orchestrator
 from throughline.cli.demo_report import checks, findings, report
 from throughline.cli.deployment import Deployment
+from throughline.cli.objectstore import local_s3
 from throughline.cli.simulate import film
-from throughline.cli.stack import LOCAL_S3_KEY, StackSettings
+from throughline.cli.stack import StackSettings
 from throughline.cli.up import running
 from throughline.cli.watch import follow
 from throughline.perception.triton.environment import ensure_environment
@@ -92,13 +92,7 @@ def _clear(home: Path) -> None:
 
 def _upload(store: StoreTruth, endpoint_url: str) -> None:
     """Put footage and query into a new bucket."""
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=endpoint_url,
-        aws_access_key_id=LOCAL_S3_KEY,
-        aws_secret_access_key=LOCAL_S3_KEY,
-        region_name="us-east-1",
-    )
+    s3 = local_s3(endpoint_url)
     s3.create_bucket(Bucket=_BUCKET)
     keys = {path: f"{_PREFIX}/{path.relative_to(store.footage)}" for path in sorted(store.footage.rglob("*.mp4"))}
     keys[store.folder / store.document.queries[0].file] = _QUERY

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from throughline.cli.stack import LOCAL_S3_KEY
 from throughline.domain.errors import FailedPrecondition
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def local_s3(endpoint_url: str) -> S3Client:
+    """A client of the local object store."""
+    import boto3  # the store's own process needs none
+
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        aws_access_key_id=LOCAL_S3_KEY,
+        aws_secret_access_key=LOCAL_S3_KEY,
+        region_name="us-east-1",
+    )
 
 
 class LocalObjectStore:
