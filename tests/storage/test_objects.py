@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.storage.places import Place
-from throughline.domain.errors import Conflict, InvalidInput, LimitExceeded, NotFound, SourceChanged
+from throughline.domain.errors import Cancelled, Conflict, InvalidInput, LimitExceeded, NotFound, SourceChanged
+from throughline.storage.object_store import BLOCK_BYTES
 from throughline.storage.objects import ObjectSettings, open_objects
 
 ODD_NAMES = [
@@ -98,6 +99,22 @@ def test_an_object_that_changed_since_it_was_listed_is_not_fetched(place: Place,
     place.objects.write(uri, b"after!")
     with pytest.raises(SourceChanged, match="submit the job again"):
         place.objects.fetch(uri, destination, etag=pinned)
+    assert list(destination.parent.iterdir()) == []
+
+
+def test_a_fetch_stops_between_blocks_leaving_nothing(place: Place, tmp_path: Path) -> None:
+    uri, destination = f"{place.uri}/a", tmp_path / "out" / "a"
+    place.objects.write(uri, bytes(3 * BLOCK_BYTES))
+    blocks: list[int] = []
+
+    def stop_at_second() -> None:
+        blocks.append(1)
+        if len(blocks) == 2:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="enough"):
+        place.objects.fetch(uri, destination, check=stop_at_second)
+    assert len(blocks) == 2
     assert list(destination.parent.iterdir()) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,10 +106,10 @@ class Collator:
         builder = ReelBuilder(camera, folder, self._snap_ns, work.check)
         timed = [one for one in chosen if one.time is not None]
 
-        def bring(indexed: tuple[int, Surveyed]) -> Fetched:
-            return fetch(self._objects, indexed[1].chunk, scratch / f"chunk-{indexed[0]}")
+        def bring(indexed: tuple[int, Surveyed], check: Callable[[], None]) -> Fetched:
+            return fetch(self._objects, indexed[1].chunk, scratch / f"chunk-{indexed[0]}", check)
 
-        arriving = in_order(bring, list(enumerate(timed)), self._settings.fetches_at_once, work.check)
+        arriving = in_order(bring, list(enumerate(timed)), self._settings.fetches_at_once, work)
         with closing(builder), closing(arriving):
             for done, (one, arrived) in enumerate(zip(timed, arriving, strict=True), 1):
                 _take(builder, one, arrived)

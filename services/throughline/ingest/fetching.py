@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from throughline.domain.errors import Cancelled
 from throughline.domain.footage import ChunkObject
+from throughline.domain.work import Work
 from throughline.media.clip import UnusableClip
 from throughline.media.probe import ClipInfo, probe
 from throughline.storage.object_store import ObjectStore
@@ -34,19 +37,19 @@ class Fetched:
 
 
 @contextmanager
-def fetched(objects: ObjectStore, chunk: ChunkObject, path: Path) -> Iterator[Fetched]:
+def fetched(objects: ObjectStore, chunk: ChunkObject, path: Path, check: Callable[[], None]) -> Iterator[Fetched]:
     """A chunk for as long as it is needed; raises SourceChanged where it is no longer what was listed, NotFound where it is gone."""
     try:
-        yield fetch(objects, chunk, path)
+        yield fetch(objects, chunk, path, check)
     finally:
         path.unlink(missing_ok=True)
 
 
-def fetch(objects: ObjectStore, chunk: ChunkObject, path: Path) -> Fetched:
-    """Fetch and probe a chunk. An empty one is not even asked for."""
+def fetch(objects: ObjectStore, chunk: ChunkObject, path: Path, check: Callable[[], None]) -> Fetched:
+    """Fetch and probe a chunk; what `check` raises ends it. An empty one is not even asked for."""
     if not chunk.size_bytes:
         return Fetched(path, "", UnusableClip("chunk_empty", "it has no bytes"))
-    objects.fetch(chunk.uri, path, etag=chunk.etag)
+    objects.fetch(chunk.uri, path, etag=chunk.etag, check=check)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     try:
@@ -56,24 +59,33 @@ def fetch(objects: ObjectStore, chunk: ChunkObject, path: Path) -> Fetched:
 
 
 def in_order(
-    work: Callable[[T], R], items: Sequence[T], at_once: int, check: Callable[[], None]
+    do: Callable[[T, Callable[[], None]], R], items: Sequence[T], at_once: int, work: Work
 ) -> Generator[R, None, None]:
-    """Results of `work` in the order of `items`, at most `at_once` of them done or under way beyond the one yielded.
+    """Results of `do` in the order of `items`, at most `at_once` of them done or under way beyond the one yielded.
 
-    `check` is called often; what it raises, and what `work` raises, ends the iteration at once.
+    It ends where `work` was cancelled, where `do` raises, and when it is closed, and nothing is under way any more then: `do` gets a
+    check to call now and then, which raises Cancelled.
     """
     pool = ThreadPoolExecutor(at_once, "fetch")
     waiting: deque[Future[R]] = deque()
+    closing = threading.Event()
+
+    def check() -> None:
+        work.check()
+        if closing.is_set():
+            raise Cancelled("nobody waits for it any more")
+
     upcoming = iter(items)
     try:
         while True:
             while len(waiting) < at_once and (item := next(upcoming, None)) is not None:
-                waiting.append(pool.submit(work, item))
+                waiting.append(pool.submit(do, item, check))
             if not waiting:
                 return
-            yield _result(waiting.popleft(), check)
+            yield _result(waiting.popleft(), work.check)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        closing.set()
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _result(future: Future[R], check: Callable[[], None]) -> R:

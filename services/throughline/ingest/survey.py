@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,14 +38,14 @@ def survey(
     ever lie in `folder`.
     """
 
-    def look(indexed: tuple[int, ChunkObject]) -> Surveyed:
+    def look(indexed: tuple[int, ChunkObject], check: Callable[[], None]) -> Surveyed:
         index, chunk = indexed
         try:
-            return _look(objects, chunk, rules, folder / f"survey-{index}")
+            return _look(objects, chunk, rules, folder / f"survey-{index}", check)
         except (NotFound, SourceChanged):
             return Surveyed(chunk, None, "chunk_gone", "it was deleted or replaced after the footage was listed")
 
-    with closing(in_order(look, list(enumerate(chunks)), LOOKS_AT_ONCE, work.check)) as found:
+    with closing(in_order(look, list(enumerate(chunks)), LOOKS_AT_ONCE, work)) as found:
         return sorted(found, key=_order)
 
 
@@ -65,14 +65,16 @@ def within(surveyed: Sequence[Surveyed], window: Interval | None, slack_ns: int)
     return chosen
 
 
-def _look(objects: ObjectStore, chunk: ChunkObject, rules: TimeRules, path: Path) -> Surveyed:
+def _look(
+    objects: ObjectStore, chunk: ChunkObject, rules: TimeRules, path: Path, check: Callable[[], None]
+) -> Surveyed:
     info = objects.head(chunk.uri)
     if info.etag != chunk.etag:
         raise SourceChanged(f"{chunk.uri} is no longer what was listed")
     time = rules.stated(chunk, info.metadata)
     if time is not None:
         return Surveyed(chunk, time)
-    with fetched(objects, chunk, path) as file:
+    with fetched(objects, chunk, path, check) as file:
         if isinstance(file.info, UnusableClip):
             return Surveyed(chunk, None, file.info.code, str(file.info))
         return Surveyed(chunk, time_from_content(chunk, file.info))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from throughline.domain.time import Instant
+
+BLOCK_BYTES = 2**20
+"""What is read or written in one go."""
+
+
+def go_on() -> None:
+    """The check of whoever never stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,11 @@ class ObjectStore(Protocol):
     def read(self, uri: str, max_bytes: int | None = None) -> bytes:
         """Content of a small object; raise LimitExceeded where it has more than `max_bytes`."""
 
-    def fetch(self, uri: str, destination: Path, *, etag: str = "") -> ObjectInfo:
-        """Copy an object to a local file, whole or not at all; raise SourceChanged where its ETag is no longer `etag`."""
+    def fetch(self, uri: str, destination: Path, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
+        """Copy an object to a local file, whole or not at all; raise SourceChanged where its ETag is no longer `etag`.
+
+        `check` is called between blocks; what it raises ends the copying.
+        """
 
     def write(
         self, uri: str, data: bytes | Path, *, replace: bool = True, metadata: Mapping[str, str] | None = None

@@ -6,11 +6,11 @@ so that a name is the same text in both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from throughline.domain.errors import InvalidInput
-from throughline.storage.object_store import ObjectInfo, ObjectStore
+from throughline.storage.object_store import ObjectInfo, ObjectStore, go_on
 from throughline.storage.objects_file import FileObjects
 from throughline.storage.objects_s3 import S3Objects
 from throughline.wire.settings import ObjectSettings
@@ -56,8 +56,8 @@ class _RoutedObjects:
     def read(self, uri: str, max_bytes: int | None = None) -> bytes:
         return self._store(uri).read(uri, max_bytes)
 
-    def fetch(self, uri: str, destination: Path, *, etag: str = "") -> ObjectInfo:
-        return self._store(uri).fetch(uri, destination, etag=etag)
+    def fetch(self, uri: str, destination: Path, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
+        return self._store(uri).fetch(uri, destination, etag=etag, check=check)
 
     def write(
         self, uri: str, data: bytes | Path, *, replace: bool = True, metadata: Mapping[str, str] | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from throughline.domain.errors import Conflict, InvalidInput, LimitExceeded, NotFound, PermissionDenied, SourceChanged
 from throughline.domain.time import Instant
-from throughline.storage.object_store import ObjectInfo
+from throughline.storage.object_store import BLOCK_BYTES, ObjectInfo, go_on
 from throughline.storage.partial import whole_file
 
 SCHEME = "file://"
@@ -69,11 +69,13 @@ class FileObjects:
         with _translated(uri):
             return self.local_path(uri).read_bytes()
 
-    def fetch(self, uri: str, destination: Path, *, etag: str = "") -> ObjectInfo:
+    def fetch(self, uri: str, destination: Path, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
         before = self._pinned(uri, etag)
         with whole_file(destination) as partial:
-            with _translated(uri):
-                shutil.copyfile(self.local_path(uri), partial)
+            with _translated(uri), self.local_path(uri).open("rb") as source, partial.open("wb") as out:
+                while block := source.read(BLOCK_BYTES):
+                    check()
+                    out.write(block)
             return self._pinned(uri, before.etag)
 
     def write(

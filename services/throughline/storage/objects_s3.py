@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ from botocore.config import Config
 
 from throughline.domain.errors import InvalidInput, LimitExceeded, NotFound
 from throughline.domain.time import Instant
-from throughline.storage.object_store import ObjectInfo
+from throughline.storage.object_store import ObjectInfo, go_on
 from throughline.storage.s3_errors import s3_errors
-from throughline.storage.s3_transfer import Target, download, upload
+from throughline.storage.s3_transfer import Source, Target, download, upload
 from throughline.wire.settings import ObjectSettings
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ class S3Objects:
                     raise LimitExceeded(f"{uri} has {size} bytes, more than the {max_bytes} that are taken")
                 return body.read()
 
-    def fetch(self, uri: str, destination: Path, *, etag: str = "") -> ObjectInfo:
+    def fetch(self, uri: str, destination: Path, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
         bucket, key = _object(uri)
         with s3_errors(uri):
-            answer = download(self._client, bucket, key, destination, etag)
+            answer = download(self._client, Source(bucket, key, etag), destination, check)
         return _info(uri, answer["ContentLength"], answer)
 
     def write(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,12 @@ from botocore.exceptions import (
 )
 
 from throughline.domain.errors import SourceChanged
+from throughline.storage.object_store import BLOCK_BYTES
 from throughline.storage.partial import whole_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-BLOCK_BYTES = 2**20
 PART_BYTES = 32 * 2**20
 """Files larger than this are uploaded in parts of it."""
 MAX_PARTS = 10_000
@@ -30,22 +30,38 @@ MAX_FRUITLESS_ATTEMPTS = 4
 _BROKEN = (ConnectionClosedError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ConnectionError)
 
 
-def download(client: S3Client, bucket: str, key: str, destination: Path, etag: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a download reads: the object as it was with `etag`, whatever it is where that is empty."""
+
+    bucket: str
+    key: str
+    etag: str
+
+    @property
+    def place(self) -> dict[str, Any]:
+        return {"Bucket": self.bucket, "Key": self.key}
+
+    @property
+    def condition(self) -> dict[str, Any]:
+        return {"IfMatch": self.etag} if self.etag else {}
+
+
+def download(client: S3Client, source: Source, destination: Path, check: Callable[[], None]) -> dict[str, Any]:
     """Write the object to `destination`, whole or not at all; return S3's answer to its first request.
 
     A connection that breaks is made anew from the byte where it broke, always of the same version. Raise SourceChanged where
-    the object is not, or no longer, the one with `etag`; let boto3's errors through.
+    the object is not, or no longer, the one with its ETag; let boto3's errors through, and what `check` raises between blocks.
     """
-    source: dict[str, Any] = {"Bucket": bucket, "Key": key} | ({"IfMatch": etag} if etag else {})
     with whole_file(destination) as partial, partial.open("wb") as out:
-        answer: dict[str, Any] = dict(client.get_object(**source))
+        answer: dict[str, Any] = dict(client.get_object(**source.place, **source.condition))
         if "ContentLength" not in answer:
             raise ConnectionError("S3's answer broke off within its headers")
         size, body, fruitless = answer["ContentLength"], answer["Body"], 0
         while True:
             before = out.tell()
             try:
-                _copy(body, out)
+                _copy(body, out, check)
             except _BROKEN:
                 if fruitless >= MAX_FRUITLESS_ATTEMPTS:
                     raise
@@ -54,15 +70,16 @@ def download(client: S3Client, bucket: str, key: str, destination: Path, etag: s
             fruitless = 0 if out.tell() > before else fruitless + 1
             if out.tell() > size:
                 raise SourceChanged(
-                    f"s3://{bucket}/{key} gave more than the {size} bytes that it has; submit the job again"
+                    f"s3://{source.bucket}/{source.key} gave more than the {size} bytes that it has; submit the job again"
                 )
-            rest = client.get_object(Bucket=bucket, Key=key, IfMatch=answer["ETag"], Range=f"bytes={out.tell()}-")
+            rest = client.get_object(**source.place, IfMatch=answer["ETag"], Range=f"bytes={out.tell()}-")
             body = rest["Body"]
 
 
-def _copy(body: Any, out: IO[bytes]) -> None:
+def _copy(body: Any, out: IO[bytes], check: Callable[[], None]) -> None:
     with body:
         while block := body.read(BLOCK_BYTES):
+            check()
             out.write(block)
 
 
