@@ -15,9 +15,9 @@ from throughline.domain.work import Step, Work
 from throughline.v1 import common_pb2, renderer_pb2, renderer_pb2_grpc
 from throughline.wire.client import translated_errors
 from throughline.wire.convert import step_to_proto
-from throughline.wire.logs import job_of_call
 from throughline.wire.service import RunningServer, Service
 from throughline.wire.streaming import stream, stream_events
+from throughline.wire.subject import subject
 
 Task = Callable[[Work, Callable[[str], None]], None]
 
@@ -153,7 +153,7 @@ def test_the_log_of_the_work_knows_its_job() -> None:
     seen = []
 
     def task(work: Work, emit: Callable[[str], None]) -> None:
-        seen.append(job_of_call.get())
+        seen.append(subject().job)
 
     _run(task)
     assert seen == ["job-7"]

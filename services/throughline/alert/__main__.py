@@ -23,4 +23,4 @@ def build(settings: AlertSettings | None = None) -> Service:
 
 
 if __name__ == "__main__":
-    run(build)
+    run(build, name="alert")

@@ -45,7 +45,8 @@ def serve(
         return
     from throughline.wire.service import run  # each process loads only what it serves
 
-    run(*(importlib.import_module(f"throughline.{name}.__main__").build for name in names))
+    builds = (importlib.import_module(f"throughline.{name}.__main__").build for name in names)
+    run(*builds, name="+".join(names))
 
 
 def _serve_triton() -> int:

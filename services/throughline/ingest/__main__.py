@@ -24,4 +24,4 @@ def build(settings: IngestSettings | None = None) -> Service:
 
 
 if __name__ == "__main__":
-    run(build)
+    run(build, name="ingest")

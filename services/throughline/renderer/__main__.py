@@ -28,4 +28,4 @@ def build(settings: RendererSettings | None = None) -> Service:
 
 
 if __name__ == "__main__":
-    run(build)
+    run(build, name="renderer")

@@ -40,4 +40,4 @@ def _workspace(settings: TierSettings) -> Workspace:
 
 
 if __name__ == "__main__":
-    run(build)
+    run(build, name="tier")

@@ -34,4 +34,4 @@ def build(settings: TrackerSettings | None = None) -> Service:
 
 
 if __name__ == "__main__":
-    run(build)
+    run(build, name="tracker")

@@ -10,6 +10,7 @@ import grpc
 
 from throughline.wire.errors import error_of
 from throughline.wire.settings import ServiceSettings
+from throughline.wire.telemetry import CallingInterceptor, with_headers
 from throughline.wire.tls import channel_credentials
 
 
@@ -25,7 +26,7 @@ def connect(target: str, settings: ServiceSettings, *, token: str | None = None)
     tls = channel_credentials(settings)
     channel = grpc.insecure_channel(target, options) if tls is None else grpc.secure_channel(target, tls, options)
     sent = settings.token if token is None else token
-    return grpc.intercept_channel(channel, _TokenInterceptor(sent)) if sent else channel
+    return grpc.intercept_channel(channel, CallingInterceptor(), *([_TokenInterceptor(sent)] if sent else []))
 
 
 @contextmanager
@@ -37,37 +38,25 @@ def translated_errors(peer: str) -> Iterator[None]:
         raise error_of(error, peer) from error
 
 
-class _CallDetails(grpc.ClientCallDetails):
-    """The details of a call with one more header."""
-
-    def __init__(self, details: grpc.ClientCallDetails, header: tuple[str, str]) -> None:
-        self.method = details.method
-        self.timeout = details.timeout
-        self.metadata = (*(details.metadata or ()), header)
-        self.credentials = details.credentials
-        self.wait_for_ready = details.wait_for_ready
-        self.compression = details.compression
-
-
 class _TokenInterceptor(
     grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor
 ):
     """Sends the token with every call."""
 
     def __init__(self, token: str) -> None:
-        self._header = ("authorization", f"Bearer {token}")
+        self._headers = (("authorization", f"Bearer {token}"),)
 
     def intercept_unary_unary(
         self, continuation: Any, client_call_details: grpc.ClientCallDetails, request: Any
     ) -> Any:
-        return continuation(_CallDetails(client_call_details, self._header), request)
+        return continuation(with_headers(client_call_details, self._headers), request)
 
     def intercept_unary_stream(
         self, continuation: Any, client_call_details: grpc.ClientCallDetails, request: Any
     ) -> Any:
-        return continuation(_CallDetails(client_call_details, self._header), request)
+        return continuation(with_headers(client_call_details, self._headers), request)
 
     def intercept_stream_stream(
         self, continuation: Any, client_call_details: grpc.ClientCallDetails, request_iterator: Any
     ) -> Any:
-        return continuation(_CallDetails(client_call_details, self._header), request_iterator)
+        return continuation(with_headers(client_call_details, self._headers), request_iterator)

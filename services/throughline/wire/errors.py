@@ -29,6 +29,7 @@ STATUS_OF: dict[type[ThroughlineError], grpc.StatusCode] = {
     errors.NoUsableFootage: grpc.StatusCode.FAILED_PRECONDITION,
     errors.QueryNotLocated: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.StorageFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.SourceChanged: grpc.StatusCode.ABORTED,
     errors.CorruptArtifact: grpc.StatusCode.DATA_LOSS,
     errors.DependencyUnavailable: grpc.StatusCode.UNAVAILABLE,

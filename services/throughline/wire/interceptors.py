@@ -1,8 +1,7 @@
-"""What stands before every servicer: errors become statuses, and log lines know their job."""
+"""What stands before every servicer: errors become statuses."""
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import uuid
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import grpc
 from throughline.domain.errors import ThroughlineError
 from throughline.wire.errors import status_of
 from throughline.wire.handlers import Behaviour, Continuation, Handler, behaviour_of, with_behaviour
-from throughline.wire.logs import job_of_call
 
 _log = logging.getLogger(__name__)
 
@@ -36,47 +34,32 @@ class ErrorInterceptor(grpc.ServerInterceptor):
 
 def _guarded(behaviour: Behaviour, method: str) -> Behaviour:
     def call(request: Any, context: grpc.ServicerContext) -> Any:
-        scope = _scope(request)
         try:
-            return scope.run(behaviour, request, context)
+            return behaviour(request, context)
         except Exception as error:
-            _abort(scope, error, method, context)
+            _abort(error, method, context)
 
     return call
 
 
 def _guarded_stream(behaviour: Behaviour, method: str) -> Behaviour:
     def call(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        scope = _scope(request)
         try:
-            responses = scope.run(lambda: iter(behaviour(request, context)))
-            while True:
-                try:
-                    response = scope.run(next, responses)
-                except StopIteration:
-                    return
-                yield response
+            yield from behaviour(request, context)
         except Exception as error:
-            _abort(scope, error, method, context)
+            _abort(error, method, context)
 
     return call
 
 
-def _scope(request: Any) -> contextvars.Context:
-    """A context of its own for one call, in which the log knows the job."""
-    scope = contextvars.copy_context()
-    scope.run(job_of_call.set, str(getattr(request, "job_id", "")))
-    return scope
-
-
-def _abort(scope: contextvars.Context, error: Exception, method: str, context: grpc.ServicerContext) -> NoReturn:
+def _abort(error: Exception, method: str, context: grpc.ServicerContext) -> NoReturn:
     if context.code() is not None:  # type: ignore[attr-defined]  # the servicer ended the call itself
         raise error
     if isinstance(error, ThroughlineError):
         code, details, metadata = status_of(error)
-        scope.run(_log.info, "%s ended with %s: %s", method, code.name, details)
+        _log.info("%s ended with %s: %s", method, code.name, details)
         context.set_trailing_metadata(metadata)
         context.abort(code, details)
     reference = uuid.uuid4().hex[:12]
-    scope.run(_log.error, "%s failed, reference %s", method, reference, exc_info=error)
+    _log.error("%s failed, reference %s", method, reference, exc_info=error)
     context.abort(grpc.StatusCode.INTERNAL, f"internal error; the server's log explains it under reference {reference}")

@@ -10,17 +10,22 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from prometheus_client.registry import Collector
 
 from throughline.domain.errors import Conflict, ThroughlineError
 from throughline.wire.auth import AuthInterceptor, load_tokens, require_loopback
 from throughline.wire.interceptors import ErrorInterceptor
 from throughline.wire.logs import configure_logging
+from throughline.wire.metrics import DiskSpace, MetricsServer
 from throughline.wire.settings import ServiceSettings
+from throughline.wire.telemetry import TelemetryInterceptor
 from throughline.wire.tls import server_credentials
+from throughline.wire.tracing import start_tracing
 
 _log = logging.getLogger(__name__)
 
@@ -36,15 +41,24 @@ class Service:
     proto_names: tuple[str, ...]
     add_to_server: Callable[[grpc.Server], None]
     close: Callable[[], None] = lambda: None
+    collectors: tuple[Collector, ...] = ()
+    """Metrics that are looked up when they are asked for."""
 
 
 class RunningServer:
     """A server that takes calls at `address`, host:port."""
 
     def __init__(
-        self, server: grpc.Server, services: Sequence[Service], address: str, state: health.HealthServicer
+        self,
+        server: grpc.Server,
+        services: Sequence[Service],
+        address: str,
+        state: health.HealthServicer,
+        metrics: MetricsServer | None,
     ) -> None:
         self.address = address
+        self.metrics = metrics
+        """Where its metrics are served, if they are."""
         self._server = server
         self._services = services
         self._health = state
@@ -53,6 +67,8 @@ class RunningServer:
         """Take no further calls, cancel the running ones after `grace_seconds`, and close the services."""
         self._health.enter_graceful_shutdown()
         self._server.stop(grace_seconds).wait()
+        if self.metrics is not None:
+            self.metrics.stop()
         for service in self._services:
             service.close()
 
@@ -63,7 +79,7 @@ class RunningServer:
 
 def serve(services: Sequence[Service], settings: ServiceSettings) -> RunningServer:
     """Start a server for `services`; raise InvalidInput for unsafe or unusable settings, Conflict where the address is taken."""
-    interceptors: list[grpc.ServerInterceptor] = [ErrorInterceptor()]
+    interceptors: list[grpc.ServerInterceptor] = [TelemetryInterceptor(), ErrorInterceptor()]
     if settings.tokens_file is not None:
         interceptors.append(AuthInterceptor(load_tokens(settings.tokens_file)))
     else:
@@ -81,6 +97,7 @@ def serve(services: Sequence[Service], settings: ServiceSettings) -> RunningServ
         ],
     )
     address = _bind(server, settings)
+    metrics = _serve_metrics(services, settings)
     state = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
     names = [name for service in services for name in service.proto_names]
@@ -95,7 +112,19 @@ def serve(services: Sequence[Service], settings: ServiceSettings) -> RunningServ
         partial.write_text(address)
         partial.replace(settings.address_file)
     _log.info("%s on %s", ", ".join(service.name for service in services), address)
-    return RunningServer(server, services, address, state)
+    return RunningServer(server, services, address, state, metrics)
+
+
+def _serve_metrics(services: Sequence[Service], settings: ServiceSettings) -> MetricsServer | None:
+    if not settings.metrics_listen:
+        return None
+    folders = {"cache": settings.cache_dir}
+    if settings.workspace_uri.startswith("file://"):
+        folders["workspace"] = Path(settings.workspace_uri.removeprefix("file://"))
+    own = [collector for service in services for collector in service.collectors]
+    metrics = MetricsServer(settings.metrics_listen, [DiskSpace(folders), *own])
+    _log.info("metrics on http://%s/metrics", metrics.address)
+    return metrics
 
 
 def _bind(server: grpc.Server, settings: ServiceSettings) -> str:
@@ -109,14 +138,18 @@ def _bind(server: grpc.Server, settings: ServiceSettings) -> str:
     return f"{settings.listen.rpartition(':')[0]}:{port}"
 
 
-def run(*builds: Callable[[], Service]) -> None:
-    """Serve until SIGTERM or SIGINT; the whole main of a service's process. Exits with 1 where it can't start."""
+def run(*builds: Callable[[], Service], name: str = "throughline") -> None:
+    """Serve until SIGTERM or SIGINT; the whole main of a service's process. Exits with 1 where it can't start.
+
+    `name` is what logs and traces call the process.
+    """
     settings = ServiceSettings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format, name)
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
     try:
+        end_tracing = start_tracing(name)
         server = serve([build() for build in builds], settings)
     except ThroughlineError as error:
         sys.exit(f"can't start: {error}")
@@ -126,6 +159,7 @@ def run(*builds: Callable[[], Service]) -> None:
     last_resort = threading.Timer(settings.grace_seconds, _leave_work_behind)
     last_resort.daemon = True
     last_resort.start()
+    end_tracing()
 
 
 def _leave_work_behind() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from throughline.wire.logs import LogFormat
+
 
 class ObjectSettings(BaseModel):
     """Where objects may be read and written, and how S3 is reached."""
@@ -25,6 +27,8 @@ class ObjectSettings(BaseModel):
     """Most connections at once."""
     s3_timeout_seconds: float = Field(default=30.0, gt=0)
     """How long a connection may be silent before it is tried again."""
+    s3_patience_seconds: float = Field(default=300.0, ge=0)
+    """How long S3 may fail to give anything of a chunk before its stage is given up, for the orchestrator to call again."""
 
 
 class ServiceSettings(ObjectSettings, BaseSettings):
@@ -62,3 +66,7 @@ class ServiceSettings(ObjectSettings, BaseSettings):
     """How long running RPCs may go on when the service is told to end."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
+    log_format: LogFormat = "auto"
+    """text, json, or auto: text on a terminal, else JSON, an object a line (wire/logs.py)."""
+    metrics_listen: str = ""
+    """host:port on which GET /metrics answers Prometheus; it asks for no token, so let only the monitoring reach it. Empty: none."""
