@@ -9,8 +9,10 @@ ThroughlineError
 ├── Conflict                the same name with other content
 ├── FailedPrecondition      the request is well formed, but what it needs is not there
 │   ├── NoUsableFootage
-│   └── QueryNotLocated
+│   ├── QueryNotLocated
+│   └── SourceArchived      an object must be restored before it can be read
 ├── LimitExceeded           too large, too many
+├── StorageFull             a disk has no room left; a retry can help once it has
 ├── SourceChanged           an object is no longer what was listed
 ├── CorruptArtifact         what the workspace holds differs from its manifest
 ├── DependencyUnavailable   another service is down; a retry can help
@@ -74,8 +76,18 @@ class LimitExceeded(ThroughlineError):
     """Too large or too many."""
 
 
+class StorageFull(ThroughlineError):
+    """A disk, or a quota on it, has no room left."""
+
+    retryable = True
+
+
 class SourceChanged(ThroughlineError):
     """An object is no longer the one that was listed."""
+
+
+class SourceArchived(FailedPrecondition):
+    """An object lies in an archive and must be restored before it can be read."""
 
 
 class CorruptArtifact(ThroughlineError):

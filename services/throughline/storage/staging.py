@@ -11,21 +11,25 @@ from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 
+from throughline.storage.space import room_in
+
 
 @contextmanager
 def staging_folder(parent: Path, name: str) -> Iterator[Path]:
     """Yield a new hidden folder in `parent` for making `name`; it is removed at the end unless it was moved away.
 
     A lock that dies with this process tells others that it is in use. What dead processes left for the same `name` is removed.
+    Raises StorageFull where there is no room left.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    _clear_dead(parent, name)
-    folder, handle = _new_folder(parent, name)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(handle)
+    with room_in(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        _clear_dead(parent, name)
+        folder, handle = _new_folder(parent, name)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(handle)
 
 
 def _new_folder(parent: Path, name: str) -> tuple[Path, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from throughline.domain.errors import Conflict, CorruptArtifact, InvalidInput, NotFound
 from throughline.storage import documents
+from throughline.storage.claims import file_claim, lease
 from throughline.storage.manifest import MANIFEST, Manifest, ManifestFile, artifact_key, describe, describe_file
 from throughline.storage.object_store import ObjectStore
 from throughline.storage.partial import flush, whole_file
@@ -112,6 +113,25 @@ class Workspace:
         if artifact is None:
             raise NotFound(f"there is no complete artifact {self._uri}{folder}/; run the stage that makes it")
         return artifact
+
+    @contextmanager
+    def claim(self, folder: str, on_wait: Callable[[], None]) -> Iterator[Artifact | None]:
+        """Hold the sole right to make the artifact in `folder` while the block runs; yield it where it is there already.
+
+        Whoever claims it meanwhile, in any process, waits, and mostly finds it made then. `on_wait` is called every moment of
+        waiting; what it raises ends that. The right ends with its holder, however that happens.
+        """
+        ready = self.find(folder)
+        if ready is not None:
+            yield ready
+            return
+        place = self._objects.local_path(self._uri + folder)
+        if place is None:
+            claim = lease(self._objects, f"{self._uri}claims/{folder}", on_wait)
+        else:
+            claim = file_claim(place.with_name(f".{place.name}.claim"), on_wait)
+        with claim:
+            yield self.find(folder)
 
     @contextmanager
     def create(self, folder: str) -> Iterator[Path]:

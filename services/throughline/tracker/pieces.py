@@ -93,11 +93,11 @@ class PieceDetector:
     def detections(self, piece: Piece, progress: FrameProgress) -> tuple[PieceReport, Size, Iterator[FrameDetections]]:
         """What was found in a piece: its report, the size of its frames, and its frames in order."""
         folder = f"detections/{self._key(piece)}"
-        artifact = self._workspace.find(folder)
-        if artifact is None:
-            with self._workspace.create(folder) as place:
-                self._detect(piece, place, progress)
-            artifact = self._workspace.get(folder)
+        with self._workspace.claim(folder, progress.wait) as ready:
+            if ready is None:
+                with self._workspace.create(folder) as place:
+                    self._detect(piece, place, progress)
+        artifact = ready or self._workspace.get(folder)
         report = _report(artifact)
         progress.finish_piece(piece, report.frame_count)
         size, frames = read_detections(artifact.path(piece.file_name))

@@ -31,6 +31,10 @@ class FrameProgress:
         self._running += 1
         self._report()
 
+    def wait(self) -> None:
+        """Somebody else analyses the running piece. Raises Cancelled where a stop was asked for."""
+        self._report()
+
     def finish_piece(self, piece: Spanned, frames: int) -> None:
         """The piece is done and had this many frames."""
         self._left.pop(piece.span)

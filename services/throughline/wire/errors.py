@@ -27,6 +27,7 @@ STATUS_OF: dict[type[ThroughlineError], grpc.StatusCode] = {
     errors.Conflict: grpc.StatusCode.ALREADY_EXISTS,
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     errors.NoUsableFootage: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.SourceArchived: grpc.StatusCode.FAILED_PRECONDITION,
     errors.QueryNotLocated: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StorageFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
