@@ -8,12 +8,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from throughline.simulation.crowd import Path, make_way
 from throughline.simulation.layout import Layout
 
 Array = NDArray[np.float64]
 
 STEP_SECONDS = 1 / 15
 """Spacing of the samples of a walk."""
+_COME_BACK = 0.6
+"""Share of people who come a second time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,19 +56,33 @@ class Walk:
         )
 
 
-def make_walks(layout: Layout, seconds: float, stays: int, rng: np.random.Generator) -> tuple[Walk, ...]:
-    """Draw a person's stays one after the other; the first may have begun before the recording."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """What somebody means to do in one stay: a way, and for each of its samples the radians that they turn to the shelves."""
+
+    path: Path
+    turns: Array
+
+
+def make_walks(layout: Layout, seconds: float, people: int, rng: np.random.Generator) -> list[tuple[Walk, ...]]:
+    """Draw one or two stays for each of `people`, one after the other; the first may have begun before the recording."""
+    plans = [_plans(layout, seconds, rng) for _ in range(people)]
+    make_way([plan.path for each in plans for plan in each], layout)
+    return [tuple(map(_moving, each)) for each in plans]
+
+
+def _plans(layout: Layout, seconds: float, rng: np.random.Generator) -> list[_Plan]:
+    stays = 2 if rng.random() < _COME_BACK else 1
     pace = float(rng.uniform(0.75, 1.25))
     begin = float(rng.uniform(-35.0, max(5.0, seconds * 0.55)))
-    walks: list[Walk] = []
+    plans: list[_Plan] = []
     for _ in range(stays):
-        walk = _walk(layout, begin, pace, rng)
-        walks.append(walk)
-        begin = walk.end + float(rng.uniform(5.0, 12.0))
-    return tuple(walks)
+        plans.append(_plan(layout, round(begin / STEP_SECONDS), pace, rng))
+        begin = plans[-1].path.end * STEP_SECONDS + float(rng.uniform(5.0, 12.0))
+    return plans
 
 
-def _walk(layout: Layout, start: float, pace: float, rng: np.random.Generator) -> Walk:
+def _plan(layout: Layout, begin: int, pace: float, rng: np.random.Generator) -> _Plan:
     points = _stops(layout, rng)
     side = float(rng.uniform(0.15, 0.45))
     track: list[Array] = []
@@ -78,7 +95,7 @@ def _walk(layout: Layout, start: float, pace: float, rng: np.random.Generator) -
         if pause:
             track.append(np.repeat(track[-1][-1:], round(pause / STEP_SECONDS), axis=0))
             turns.append(np.full(len(track[-1]), rng.choice([-1.0, 1.0]) * rng.uniform(0.8, 1.9)))
-    return _moving(start, np.concatenate(track), np.concatenate(turns))
+    return _Plan(Path(begin, _smooth(np.concatenate(track), 0.45)), np.concatenate(turns))
 
 
 def _stops(layout: Layout, rng: np.random.Generator) -> list[tuple[tuple[float, float], float]]:
@@ -101,16 +118,16 @@ def _leg(a: Array, b: Array, side: float, pace: float) -> Array:
     return np.asarray(a + right + np.linspace(0.0, 1.0, count)[:, None] * (b - a))
 
 
-def _moving(start: float, track: Array, turns: Array) -> Walk:
-    """Round the corners of a track and derive heading, speed and gait; `turns` are radians that people turn to the shelves."""
-    places = _smooth(track, 0.45)
+def _moving(plan: _Plan) -> Walk:
+    """Heading, speed and gait that follow from the way that somebody took."""
+    places = _smooth(plan.path.places, 0.25)
     velocity = np.gradient(places, STEP_SECONDS, axis=0)
     speeds = np.hypot(velocity[:, 0], velocity[:, 1])
     headings = np.arctan2(velocity[:, 1], velocity[:, 0])
     moving = np.maximum.accumulate(np.where(speeds > 0.15, np.arange(len(speeds)), 0))
-    headings = _smooth((np.unwrap(headings[moving]) + turns)[:, None], 0.25)[:, 0]
+    headings = _smooth((np.unwrap(headings[moving]) + plan.turns)[:, None], 0.25)[:, 0]
     gaits = np.cumsum(speeds) * STEP_SECONDS * 2 * np.pi / 1.35
-    return Walk(start, places, headings, speeds, gaits)
+    return Walk(plan.path.begin * STEP_SECONDS, places, headings, speeds, gaits)
 
 
 def _smooth(values: Array, sigma_seconds: float) -> Array:

@@ -74,7 +74,7 @@ def make_scene(seed: int, cameras: int, people: int, seconds: float, size: Size)
     layout = make_layout(streams[0])
     looks = make_people(people, streams[2])
     named = {f"p{number:02d}": person for number, person in enumerate(looks, start=1)}
-    walks = {name: make_walks(layout, seconds, 2 if streams[3].random() < 0.6 else 1, streams[3]) for name in named}
+    walks = dict(zip(named, make_walks(layout, seconds, people, streams[3]), strict=True))
     return Scene(
         seed,
         layout,
