@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 
 import numpy as np
+from prometheus_client import Counter
 
 from throughline.domain.geometry import Letterbox, Size
 from throughline.domain.time import Instant
@@ -14,12 +15,20 @@ from throughline.perception.in_flight import in_flight
 from throughline.perception.letterbox import letterboxed
 from throughline.perception.triton.client import DETECTOR, Detections, InferenceClient
 from throughline.storage.detections import FrameDetections
+from throughline.wire.tracing import counted
+from throughline.storage.object_store import go_on
 
 _SMALLEST_PX = 1.0
+_FRAMES = Counter("throughline_frames_detected", "Frames that the detector has looked at")
 
 
-def detect(frames: Iterable[Frame], client: InferenceClient, limit: int) -> Iterator[FrameDetections]:
-    """What the detector finds in each frame, in order, with up to `limit` frames in flight; boxes lie within the frame."""
+def detect(
+    frames: Iterable[Frame], client: InferenceClient, limit: int, check: Callable[[], None] = go_on
+) -> Iterator[FrameDetections]:
+    """What the detector finds in each frame, in order, with up to `limit` frames in flight; boxes lie within the frame.
+
+    `check` is called while it waits for Triton; what it raises ends the work.
+    """
     card = client.model(DETECTOR)
     canvas = Size(card.input_width, card.input_height)
 
@@ -29,7 +38,7 @@ def detect(frames: Iterable[Frame], client: InferenceClient, limit: int) -> Iter
             picture = letterboxed(frame, letterbox)
             yield (frame.time, letterbox), lambda picture=picture: client.detect(picture)  # type: ignore[misc]
 
-    for (time, letterbox), found in in_flight(requests(), limit):
+    for (time, letterbox), found in in_flight(requests(), limit, check=check):
         yield _on_source(time, letterbox, found)
 
 

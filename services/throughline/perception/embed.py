@@ -9,13 +9,17 @@ from typing import TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import Counter
 
 from throughline.domain.geometry import Size
 from throughline.media.frame import Picture
 from throughline.perception.in_flight import in_flight
 from throughline.perception.triton.client import REID, InferenceClient
+from throughline.wire.tracing import counted
+from throughline.storage.object_store import go_on
 
 T = TypeVar("T")
+_CROPS = Counter("throughline_crops_embedded", "Crops that the ReID model has described")
 
 
 def fitted(crop: Picture, size: Size) -> Picture:
@@ -26,9 +30,12 @@ def fitted(crop: Picture, size: Size) -> Picture:
 
 
 def embed(
-    crops: Iterable[tuple[T, Picture]], client: InferenceClient, limit: int
+    crops: Iterable[tuple[T, Picture]], client: InferenceClient, limit: int, check: Callable[[], None] = go_on
 ) -> Iterator[tuple[T, NDArray[np.float32]]]:
-    """Each subject with the (d,) unit vector of its crop, in order, with up to `limit` crops in flight, sent by the half of it."""
+    """Each subject with the (d,) unit vector of its crop, in order, with up to `limit` crops in flight, sent by the half of it.
+
+    `check` is called while it waits for Triton; what it raises ends the work.
+    """
     card = client.model(REID)
     size = Size(card.input_width, card.input_height)
 
@@ -37,4 +44,4 @@ def embed(
             picture = fitted(crop, size)
             yield subject, lambda picture=picture: client.embed(picture)  # type: ignore[misc]
 
-    yield from in_flight(requests(), limit, burst=max(1, limit // 2))
+    yield from in_flight(requests(), limit, burst=max(1, limit // 2), check=check)

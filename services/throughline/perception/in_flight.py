@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from itertools import islice
 from typing import TypeVar
+
+from throughline.storage.object_store import go_on
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+_CHECK_SECONDS = 0.2
+
 
 def in_flight(
-    requests: Iterable[tuple[T, Callable[[], Future[R]]]], limit: int, burst: int = 1
+    requests: Iterable[tuple[T, Callable[[], Future[R]]]],
+    limit: int,
+    burst: int = 1,
+    check: Callable[[], None] = go_on,
 ) -> Iterator[tuple[T, R]]:
     """Each subject with the answer to its request, in order, while up to `limit` requests are under way.
 
     The next subjects are made while those before wait for their answers: so decoding and inference overlap. Where subjects come
-    slowly, a `burst` of several is sent at once, so that the server has something to batch.
+    slowly, a `burst` of several is sent at once, so that the server has something to batch. `check` is called while it waits for an
+    answer; what it raises ends that.
     """
     waiting: deque[tuple[T, Future[R]]] = deque()
     coming = iter(requests)
@@ -26,11 +34,18 @@ def in_flight(
         while ready := list(islice(coming, burst)):
             waiting.extend((subject, send()) for subject, send in ready)
             while waiting and (len(waiting) >= limit or waiting[0][1].done()):
-                first, answer = waiting.popleft()
-                yield first, answer.result()
+                yield _first(waiting, check)
         while waiting:
-            first, answer = waiting.popleft()
-            yield first, answer.result()
+            yield _first(waiting, check)
     finally:
         for _, answer in waiting:
             answer.cancel()
+
+
+def _first(waiting: deque[tuple[T, Future[R]]], check: Callable[[], None]) -> tuple[T, R]:
+    """Take the first subject and its answer, as soon as that is there."""
+    subject, answer = waiting[0]
+    while not wait((answer,), _CHECK_SECONDS).done:
+        check()
+    waiting.popleft()
+    return subject, answer.result()

@@ -55,7 +55,7 @@ def make_gallery(
     best: dict[int, tuple[float, str]] = {}
     count = 0
     with EmbeddingWriter(folder, client.model(REID).embedding_dim or 0) as writer:
-        for crop, vector in embed(_crops(reader, chosen, folder), client, limit):
+        for crop, vector in embed(_crops(reader, chosen, folder), client, limit, work.check):
             writer.add(*crop, vector)
             best[crop.track_id] = max(best.get(crop.track_id, (-1.0, "")), (crop.quality, crop.file))
             count += 1

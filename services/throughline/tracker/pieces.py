@@ -12,6 +12,7 @@ from throughline.domain.geometry import Size
 from throughline.domain.time import Instant, Interval, seconds_to_ns
 from throughline.media.reader import ReelReader
 from throughline.perception.detect import detect
+from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import DETECTOR, InferenceClient
 from throughline.storage import documents
 from throughline.storage.detections import DetectionWriter, FrameDetections, read_detections
@@ -92,18 +93,19 @@ class PieceDetector:
 
     def detections(self, piece: Piece, progress: FrameProgress) -> tuple[PieceReport, Size, Iterator[FrameDetections]]:
         """What was found in a piece: its report, the size of its frames, and its frames in order."""
-        folder = f"detections/{self._key(piece)}"
+        detector = self._client.model(DETECTOR)
+        folder = f"detections/{self._key(piece, detector)}"
         with self._workspace.claim(folder, progress.wait) as ready:
             if ready is None:
                 with self._workspace.create(folder) as place:
-                    self._detect(piece, place, progress)
+                    self._detect(piece, detector, place, progress)
         artifact = ready or self._workspace.get(folder)
         report = _report(artifact)
         progress.finish_piece(piece, report.frame_count)
         size, frames = read_detections(artifact.path(piece.file_name))
         return report, size, frames
 
-    def _key(self, piece: Piece) -> str:
+    def _key(self, piece: Piece, detector: ModelCard) -> str:
         chunk = piece.chunk
         return artifact_key(
             stage="detections",
@@ -113,23 +115,24 @@ class PieceDetector:
             chunk_start="" if chunk.span is None else str(chunk.span.start),
             span=[str(piece.span.start), str(piece.span.end)],
             rate=self._rate,
-            detector=self._client.model(DETECTOR).digest,
+            detector=detector.digest,
         )
 
-    def _detect(self, piece: Piece, place: Path, progress: FrameProgress) -> None:
+    def _detect(self, piece: Piece, detector: ModelCard, place: Path, progress: FrameProgress) -> None:
         damaged_before = self._reader.damaged_packets
         size = self._reader.reel.parts[piece.chunk.part or 0].size
         frames = self._reader.frames(piece.span, self._rate)
         with DetectionWriter(place / piece.file_name, size) as writer:
-            for found in detect(frames, self._client, self._settings.frames_in_flight):
+            for found in detect(frames, self._client, self._settings.frames_in_flight, progress.wait):
                 writer.write_frame(found)
                 progress.add_frame()
+        self._client.check_served(detector)
         report = PieceReport(
             camera=self._reader.reel.camera,
             chunk=piece.chunk.name,
             span=piece.span,
             rate=self._rate,
-            detector_digest=self._client.model(DETECTOR).digest,
+            detector_digest=detector.digest,
             frame_count=writer.frames,
             box_count=writer.boxes,
             damaged_packets=self._reader.damaged_packets - damaged_before,

@@ -32,7 +32,7 @@ class FrameProgress:
         self._report()
 
     def wait(self) -> None:
-        """Somebody else analyses the running piece. Raises Cancelled where a stop was asked for."""
+        """The running piece is no further. Raises Cancelled where a stop was asked for."""
         self._report()
 
     def finish_piece(self, piece: Spanned, frames: int) -> None:

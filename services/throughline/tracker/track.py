@@ -66,15 +66,16 @@ class TrackStage:
             association=asdict(self._settings.association),
             crops_per_track=self._settings.crops_per_track,
         )
-        artifact = self._workspace.find(folder)
-        if artifact is not None:
-            return TrackedReel(artifact, read_summary(artifact), True)
-        with (
-            self._workspace.create(folder) as place,
-            ReelReader(reel, reel_artifact.path, self._settings.decoder_threads) as reader,
-        ):
-            run = _Run(self._workspace, self._client, self._settings, reader, rate, window)
-            (place / SUMMARY_FILE).write_bytes(documents.dump(run.make(place, reel_artifact.key, work)))
+        with self._workspace.claim(folder, lambda: work.report(0, 0, "frames")) as ready:
+            if ready is not None:
+                return TrackedReel(ready, read_summary(ready), True)
+            with (
+                self._workspace.create(folder) as place,
+                ReelReader(reel, reel_artifact.path, self._settings.decoder_threads) as reader,
+            ):
+                run = _Run(self._workspace, self._client, self._settings, reader, rate, window)
+                (place / SUMMARY_FILE).write_bytes(documents.dump(run.make(place, reel_artifact.key, work)))
+                self._client.check_served(detector, reid)
         artifact = self._workspace.get(folder)
         return TrackedReel(artifact, read_summary(artifact), False)
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import Gauge, Histogram
 from pydantic import ValidationError
 from tritonclient.grpc import service_pb2
 
 from throughline.domain.errors import Cancelled, CorruptArtifact, DependencyUnavailable
 from throughline.perception.triton.card import CARD_PARAMETER, ModelCard
+from throughline.perception.triton.contract import check_contract
 from throughline.perception.triton.rpc import TritonRpc
+from throughline.wire.metrics import QUICK_SECONDS
+from throughline.wire.subject import carried
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8 RGB, of the model's input size."""
@@ -25,6 +30,13 @@ DETECTOR, REID = "detector", "reid"
 
 _DTYPES = {"FP32": np.float32, "INT32": np.int32}
 _T = TypeVar("_T")
+_SECONDS = Histogram(
+    "throughline_triton_request_seconds",
+    "Requests to Triton of one picture each, all attempts together; outcome is ok, or the name of the error",
+    ["model", "outcome"],
+    buckets=QUICK_SECONDS,
+)
+_IN_FLIGHT = Gauge("throughline_triton_in_flight", "Requests that Triton can make batches of just now", ["model"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,6 @@ class InferenceClient:
         self._rpc = TritonRpc(address, patience_seconds, request_timeout_seconds)
         self._slots = threading.BoundedSemaphore(max_in_flight)
         self._workers = ThreadPoolExecutor(max_in_flight, thread_name_prefix="triton-client")
-        self._cards: dict[str, ModelCard] = {}
 
     def wait_ready(self, deadline_seconds: float, models: Sequence[str] = (DETECTOR, REID)) -> None:
         """Wait until the server and `models` can be used. Raises DependencyUnavailable when that takes longer than allowed."""
@@ -86,19 +97,33 @@ class InferenceClient:
                 time.sleep(0.1)
 
     def model(self, name: str) -> ModelCard:
-        """The card of a served model: its input size, classes or dimension, digest and calibration.
+        """The card of a model as it is served now: its input size, classes or dimension, digest and calibration.
 
-        Raises NotFound when it isn't served, CorruptArtifact when it was served without a card.
+        Raises NotFound when it isn't served, CorruptArtifact when it was served without a card, FailedPrecondition when it takes
+        or gives something else than its card promises.
         """
-        if name not in self._cards:
-            config = self._rpc.call("ModelConfig", service_pb2.ModelConfigRequest(name=name)).config
-            try:
-                self._cards[name] = ModelCard.model_validate_json(config.parameters[CARD_PARAMETER].string_value)
-            except ValidationError as error:
-                raise CorruptArtifact(
-                    f"model {name} of Triton at {self._rpc.address} carries no card; build it with `throughline models build`"
-                ) from error
-        return self._cards[name]
+        config = self._rpc.call("ModelConfig", service_pb2.ModelConfigRequest(name=name)).config
+        try:
+            card = ModelCard.model_validate_json(config.parameters[CARD_PARAMETER].string_value)
+        except ValidationError as error:
+            raise CorruptArtifact(
+                f"model {name} of Triton at {self._rpc.address} carries no card; build it with `throughline models build`"
+            ) from error
+        check_contract(card, config, self._rpc.address)
+        return card
+
+    def check_served(self, *cards: ModelCard) -> None:
+        """Raise DependencyUnavailable where another model is served under a card's name than when the card was read.
+
+        To be asked after the last answer and before anything is made of the answers: so no work is of two models.
+        """
+        for card in cards:
+            digest = self.model(card.name).digest
+            if digest != card.digest:
+                raise DependencyUnavailable(
+                    f"model {card.name} of Triton at {self._rpc.address} was replaced ({card.digest[:12]} by {digest[:12]}) during "
+                    "the work, which begins again with the new one"
+                )
 
     def detect(self, image: Picture) -> Future[Detections]:
         """Find people in a letterboxed picture. Blocks while `max_in_flight` requests are under way."""
@@ -108,9 +133,9 @@ class InferenceClient:
         """The descriptor of a crop: (d,) float32 of length 1. Blocks while `max_in_flight` requests are under way."""
         return self._submit(lambda: self._infer(REID, "crops", crop)["embeddings"][0])
 
-    def statistics(self, name: str) -> ModelStatistics:
-        """How many pictures the model has had, and in how many batches."""
-        answer = self._rpc.call("ModelStatistics", service_pb2.ModelStatisticsRequest(name=name))
+    def statistics(self, name: str, patience_seconds: float | None = None) -> ModelStatistics:
+        """How many pictures the model has had, and in how many batches. `patience_seconds`: other than the client's own."""
+        answer = self._rpc.call("ModelStatistics", service_pb2.ModelStatisticsRequest(name=name), patience_seconds)
         return ModelStatistics(
             sum(each.inference_count for each in answer.model_stats),
             sum(each.execution_count for each in answer.model_stats),
@@ -130,7 +155,7 @@ class InferenceClient:
     def _submit(self, work: Callable[[], _T]) -> Future[_T]:
         self._slots.acquire()
         try:
-            future = self._workers.submit(work)
+            future = self._workers.submit(carried(work))
         except RuntimeError as error:  # the workers were shut down
             self._slots.release()
             raise Cancelled(f"the client of Triton at {self._rpc.address} was closed") from error
@@ -150,8 +175,26 @@ class InferenceClient:
         request = service_pb2.ModelInferRequest(
             model_name=model, inputs=[tensor], raw_input_contents=[picture.tobytes()]
         )
-        answer = self._rpc.call("ModelInfer", request)
+        with _counted(model):
+            answer = self._rpc.call("ModelInfer", request)
         return {
             output.name: np.frombuffer(raw, _DTYPES[output.datatype]).reshape(tuple(output.shape))
             for output, raw in zip(answer.outputs, answer.raw_output_contents, strict=True)
+            if output.datatype in _DTYPES
         }
+
+
+@contextmanager
+def _counted(model: str) -> Iterator[None]:
+    """Count and time a request."""
+    began, outcome = time.monotonic(), "ok"
+    in_flight = _IN_FLIGHT.labels(model)
+    in_flight.inc()
+    try:
+        yield
+    except Exception as error:
+        outcome = type(error).__name__
+        raise
+    finally:
+        in_flight.dec()
+        _SECONDS.labels(model, outcome).observe(time.monotonic() - began)

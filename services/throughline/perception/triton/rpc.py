@@ -21,6 +21,8 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
 _LONGEST_PAUSE_SECONDS = 1.0
+_NO_MEMORY = ("failed to allocate", "out of memory", "memory allocation", "cudaerrormemoryallocation")
+"""As Triton, CUDA, TensorRT and ONNX Runtime say it."""
 
 
 class TritonRpc:
@@ -69,6 +71,11 @@ class TritonRpc:
             return DependencyUnavailable(
                 f"Triton at {self.address} gave no answer within {self._request_timeout_seconds:g} s"
             )
+        if _out_of_memory(failure):
+            return DependencyUnavailable(
+                f"Triton at {self.address} has no memory for the request ({details}), tried for {patience:g} s; give it more, or "
+                "smaller batches, fewer instances of its models, or fewer requests at once (THROUGHLINE_TRITON_IN_FLIGHT)"
+            )
         if _passes(failure):
             return DependencyUnavailable(
                 f"Triton at {self.address} cannot be used ({details}), tried for {patience:g} s; see whether it runs"
@@ -84,8 +91,16 @@ def _unknown_model(failure: grpc.RpcError) -> bool:
     )
 
 
+def _out_of_memory(failure: grpc.RpcError) -> bool:
+    """Whether the server had too much to do at once: a moment later, with other requests done, there may be room."""
+    code, details = failure.code(), (failure.details() or "").lower()
+    return code is grpc.StatusCode.RESOURCE_EXHAUSTED or any(words in details for words in _NO_MEMORY)
+
+
 def _passes(failure: grpc.RpcError) -> bool:
-    """Whether the same call can succeed in a moment: the server is away, or starts its backend's process again."""
+    """Whether the same call can succeed in a moment: the server is away, short of memory, or starts its backend's process again."""
+    if _out_of_memory(failure):
+        return True
     if failure.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND):
         return not _unknown_model(failure)
     return failure.code() is grpc.StatusCode.INTERNAL and "Stub process" in (failure.details() or "")
