@@ -10,6 +10,7 @@ from typing import Self
 
 import av
 from av.container import InputContainer
+from prometheus_client import Counter
 
 from throughline.domain.errors import InvalidInput, NotFound
 from throughline.domain.footage import Reel, ReelPart
@@ -20,6 +21,7 @@ from throughline.media.seek import packets_around
 TICK = Fraction(1, MEDIA_RATE)
 _FORWARD_NS = 5 * NS_PER_SECOND
 """How far `frame_at` decodes on before it seeks instead."""
+_FRAMES = Counter("throughline_frames_decoded", "Frames decoded, those on the way to the first one wanted included")
 
 
 class ReelReader:
@@ -161,6 +163,7 @@ class ReelReader:
             except av.InvalidDataError:
                 self.damaged_packets += 1
                 continue
+            _FRAMES.inc(len(pictures))
             for picture in pictures:
                 if picture.pts is not None and picture.pts > (-1 if before is None else before):
                     time = part.epoch + ticks_to_ns(picture.pts, TICK)

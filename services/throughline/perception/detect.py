@@ -15,8 +15,8 @@ from throughline.perception.in_flight import in_flight
 from throughline.perception.letterbox import letterboxed
 from throughline.perception.triton.client import DETECTOR, Detections, InferenceClient
 from throughline.storage.detections import FrameDetections
-from throughline.wire.tracing import counted
 from throughline.storage.object_store import go_on
+from throughline.wire.tracing import counted
 
 _SMALLEST_PX = 1.0
 _FRAMES = Counter("throughline_frames_detected", "Frames that the detector has looked at")
@@ -38,7 +38,8 @@ def detect(
             picture = letterboxed(frame, letterbox)
             yield (frame.time, letterbox), lambda picture=picture: client.detect(picture)  # type: ignore[misc]
 
-    for (time, letterbox), found in in_flight(requests(), limit, check=check):
+    for (time, letterbox), found in counted("triton detector", in_flight(requests(), limit, check=check)):
+        _FRAMES.inc()
         yield _on_source(time, letterbox, found)
 
 

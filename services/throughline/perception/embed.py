@@ -15,8 +15,8 @@ from throughline.domain.geometry import Size
 from throughline.media.frame import Picture
 from throughline.perception.in_flight import in_flight
 from throughline.perception.triton.client import REID, InferenceClient
-from throughline.wire.tracing import counted
 from throughline.storage.object_store import go_on
+from throughline.wire.tracing import counted
 
 T = TypeVar("T")
 _CROPS = Counter("throughline_crops_embedded", "Crops that the ReID model has described")
@@ -44,4 +44,7 @@ def embed(
             picture = fitted(crop, size)
             yield subject, lambda picture=picture: client.embed(picture)  # type: ignore[misc]
 
-    yield from in_flight(requests(), limit, burst=max(1, limit // 2), check=check)
+    described = in_flight(requests(), limit, burst=max(1, limit // 2), check=check)
+    for each in counted("triton reid", described):
+        _CROPS.inc()
+        yield each

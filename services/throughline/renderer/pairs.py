@@ -19,6 +19,7 @@ from throughline.renderer.documents import PairDocument
 from throughline.renderer.draw import BLUE, ORANGE
 from throughline.renderer.half import HalfPlan, describe_half, plan_half, play_half
 from throughline.renderer.layout import GUTTER, Rectangle, cells, with_caption
+from throughline.renderer.metrics import count_rendered
 from throughline.renderer.pacing import next_frame_ns
 from throughline.renderer.scene import Style
 from throughline.renderer.settings import ClipSettings
@@ -26,6 +27,7 @@ from throughline.renderer.sources import CameraRefs, Sources
 from throughline.renderer.strip import Shown, Strip
 from throughline.storage.documents import dump, load
 from throughline.storage.workspace import Artifact, Workspace
+from throughline.wire.subject import carried
 
 CLIP, DOCUMENT = "clip.mp4", "pair.json"
 
@@ -85,7 +87,7 @@ def render_pairs(workspace: Workspace, order: PairsOrder, settings: ClipSettings
         clips.record_query(scratch / "query.yuv")
         pool = stack.enter_context(ThreadPoolExecutor(settings.workers, "clip"))
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        rendering = [pool.submit(clips.render, pair) for pair in missing]
+        rendering = [pool.submit(carried(clips.render), pair) for pair in missing]
         try:
             for done, future in enumerate(as_completed(rendering), len(order.pairs) - len(missing) + 1):
                 emit(future.result())
@@ -184,4 +186,5 @@ def side_by_side(
 
 def _rendered(pair: Pair, artifact: Artifact, *, reused: bool) -> RenderedPair:
     document = load(PairDocument, artifact.path(DOCUMENT).read_bytes())
+    count_rendered("clip", document.duration_ns, reused=reused)
     return RenderedPair(pair.pair_id, artifact, document.duration_ns, reused)

@@ -13,6 +13,7 @@ from throughline.domain.work import Incident, Work
 from throughline.renderer.documents import AppearanceDocument, FilmSegment, FilmTile, TimelineDocument
 from throughline.renderer.film import Film, film_size
 from throughline.renderer.layout import Rectangle
+from throughline.renderer.metrics import count_rendered
 from throughline.renderer.settings import FilmSettings
 from throughline.renderer.sheet import Best, best_of, write_sheet
 from throughline.renderer.sources import CameraRefs, Sources
@@ -76,6 +77,7 @@ def render_timeline(workspace: Workspace, order: TimelineOrder, settings: FilmSe
         raise Conflict(
             f"revision {order.revision} of job {order.job_id}'s film was made of other tracks, reels or clocks; ask for the next revision"
         )
+    count_rendered("film", document.duration_ns, reused=ready is not None)
     return RenderedTimeline(artifact, document.duration_ns, document.incidents, reused=ready is not None)
 
 

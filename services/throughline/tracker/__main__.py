@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from throughline.perception.triton.batches import Batches
 from throughline.perception.triton.client import InferenceClient
 from throughline.storage.objects import open_objects
 from throughline.storage.workspace import Workspace
@@ -29,7 +30,11 @@ def build(settings: TrackerSettings | None = None) -> Service:
         workspace, TrackStage(workspace, client, settings), LocateStage(workspace), RankStage(workspace, client)
     )
     return Service(
-        "tracker", ("throughline.v1.Tracker",), partial(add_TrackerServicer_to_server, servicer), client.close
+        name="tracker",
+        proto_names=("throughline.v1.Tracker",),
+        add_to_server=partial(add_TrackerServicer_to_server, servicer),
+        close=client.close,
+        collectors=(Batches(client),),
     )
 
 

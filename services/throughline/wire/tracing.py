@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -26,9 +27,10 @@ from opentelemetry.util.types import AttributeValue
 
 from throughline.domain.errors import InvalidInput
 
-JOB, CAMERA = "throughline.job", "throughline.camera"
+JOB, CAMERA, COUNT = "throughline.job", "throughline.camera", "throughline.count"
 """Attributes of spans."""
 
+T = TypeVar("T")
 _TRACER = trace.get_tracer("throughline")
 _PROPAGATOR = TraceContextTextMapPropagator()
 _root_of: ContextVar[str] = ContextVar("root_of", default="")
@@ -72,10 +74,28 @@ def start_tracing(service: str, environment: Mapping[str, str] = os.environ) -> 
 
 
 @contextmanager
-def span(name: str, kind: SpanKind = SpanKind.INTERNAL, **attributes: AttributeValue) -> Iterator[Span]:
+def span(
+    name: str, attributes: Mapping[str, AttributeValue] | None = None, kind: SpanKind = SpanKind.INTERNAL
+) -> Iterator[Span]:
     """A span around a block, which is the parent of those within; what the block raises marks it."""
     with _TRACER.start_as_current_span(name, kind=kind, attributes=attributes) as begun:
         yield begun
+
+
+def counted(name: str, items: Iterable[T]) -> Iterator[T]:
+    """The items, with one span over all of them that says how many they were: for what is too much for a span each."""
+    begun, count = begin_span(name, SpanKind.CLIENT), 0
+    try:
+        for item in items:
+            count += 1
+            yield item
+    except Exception as error:
+        begun.record_exception(error)
+        begun.set_status(Status(StatusCode.ERROR, str(error)))
+        raise
+    finally:
+        begun.set_attribute(COUNT, count)
+        begun.end()
 
 
 def begin_span(name: str, kind: SpanKind = SpanKind.INTERNAL, parent: Context | None = None) -> Span:
@@ -104,6 +124,14 @@ def record_job(job_id: str, start_ns: int, end_ns: int, state: str, error: str) 
     if error:
         root.set_status(Status(StatusCode.ERROR, error))
     root.end(end_ns)
+
+
+def link_job(job_id: str) -> None:
+    """Say that the present span is about a job, which has a trace of its own."""
+    here = trace.get_current_span()
+    if here.is_recording():
+        here.set_attribute(JOB, job_id)
+        here.add_link(_root(job_id))
 
 
 def trace_of(job_id: str) -> str:
