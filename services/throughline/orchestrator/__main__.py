@@ -19,6 +19,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         proto_names=("throughline.v1.Orchestrator",),
         add_to_server=partial(add_OrchestratorServicer_to_server, Servicer(orchestrator)),
         close=orchestrator.close,
+        collectors=(orchestrator.counts,),
     )
 
 

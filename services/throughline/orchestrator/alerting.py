@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import httpx
 from google.protobuf import json_format
+from opentelemetry.trace import SpanKind
 
 from throughline.domain.errors import DependencyUnavailable, FailedPrecondition
 from throughline.orchestrator.inflight import Errand
@@ -17,6 +18,7 @@ from throughline.orchestrator.stages import call
 from throughline.orchestrator.targets import connect_outside, is_webhook, parse_webhook
 from throughline.v1.alert_pb2 import TimelineReadyRequest
 from throughline.v1.alert_pb2_grpc import AlertStub
+from throughline.wire import tracing
 
 SIGNATURE_HEADER = "X-Throughline-Signature"
 REQUEST_ID_HEADER = "X-Throughline-Request-Id"
@@ -56,8 +58,11 @@ class Herald:
             REQUEST_ID_HEADER: request.request_id,
         }
         try:
-            with httpx.Client(timeout=self._settings.webhook_timeout_seconds, follow_redirects=False) as client:
-                status = client.post(url, content=body, headers=headers).status_code
+            with (
+                tracing.span("webhook", {"server.address": host}, SpanKind.CLIENT),
+                httpx.Client(timeout=self._settings.webhook_timeout_seconds, follow_redirects=False) as client,
+            ):
+                status = client.post(url, content=body, headers=headers | tracing.headers()).status_code
         except httpx.HTTPError as error:
             raise DependencyUnavailable(
                 f"the webhook at {host} can't be reached: {error}; start it, or check its URL"

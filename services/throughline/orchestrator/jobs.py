@@ -8,17 +8,25 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from prometheus_client import Histogram
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from throughline.domain.errors import Conflict, NotFound
+from throughline.domain.time import NS_PER_SECOND
 from throughline.orchestrator.inflight import JobEnded
 from throughline.orchestrator.words import ENDED, stage_of
 from throughline.storage.records import Records
-from throughline.storage.records.models import Job, JobIncident, JobRequest, ReviewRound, StageRun
+from throughline.storage.records.models import Job, JobIncident, JobRequest, JobWait, ReviewRound, StageRun
 from throughline.v1.common_pb2 import Incident
 from throughline.v1.orchestrator_pb2 import SubmitJobRequest
+from throughline.wire.metrics import LONG_SECONDS
+from throughline.wire.tracing import record_job
+
+_JOB_SECONDS = Histogram(
+    "throughline_job_seconds", "Jobs that ended, from their submission on", ["state"], buckets=LONG_SECONDS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +158,20 @@ class Jobs:
                 job.state, job.version = "waiting_for_review", job.version + 1
 
     def end(self, job_id: str, state: str, error: str = "") -> str:
-        """End the job and its open rounds, unless it has ended; return the state that it stays in."""
+        """End the job, its open rounds and what it waits for, unless it has ended; return the state that it stays in."""
         with self._records.write() as session:
             job = locked(session, job_id)
-            if job.state not in ENDED:
+            ends = job.state not in ENDED
+            if ends:
                 job.state, job.error = state, error
                 job.ended_ns, job.version = self._now_ns(), job.version + 1
                 for review in session.scalars(select(ReviewRound).filter_by(job_id=job_id, closed_ns=0)):
                     review.closed_ns, review.outcome = job.ended_ns, state
-            return job.state
+                session.execute(delete(JobWait).filter_by(job_id=job_id))
+        if ends:
+            record_job(job_id, job.created_ns, job.ended_ns, state, error)
+            _JOB_SECONDS.labels(state).observe((job.ended_ns - job.created_ns) / NS_PER_SECOND)
+        return job.state
 
     def add_incidents(self, job_id: str, stage: str, incidents: Iterable[Incident]) -> None:
         """Keep what went wrong; what is known already changes nothing."""

@@ -13,6 +13,7 @@ from throughline.orchestrator.film_steps import FilmSteps
 from throughline.orchestrator.footage_steps import FootageSteps
 from throughline.orchestrator.inflight import InFlight
 from throughline.orchestrator.ledger import Ledger
+from throughline.orchestrator.metrics import JobCounts
 from throughline.orchestrator.patience import Patience
 from throughline.orchestrator.requests import check_request_id, digest_of
 from throughline.orchestrator.review_steps import ReviewSteps
@@ -27,6 +28,7 @@ from throughline.orchestrator.workflow import Steps, Workflow
 from throughline.storage.objects import open_objects
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import Incident
+from throughline.wire import tracing
 
 _LET_GO_SECONDS = 10.0
 _ENDED_STATES = frozenset(state_of(word) for word in ENDED)
@@ -69,6 +71,11 @@ class Orchestrator:
         runner = Runner(self._durable, self._in_flight, ledger.jobs)
         return Workflow(self._durable, runner, steps, ledger.jobs, (near, far))
 
+    @property
+    def counts(self) -> JobCounts:
+        """Its jobs and queues in numbers."""
+        return JobCounts(self._ledger.records)
+
     def close(self) -> None:
         """Stop everything at once. Nothing is lost: what was at work is done by the next of this executor id."""
         self._ended.set()
@@ -86,6 +93,7 @@ class Orchestrator:
             return pb.SubmitJobResponse(job_id=known, existed=True)
         submission = check_submission(request, self._objects, self._settings)
         job_id, existed = self._ledger.jobs.create(submission)
+        tracing.link_job(job_id)
         self._sweeper.wake()
         return pb.SubmitJobResponse(job_id=job_id, existed=existed)
 

@@ -7,12 +7,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from prometheus_client import Counter
+
 from throughline.orchestrator.jobs import locked
 from throughline.storage.records import Records
 from throughline.storage.records.models import JobProgress
 
 _WRITE_SECONDS = 1.0
 _RATE_SECONDS = 15.0
+_UNITS = Counter("throughline_stage_units", "What the stages have done, as progress counts it", ["stage", "unit"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Meter:
         now = self._clock()
         if self._samples and done < self._samples[-1][1]:
             self._samples.clear()  # the stage began anew
+        if self._samples:
+            _UNITS.labels(self._subject.stage, unit).inc(done - self._samples[-1][1])
         self._samples.append((now, done))
         while now - self._samples[0][0] > _RATE_SECONDS and len(self._samples) > 2:
             self._samples.popleft()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
+
+from prometheus_client import Histogram
 
 from throughline.domain.errors import ThroughlineError
 from throughline.orchestrator.durable import Durable
@@ -13,9 +17,18 @@ from throughline.orchestrator.inflight import Errand, InFlight, JobEnded
 from throughline.orchestrator.jobs import Jobs
 from throughline.orchestrator.patience import Patience, insist
 from throughline.v1.common_pb2 import Incident
+from throughline.wire import tracing
+from throughline.wire.metrics import LONG_SECONDS
+from throughline.wire.subject import working_for
 
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
+_STEP_SECONDS = Histogram(
+    "throughline_step_seconds",
+    "Attempts at the steps of jobs; outcome is ok, or the name of the error",
+    ["stage", "step", "outcome"],
+    buckets=LONG_SECONDS,
+)
 
 
 class StageFailed(Exception):
@@ -30,6 +43,8 @@ class Step:
     stage: str
     patience: Patience
     bound: bool = True
+    camera: str = ""
+    """Empty where it is about the whole job."""
 
 
 class Runner:
@@ -47,12 +62,13 @@ class Runner:
         """
 
         def attempt(errand: Errand) -> R:
-            if step.bound:
-                self._jobs.enter(job_id, step.stage)
-            return act(errand)
+            with _timed(step):
+                if step.bound:
+                    self._jobs.enter(job_id, step.stage)
+                return act(errand)
 
         def run() -> R:
-            with self._in_flight.errand(job_id, step.bound) as errand:
+            with _traced(job_id, step), self._in_flight.errand(job_id, step.bound) as errand:
                 try:
                     return insist(errand, lambda: attempt(errand), step.patience, tell)
                 except ThroughlineError as error:
@@ -74,7 +90,8 @@ class Runner:
         except StageFailed as failure:
             reason = str(failure)
         except Exception as bug:
-            _log.exception("job %s: a bug; please report it", job_id)
+            with working_for(job=job_id):
+                _log.exception("job %s: a bug; please report it", job_id)
             reason = f"internal error: {type(bug).__name__}: {bug}; the orchestrator's log has the details"
         else:
             return
@@ -84,3 +101,28 @@ class Runner:
                 fail(reason)
 
         self._durable.step("fail", run)
+
+
+@contextmanager
+def _timed(step: Step) -> Iterator[None]:
+    """Count an attempt at a step."""
+    began, outcome = time.monotonic(), "ok"
+    try:
+        yield
+    except BaseException as error:
+        outcome = type(error).__name__
+        raise
+    finally:
+        _STEP_SECONDS.labels(step.stage, step.name, outcome).observe(time.monotonic() - began)
+
+
+@contextmanager
+def _traced(job_id: str, step: Step) -> Iterator[None]:
+    """What happens within belongs to the job, in its trace and in the log."""
+    attributes = {tracing.JOB: job_id, tracing.CAMERA: step.camera, "throughline.stage": step.stage}
+    with (
+        working_for(job=job_id, camera=step.camera),
+        tracing.job_trace(job_id),
+        tracing.span(step.name, attributes),
+    ):
+        yield

@@ -95,11 +95,14 @@ class Workflow:
     def _camera(self, job_id: str, camera: str, listing: tuple[str, str]) -> None:
         footage = self._steps.footage
 
+        def step(name: str, stage: str, act: Callable[[Errand], R]) -> R:
+            return self._runner.step(job_id, Step(name, stage, self._stage_patience, camera=camera), act)
+
         def body() -> None:
-            usable = self._step(job_id, "collate", "ingest", lambda errand: footage.collate(errand, camera, listing))
+            usable = step("collate", "ingest", lambda errand: footage.collate(errand, camera, listing))
             if usable:
-                self._step(job_id, "track", "track", lambda errand: footage.track(errand, camera))
-            self._step(job_id, "end camera", "ingest", lambda _: footage.end_camera(job_id, camera, usable))
+                step("track", "track", lambda errand: footage.track(errand, camera))
+            step("end camera", "ingest", lambda _: footage.end_camera(job_id, camera, usable))
 
         self._runner.workflow(job_id, body, lambda error: footage.lose_camera(job_id, camera, error))
 
