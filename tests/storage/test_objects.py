@@ -7,7 +7,7 @@ import pytest
 from tests.storage.places import Place
 from throughline.domain.errors import Cancelled, Conflict, InvalidInput, LimitExceeded, NotFound, SourceChanged
 from throughline.storage.object_store import BLOCK_BYTES
-from throughline.storage.objects import ObjectSettings, open_objects
+from throughline.storage.objects import ObjectSettings, Pin, open_objects
 
 ODD_NAMES = [
     "cam 1-x/b",
@@ -94,11 +94,11 @@ def test_an_object_that_changed_since_it_was_listed_is_not_fetched(place: Place,
     uri, destination = f"{place.uri}/a", tmp_path / "out" / "a"
     place.objects.write(uri, b"before")
     pinned = place.objects.head(uri).etag
-    assert place.objects.fetch(uri, destination, etag=pinned).etag == pinned
+    assert place.objects.fetch(uri, destination, pin=Pin(pinned)).etag == pinned
     destination.unlink()
     place.objects.write(uri, b"after!")
     with pytest.raises(SourceChanged, match="submit the job again"):
-        place.objects.fetch(uri, destination, etag=pinned)
+        place.objects.fetch(uri, destination, pin=Pin(pinned))
     assert list(destination.parent.iterdir()) == []
 
 

@@ -105,7 +105,9 @@ def test_a_large_file_is_uploaded_in_parts_and_never_over_another(
 def test_a_closed_port_is_an_unavailable_dependency(bucket: str) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        objects = open_objects(ObjectSettings(s3_endpoint_url=f"http://127.0.0.1:{held.getsockname()[1]}"))
+        objects = open_objects(
+            ObjectSettings(s3_endpoint_url=f"http://127.0.0.1:{held.getsockname()[1]}", s3_patience_seconds=1)
+        )
         with pytest.raises(DependencyUnavailable, match="THROUGHLINE_S3_ENDPOINT_URL"):
             objects.head(f"s3://{bucket}/x")
 
@@ -201,7 +203,7 @@ def test_a_server_that_never_gets_a_byte_across_is_given_up(
 ) -> None:
     s3_client.put_object(Bucket=bucket, Key="a", Body=os.urandom(100_000))
     proxy = CuttingProxy(s3_url, cut_after_bytes=50)
-    objects = open_objects(ObjectSettings(s3_endpoint_url=proxy.url))
+    objects = open_objects(ObjectSettings(s3_endpoint_url=proxy.url, s3_patience_seconds=1))
     with pytest.raises(DependencyUnavailable):
         objects.fetch(f"s3://{bucket}/a", tmp_path / "out" / "a")
     proxy.close()

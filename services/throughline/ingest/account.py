@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from throughline.domain.footage import ChunkObject, ReelChunk, TimeSource
 from throughline.domain.work import Incident
 
+MOST_NAMED = 20
+"""Chunks of a camera that get an incident each with one code; so a job stays small enough to be sent."""
 _ADVICE = {
     "chunk_empty": "upload it again",
     "chunk_truncated": "upload it again",
     "chunk_not_video": "move it out of the camera's folder",
     "chunk_corrupt": "upload it again, or check the recorder",
     "chunk_no_keyframe": "upload it again, or have the recorder start each file with a keyframe",
+    "chunk_archived": "restore it from the archive and submit the job again",
+    "chunk_denied": "grant the right and submit the job again",
     "chunk_gone": "submit the job again to use what is there now",
     "chunk_covered": "remove one of them, or correct its time",
 }
@@ -24,14 +29,16 @@ class Account:
     def __init__(self, camera: str) -> None:
         self._camera = camera
         self._incidents: list[Incident] = []
+        self._unnamed: defaultdict[str, list[str]] = defaultdict(list)
+        self._named: Counter[str] = Counter()
         self._overlapping: list[ReelChunk] = []
         self._guessed: list[ReelChunk] = []
         self._ambiguous: list[ReelChunk] = []
 
     def skipped(self, chunk: ChunkObject, code: str, problem: str) -> None:
+        """Note a chunk that is left out."""
         advice = f". To use it, {_ADVICE[code]}" if code in _ADVICE else ""
-        text = f"chunk {self._camera}/{chunk.name} is left out of the reel: {problem}{advice}"
-        self._incidents.append(Incident(code, chunk.uri, text, self._camera))
+        self._name(code, chunk, f"chunk {self._camera}/{chunk.name} is left out of the reel: {problem}{advice}")
 
     def used(self, chunk: ReelChunk, *, is_ambiguous: bool) -> None:
         """Note what is odd about a chunk in the reel."""
@@ -40,7 +47,7 @@ class Account:
                 f"chunk {self._camera}/{chunk.name} is used in part, {chunk.frame_count} frames: {chunk.problem}. "
                 "What it should hold beyond is missing from the reel; upload it again to use it"
             )
-            self._incidents.append(Incident("chunk_truncated", chunk.uri, text, self._camera))
+            self._name("chunk_truncated", chunk, text)
         if chunk.dropped_frames:
             self._overlapping.append(chunk)
         if chunk.time is not None and chunk.time.source is TimeSource.LAST_MODIFIED:
@@ -51,6 +58,12 @@ class Account:
     def incidents(self) -> Iterator[Incident]:
         """All of them, the broken chunks first."""
         yield from self._incidents
+        for code, names in self._unnamed.items():
+            text = (
+                f"camera {self._camera}: {len(names)} more chunks ({names[0]} to {names[-1]}) with the same code, {code}; "
+                "the reel's reel.json says what is wrong with each"
+            )
+            yield Incident(code, self._camera, text, self._camera)
         yield from self._together(
             "chunk_overlap",
             self._overlapping,
@@ -69,6 +82,14 @@ class Account:
             "their names give a local time that came twice, or never, when clocks were changed, and the earlier reading is "
             "taken; name files in UTC or with a zone",
         )
+
+    def _name(self, code: str, chunk: ChunkObject | ReelChunk, text: str) -> None:
+        """An incident of its own for each of the first chunks with a code; the others are counted."""
+        self._named[code] += 1
+        if self._named[code] > MOST_NAMED:
+            self._unnamed[code].append(chunk.name)
+        else:
+            self._incidents.append(Incident(code, chunk.uri, text, self._camera))
 
     def _together(self, code: str, chunks: list[ReelChunk], text: str) -> Iterator[Incident]:
         if chunks:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from throughline.domain.errors import InvalidInput, NotFound, SourceChanged
+from throughline.domain.errors import InvalidInput, NotFound
 from throughline.domain.footage import ChunkObject, Listing, Reel
 from throughline.domain.time import Interval, seconds_to_ns
 from throughline.domain.work import Work
 from throughline.ingest.chunk_times import TimeRules
 from throughline.ingest.fetching import Fetched, fetch, in_order
+from throughline.ingest.loss import LOSS_CODES, LOSSES, Loss, LostOnTheWay
 from throughline.ingest.names import FileNameTimes
 from throughline.ingest.reel_builder import ReelBuilder, UsableChunk
 from throughline.ingest.settings import CollateSettings
-from throughline.ingest.survey import Surveyed, survey, within
+from throughline.ingest.survey import UNIT, Surveyed, order, survey, within
 from throughline.media.clip import UnusableClip
 from throughline.storage import documents
 from throughline.storage.object_store import ObjectStore
@@ -26,8 +27,6 @@ from throughline.storage.workspace import Artifact, Workspace, artifact_key
 STAGE_REVISION = 1
 """Raise it whenever the same chunks would give another reel."""
 REEL = "reel.json"
-_ATTEMPTS = 3
-"""Times that a camera is collated from the start because chunks went away meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +69,37 @@ class Collator:
         self._scratch = scratch
 
     def collate(self, request: CollateRequest, work: Work) -> CollatedReel:
-        """The camera's reel. One without a usable chunk has no parts, and incidents that say why.
+        """The camera's reel, made once for all who ask for it at the same time. One without a usable chunk has no parts, and
+        incidents that say why.
 
-        Chunks that are gone or replaced since the listing are left out, and the reel that is made without them has a key of its own.
+        Chunks that can't be had are left out, and the reel that is made without them has a key of its own. Where that is noticed
+        only when a chunk is fetched, the reel is made anew.
         """
         names = FileNameTimes(self._settings.file_name_patterns, request.time_zone)
         rules = TimeRules(self._settings.time_metadata_keys, names)
-        ready = self._ready(self._folder(request, []))
-        if ready is not None:
-            return ready
-        for _ in range(_ATTEMPTS - 1):
-            with suppress(SourceChanged, NotFound):
-                return self._attempt(request, rules, work)
-        return self._attempt(request, rules, work)
+        losses: dict[str, Loss] = {}
+        with self._workspace.claim(self._folder(request, []), lambda: work.report(0, 0, UNIT)) as ready:
+            if ready is not None:
+                return CollatedReel(ready, read_reel(ready), was_reused=True)
+            while True:
+                try:
+                    with staging_folder(self._scratch, f"chunks-{artifact_key(camera=request.camera)}") as scratch:
+                        return self._collate(request, rules, losses, scratch, work)
+                except LostOnTheWay as more:
+                    losses |= more.losses
 
-    def _attempt(self, request: CollateRequest, rules: TimeRules, work: Work) -> CollatedReel:
-        with staging_folder(self._scratch, f"chunks-{artifact_key(camera=request.camera)}") as scratch:
-            return self._collate(request, rules, scratch, work)
-
-    def _collate(self, request: CollateRequest, rules: TimeRules, scratch: Path, work: Work) -> CollatedReel:
-        work.report(0, len(request.chunks), "chunks")
-        surveyed = survey(self._objects, request.chunks, rules, scratch, work)
-        gone = [one.chunk.name for one in surveyed if one.code == "chunk_gone"]
+    def _collate(
+        self, request: CollateRequest, rules: TimeRules, losses: dict[str, Loss], scratch: Path, work: Work
+    ) -> CollatedReel:
+        work.report(0, len(request.chunks), UNIT)
+        present = [chunk for chunk in request.chunks if chunk.name not in losses]
+        lost = [Surveyed.lost(chunk, losses[chunk.name]) for chunk in request.chunks if chunk.name in losses]
+        surveyed = sorted([*survey(self._objects, present, rules, scratch, work), *lost], key=order)
+        gone = [one.chunk.name for one in surveyed if one.code in LOSS_CODES]
         folder = self._folder(request, gone)
-        ready = self._ready(folder) if gone else None
+        ready = self._workspace.find(folder) if gone else None
         if ready is not None:
-            return ready
+            return CollatedReel(ready, read_reel(ready), was_reused=True)
         chosen = within(surveyed, request.window, self._snap_ns)
         with self._workspace.create(folder) as made:
             reel = self._build(request.camera, chosen, made, scratch, work)
@@ -106,14 +110,26 @@ class Collator:
         builder = ReelBuilder(camera, folder, self._snap_ns, work.check)
         timed = [one for one in chosen if one.time is not None]
 
-        def bring(indexed: tuple[int, Surveyed], check: Callable[[], None]) -> Fetched:
-            return fetch(self._objects, indexed[1].chunk, scratch / f"chunk-{indexed[0]}", check)
+        losses: dict[str, Loss] = {}
+
+        def bring(indexed: tuple[int, Surveyed], check: Callable[[], None]) -> Fetched | Loss:
+            try:
+                return fetch(self._objects, indexed[1].chunk, scratch / f"chunk-{indexed[0]}", check)
+            except LOSSES as error:
+                return Loss.of(error)
 
         arriving = in_order(bring, list(enumerate(timed)), self._settings.fetches_at_once, work)
         with closing(builder), closing(arriving):
             for done, (one, arrived) in enumerate(zip(timed, arriving, strict=True), 1):
-                _take(builder, one, arrived)
+                if isinstance(arrived, Loss):
+                    losses[one.chunk.name] = arrived
+                elif losses:
+                    arrived.path.unlink(missing_ok=True)  # looked at only for whether it can be had
+                else:
+                    _take(builder, one, arrived)
                 work.report(done, len(timed), "chunks")
+            if losses:
+                raise LostOnTheWay(losses)
             for one in chosen:
                 if one.time is None:
                     builder.skip(one.chunk, None, one.code, one.problem)
@@ -135,12 +151,6 @@ class Collator:
             settings=self._settings.model_dump(mode="json", exclude={"fetches_at_once"}),
         )
         return f"reels/{key}"
-
-    def _ready(self, folder: str) -> CollatedReel | None:
-        artifact = self._workspace.find(folder)
-        if artifact is None:
-            return None
-        return CollatedReel(artifact, read_reel(artifact), was_reused=True)
 
 
 def read_reel(artifact: Artifact) -> Reel:

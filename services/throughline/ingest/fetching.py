@@ -18,7 +18,7 @@ from throughline.domain.footage import ChunkObject
 from throughline.domain.work import Work
 from throughline.media.clip import UnusableClip
 from throughline.media.probe import ClipInfo, probe
-from throughline.storage.object_store import ObjectStore
+from throughline.storage.object_store import ObjectStore, Pin
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,7 +38,7 @@ class Fetched:
 
 @contextmanager
 def fetched(objects: ObjectStore, chunk: ChunkObject, path: Path, check: Callable[[], None]) -> Iterator[Fetched]:
-    """A chunk for as long as it is needed; raises SourceChanged where it is no longer what was listed, NotFound where it is gone."""
+    """A chunk for as long as it is needed; raises what the store raises."""
     try:
         yield fetch(objects, chunk, path, check)
     finally:
@@ -49,7 +49,7 @@ def fetch(objects: ObjectStore, chunk: ChunkObject, path: Path, check: Callable[
     """Fetch and probe a chunk; what `check` raises ends it. An empty one is not even asked for."""
     if not chunk.size_bytes:
         return Fetched(path, "", UnusableClip("chunk_empty", "it has no bytes"))
-    objects.fetch(chunk.uri, path, etag=chunk.etag, check=check)
+    objects.fetch(chunk.uri, path, pin=Pin(chunk.etag, chunk.size_bytes), check=check)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     try:
@@ -95,4 +95,4 @@ def _result(future: Future[R], check: Callable[[], None]) -> R:
             return future.result(_LOOK_SECONDS)
         except NotYet:
             if future.done():
-                raise
+                return future.result()

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from throughline.domain.errors import NotFound, SourceChanged
+from throughline.domain.errors import SourceArchived
 from throughline.domain.footage import ChunkObject, ChunkTime
 from throughline.domain.time import Interval
 from throughline.domain.work import Work
 from throughline.ingest.chunk_times import TimeRules, time_from_content
 from throughline.ingest.fetching import fetched, in_order
+from throughline.ingest.loss import LOSSES, Loss
 from throughline.media.clip import UnusableClip
 from throughline.storage.object_store import ObjectStore
 
 LOOKS_AT_ONCE = 8
+UNIT = "chunks looked at"
 
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """A chunk with its time, or without one and with the reason."""
+    """A chunk with its time, or without one and with what is wrong with it."""
 
     chunk: ChunkObject
     time: ChunkTime | None
     code: str = ""
     problem: str = ""
 
+    @classmethod
+    def lost(cls, chunk: ChunkObject, loss: Loss) -> Surveyed:
+        return cls(chunk, None, loss.code, loss.problem)
+
 
 def survey(
     objects: ObjectStore, chunks: Sequence[ChunkObject], rules: TimeRules, folder: Path, work: Work
-) -> list[Surveyed]:
-    """Chunks by time and then name; those without a time come last.
+) -> Iterator[Surveyed]:
+    """Each chunk with its time, or with the reason why it has none.
 
     A chunk whose metadata and name state no time is fetched, looked into and thrown away again, so that no more than a few of them
     ever lie in `folder`.
@@ -42,11 +48,13 @@ def survey(
         index, chunk = indexed
         try:
             return _look(objects, chunk, rules, folder / f"survey-{index}", check)
-        except (NotFound, SourceChanged):
-            return Surveyed(chunk, None, "chunk_gone", "it was deleted or replaced after the footage was listed")
+        except LOSSES as error:
+            return Surveyed.lost(chunk, Loss.of(error))
 
     with closing(in_order(look, list(enumerate(chunks)), LOOKS_AT_ONCE, work)) as found:
-        return sorted(found, key=_order)
+        for done, one in enumerate(found, 1):
+            work.report(done, len(chunks), UNIT)
+            yield one
 
 
 def within(surveyed: Sequence[Surveyed], window: Interval | None, slack_ns: int) -> list[Surveyed]:
@@ -68,9 +76,9 @@ def within(surveyed: Sequence[Surveyed], window: Interval | None, slack_ns: int)
 def _look(
     objects: ObjectStore, chunk: ChunkObject, rules: TimeRules, path: Path, check: Callable[[], None]
 ) -> Surveyed:
-    info = objects.head(chunk.uri)
-    if info.etag != chunk.etag:
-        raise SourceChanged(f"{chunk.uri} is no longer what was listed")
+    info = objects.head(chunk.uri, etag=chunk.etag, check=check)
+    if info.is_archived:
+        raise SourceArchived(f"{chunk.uri} lies in an archive")
     time = rules.stated(chunk, info.metadata)
     if time is not None:
         return Surveyed(chunk, time)
@@ -80,5 +88,6 @@ def _look(
         return Surveyed(chunk, time_from_content(chunk, file.info))
 
 
-def _order(one: Surveyed) -> tuple[bool, int, str]:
+def order(one: Surveyed) -> tuple[bool, int, str]:
+    """By time and then name; those without a time come last."""
     return one.time is None, one.time.start.ns if one.time else 0, one.chunk.name

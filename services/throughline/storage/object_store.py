@@ -28,13 +28,27 @@ class ObjectInfo:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """What its uploader said about it, keys in lower case."""
     version_id: str = ""
+    is_archived: bool = False
+    """It has to be restored before it can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Which content of an object is meant: that with an ETag (empty: whatever it is) and, where it is known, a size."""
+
+    etag: str = ""
+    size_bytes: int | None = None
+
+
+ANY = Pin()
 
 
 class ObjectStore(Protocol):
     """Reads and writes objects; safe to use from several threads.
 
     Every method raises InvalidInput for a URI that is none, PermissionDenied, NotFound (an object or a bucket that is not there)
-    and DependencyUnavailable (S3 is out of reach or overloaded).
+    and DependencyUnavailable (S3 is out of reach or overloaded). Where a bucket keeps versions, an object that was replaced or
+    deleted is still read as it was pinned.
     """
 
     def list(self, prefix_uri: str) -> Iterator[ObjectInfo]:
@@ -43,8 +57,11 @@ class ObjectStore(Protocol):
     def folders(self, prefix_uri: str) -> tuple[str, ...]:
         """Names of the folders right below the folder `prefix_uri`, in order; empty ones included."""
 
-    def head(self, uri: str) -> ObjectInfo:
-        """Look one object up, metadata included."""
+    def head(self, uri: str, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
+        """Look one object up, metadata included; raise SourceChanged where its ETag is no longer `etag`.
+
+        `check` is called while it takes; what it raises ends the wait.
+        """
 
     def exists(self, uri: str) -> bool:
         """Whether there is such an object."""
@@ -52,10 +69,10 @@ class ObjectStore(Protocol):
     def read(self, uri: str, max_bytes: int | None = None) -> bytes:
         """Content of a small object; raise LimitExceeded where it has more than `max_bytes`."""
 
-    def fetch(self, uri: str, destination: Path, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
-        """Copy an object to a local file, whole or not at all; raise SourceChanged where its ETag is no longer `etag`.
+    def fetch(self, uri: str, destination: Path, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> ObjectInfo:
+        """Copy an object to a local file, whole or not at all; raise SourceChanged where it is no longer the pinned one.
 
-        `check` is called between blocks; what it raises ends the copying.
+        `check` is called while it takes; what it raises ends the copying within a moment.
         """
 
     def write(

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from throughline.domain.errors import InvalidInput
-from throughline.storage.object_store import ObjectInfo, ObjectStore, go_on
+from throughline.storage.object_store import ANY, ObjectInfo, ObjectStore, Pin, go_on
 from throughline.storage.objects_file import FileObjects
 from throughline.storage.objects_s3 import S3Objects
 from throughline.wire.settings import ObjectSettings
 
-__all__ = ["ObjectInfo", "ObjectSettings", "ObjectStore", "file_uri", "open_objects"]
+__all__ = ["ObjectInfo", "ObjectSettings", "ObjectStore", "Pin", "file_uri", "open_objects"]
 
 
 def file_uri(path: Path) -> str:
@@ -47,8 +47,8 @@ class _RoutedObjects:
     def folders(self, prefix_uri: str) -> tuple[str, ...]:
         return self._store(prefix_uri).folders(prefix_uri)
 
-    def head(self, uri: str) -> ObjectInfo:
-        return self._store(uri).head(uri)
+    def head(self, uri: str, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
+        return self._store(uri).head(uri, etag=etag, check=check)
 
     def exists(self, uri: str) -> bool:
         return self._store(uri).exists(uri)
@@ -56,8 +56,8 @@ class _RoutedObjects:
     def read(self, uri: str, max_bytes: int | None = None) -> bytes:
         return self._store(uri).read(uri, max_bytes)
 
-    def fetch(self, uri: str, destination: Path, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
-        return self._store(uri).fetch(uri, destination, etag=etag, check=check)
+    def fetch(self, uri: str, destination: Path, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> ObjectInfo:
+        return self._store(uri).fetch(uri, destination, pin=pin, check=check)
 
     def write(
         self, uri: str, data: bytes | Path, *, replace: bool = True, metadata: Mapping[str, str] | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from throughline.domain.errors import Conflict, InvalidInput, LimitExceeded, NotFound, PermissionDenied, SourceChanged
 from throughline.domain.time import Instant
-from throughline.storage.object_store import BLOCK_BYTES, ObjectInfo, go_on
+from throughline.storage.object_store import ANY, BLOCK_BYTES, ObjectInfo, Pin, go_on
 from throughline.storage.partial import whole_file
 
 SCHEME = "file://"
@@ -52,12 +52,16 @@ class FileObjects:
         with _translated(prefix_uri):
             return tuple(sorted(entry.name for entry in self._entries(folder, prefix_uri) if entry.is_dir()))
 
-    def head(self, uri: str) -> ObjectInfo:
+    def head(self, uri: str, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
+        check()
         path = self.local_path(uri)
         with _translated(uri):
             if path.is_dir():
                 raise NotFound(f"{uri} is a folder, not an object; name a file in it")
-            return _info(uri, path.stat())
+            info = _info(uri, path.stat())
+        if etag and info.etag != etag:
+            raise SourceChanged(f"{uri} is no longer the file that was listed; submit the job again")
+        return info
 
     def exists(self, uri: str) -> bool:
         return self.local_path(uri).is_file()
@@ -69,14 +73,14 @@ class FileObjects:
         with _translated(uri):
             return self.local_path(uri).read_bytes()
 
-    def fetch(self, uri: str, destination: Path, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
-        before = self._pinned(uri, etag)
+    def fetch(self, uri: str, destination: Path, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> ObjectInfo:
+        before = self.head(uri, etag=pin.etag)
         with whole_file(destination) as partial:
             with _translated(uri), self.local_path(uri).open("rb") as source, partial.open("wb") as out:
                 while block := source.read(BLOCK_BYTES):
                     check()
                     out.write(block)
-            return self._pinned(uri, before.etag)
+            return self.head(uri, etag=before.etag)
 
     def write(
         self,
@@ -92,12 +96,6 @@ class FileObjects:
                 shutil.copyfile(data, partial)
             else:
                 partial.write_bytes(data)
-
-    def _pinned(self, uri: str, etag: str) -> ObjectInfo:
-        info = self.head(uri)
-        if etag and info.etag != etag:
-            raise SourceChanged(f"{uri} is no longer the file that was listed; submit the job again")
-        return info
 
     def _allowed(self, path: Path) -> bool:
         return any(path.is_relative_to(root) for root in self._roots)

@@ -5,21 +5,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from throughline.domain.errors import InvalidInput, LimitExceeded, NotFound
+from throughline.domain.errors import InvalidInput, LimitExceeded, NotFound, SourceChanged, ThroughlineError
 from throughline.domain.time import Instant
-from throughline.storage.object_store import ObjectInfo, go_on
+from throughline.storage.attention import attentive, patient
+from throughline.storage.object_store import ANY, ObjectInfo, Pin, go_on
 from throughline.storage.s3_errors import s3_errors
-from throughline.storage.s3_transfer import Source, Target, download, upload
+from throughline.storage.s3_transfer import Download, Source, Target, upload
 from throughline.wire.settings import ObjectSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+R = TypeVar("R")
+
+BRIEF_SECONDS = 5.0
+"""Patience of calls that nobody can stop, some of which people wait for."""
+_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 
 
 class S3Objects:
@@ -55,30 +62,22 @@ class S3Objects:
         found = (common["Prefix"] for page in pages for common in page.get("CommonPrefixes", []))
         return tuple(sorted(folder[len(prefix) : -1] for folder in found))
 
-    def head(self, uri: str) -> ObjectInfo:
-        bucket, key = _object(uri)
-        with s3_errors(uri):
-            try:
-                answer = self._client.head_object(Bucket=bucket, Key=key)
-            except self._client.exceptions.ClientError as error:
-                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
-                    self._client.head_bucket(Bucket=bucket)
-                    raise NotFound(f"there is no object {uri}; check its key") from error
-                raise
-        return _info(uri, answer["ContentLength"], answer)
+    def head(self, uri: str, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
+        source = Source(*_object(uri), Pin(etag))
+        return self._as_pinned(uri, source, check, lambda pinned: self._head(uri, pinned, check))
 
     def exists(self, uri: str) -> bool:
         bucket, key = _object(uri)
         try:
-            with s3_errors(uri):
-                self._client.head_object(Bucket=bucket, Key=key)
+            self._call(uri, lambda: self._client.head_object(Bucket=bucket, Key=key))
         except NotFound:
             return False
         return True
 
     def read(self, uri: str, max_bytes: int | None = None) -> bytes:
         bucket, key = _object(uri)
-        with s3_errors(uri):
+
+        def read() -> bytes:
             answer = self._client.get_object(Bucket=bucket, Key=key)
             with answer["Body"] as body:
                 if max_bytes is not None and answer["ContentLength"] > max_bytes:
@@ -86,11 +85,18 @@ class S3Objects:
                     raise LimitExceeded(f"{uri} has {size} bytes, more than the {max_bytes} that are taken")
                 return body.read()
 
-    def fetch(self, uri: str, destination: Path, *, etag: str = "", check: Callable[[], None] = go_on) -> ObjectInfo:
-        bucket, key = _object(uri)
-        with s3_errors(uri):
-            answer = download(self._client, Source(bucket, key, etag), destination, check)
-        return _info(uri, answer["ContentLength"], answer)
+        return self._call(uri, read)
+
+    def fetch(self, uri: str, destination: Path, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> ObjectInfo:
+        def fetch(source: Source) -> ObjectInfo:
+            def get(**arguments: str) -> dict[str, Any]:
+                asked = {**source.place, **arguments}
+                return self._call(uri, lambda: dict(self._client.get_object(**asked)), check)
+
+            answer = Download(get, source, self._patience(check), check).write(destination)
+            return _info(uri, answer["ContentLength"], answer)
+
+        return self._as_pinned(uri, Source(*_object(uri), pin), check, fetch)
 
     def write(
         self, uri: str, data: bytes | Path, *, replace: bool = True, metadata: Mapping[str, str] | None = None
@@ -99,14 +105,82 @@ class S3Objects:
         with s3_errors(uri):
             upload(self._client, Target(bucket, key, replace, metadata or {}), data)
 
-    def _pages(self, uri: str, **arguments: str) -> Iterator[dict[str, Any]]:
-        pages = iter(self._client.get_paginator("list_objects_v2").paginate(**arguments))  # type: ignore[arg-type]
-        while True:
+    def _call(self, uri: str, call: Callable[[], R], check: Callable[[], None] = go_on) -> R:
+        """What boto3 answers in the end; `call` is left behind where `check` raises."""
+
+        def attempt() -> R:
             with s3_errors(uri):
-                page = next(pages, None)
-            if page is None:
+                return call()
+
+        return patient(lambda: attentive(attempt, check), check, self._patience(check))
+
+    def _patience(self, check: Callable[[], None]) -> float:
+        seconds = self._settings.s3_patience_seconds
+        return min(BRIEF_SECONDS, seconds) if check is go_on else seconds
+
+    def _head(self, uri: str, source: Source, check: Callable[[], None]) -> ObjectInfo:
+        def head() -> ObjectInfo:
+            try:
+                answer = self._client.head_object(**source.place)
+            except self._client.exceptions.ClientError as error:
+                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                if status == 404:
+                    self._client.head_bucket(Bucket=source.bucket)
+                    raise NotFound(f"there is no object {uri}; check its key") from error
+                if status in (400, 403):  # an answer to HEAD has no body that could say why
+                    self._client.get_object(**source.place, Range="bytes=0-0")["Body"].close()
+                raise
+            return _info(uri, answer["ContentLength"], answer)
+
+        info = self._call(uri, head, check)
+        if source.pin.etag and info.etag != source.pin.etag:
+            raise SourceChanged(f"{uri} is no longer the object that was listed; submit the job again")
+        return info
+
+    def _as_pinned(self, uri: str, source: Source, check: Callable[[], None], use: Callable[[Source], R]) -> R:
+        """Use an object, or the version of it that was pinned where the bucket keeps versions."""
+        try:
+            return use(source)
+        except (SourceChanged, NotFound):
+            version = self._version(uri, source, check) if source.pin.etag else ""
+            if not version:
+                raise
+            return use(Source(source.bucket, source.key, source.pin, version))
+
+    def _version(self, uri: str, source: Source, check: Callable[[], None]) -> str:
+        """Id of the version with the pinned ETag; empty where there is none, or where this may not be asked."""
+        try:
+            for page in self._pages(uri, "list_object_versions", check, Bucket=source.bucket, Prefix=source.key):
+                for version in page.get("Versions", []):
+                    if version["Key"] != source.key:
+                        return ""
+                    if version["ETag"].strip('"') == source.pin.etag:
+                        return str(version["VersionId"])
+        except ThroughlineError as error:
+            if error.retryable:
+                raise
+        return ""
+
+    def _pages(
+        self, uri: str, operation: str = "list_objects_v2", check: Callable[[], None] = go_on, **arguments: str
+    ) -> Iterator[dict[str, Any]]:
+        """Pages of a listing; one that fails for a while is asked for again, not all of them."""
+        token: dict[str, str] = {}
+        while True:
+            asked = {**arguments, **token}
+            page: dict[str, Any] = self._call(uri, lambda asked=asked: getattr(self._client, operation)(**asked), check)  # type: ignore[misc]
+            yield page
+            if not page.get("IsTruncated"):
                 return
-            yield dict(page)
+            token = {name: page[following] for following, name in _TOKENS.items() if page.get(following)}
+
+
+_TOKENS = {
+    "NextContinuationToken": "ContinuationToken",
+    "NextKeyMarker": "KeyMarker",
+    "NextVersionIdMarker": "VersionIdMarker",
+}
+"""What a page of a listing calls the place where the next one begins, and how that is asked for."""
 
 
 def _connect(settings: ObjectSettings) -> S3Client:
@@ -120,12 +194,18 @@ def _connect(settings: ObjectSettings) -> S3Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    client: S3Client = boto3.session.Session().client(
-        "s3",
-        endpoint_url=settings.s3_endpoint_url or None,
-        region_name=settings.s3_region or None,
-        config=config,
-    )
+    try:
+        client: S3Client = boto3.session.Session().client(
+            "s3",
+            endpoint_url=settings.s3_endpoint_url or None,
+            region_name=settings.s3_region or None,
+            config=config,
+        )
+    except ValueError as error:
+        raise InvalidInput(
+            f"S3 can't be reached by these settings: {error}; check THROUGHLINE_S3_ENDPOINT_URL, such as "
+            "https://s3.example.com, and THROUGHLINE_S3_REGION"
+        ) from error
     return client
 
 
@@ -156,4 +236,5 @@ def _info(uri: str, size_bytes: int, found: Any) -> ObjectInfo:
         Instant.from_datetime(found["LastModified"]),
         {name.lower(): value for name, value in found.get("Metadata", {}).items()},
         found.get("VersionId", ""),
+        found.get("StorageClass") in _ARCHIVES and 'ongoing-request="false"' not in found.get("Restore", ""),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -17,22 +18,27 @@ from botocore.exceptions import (
 from throughline.domain.errors import (
     Conflict,
     DependencyUnavailable,
+    FailedPrecondition,
     InvalidInput,
     NotFound,
     PermissionDenied,
+    SourceArchived,
     SourceChanged,
     ThroughlineError,
 )
 
-_DENIED = {
-    "AccessDenied",
-    "AllAccessDisabled",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "401",
-    "403",
+_ELSEWHERE = {
+    "301",
+    "307",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "IncorrectEndpoint",
+    "PermanentRedirect",
+    "TemporaryRedirect",
 }
+_NOBODY = {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired"}
+_SKEWED = "RequestTimeTooSkewed"
+_BUSY = {"RequestTimeout", "SlowDown", "ThrottlingException"}
 _MISSING = {"NoSuchKey", "NoSuchVersion", "NotFound", "404"}
 
 
@@ -54,24 +60,89 @@ def s3_errors(uri: str) -> Iterator[None]:
 
 
 def _from_answer(uri: str, error: ClientError) -> ThroughlineError:
-    bucket = uri.removeprefix("s3://").partition("/")[0]
+    """The first that fits of: what is missing, refused, passing; else the request was wrong."""
     details = error.response.get("Error", {})
-    code, message = str(details.get("Code", "")), details.get("Message", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code == "NoSuchBucket" or (code in _MISSING and error.operation_name == "HeadBucket"):
-        return NotFound(f"there is no bucket {bucket!r} for {uri}; check its name and THROUGHLINE_S3_ENDPOINT_URL")
-    if code in _MISSING:
+    answer = _Answer(
+        uri,
+        str(details.get("Code", "")),
+        details.get("Message", ""),
+        error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0),
+        error,
+    )
+    return _missing(answer) or _refused(answer) or _passing(answer) or _wrong(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What S3 said of a request about `uri`."""
+
+    uri: str
+    code: str
+    message: str
+    status: int
+    error: ClientError
+
+    @property
+    def bucket(self) -> str:
+        return self.uri.removeprefix("s3://").partition("/")[0]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+def _missing(answer: _Answer) -> ThroughlineError | None:
+    uri, operation = answer.uri, answer.error.operation_name
+    if answer.code == "NoSuchBucket" or (answer.code in _MISSING and operation == "HeadBucket"):
+        return NotFound(
+            f"there is no bucket {answer.bucket!r} for {uri}; check its name and THROUGHLINE_S3_ENDPOINT_URL"
+        )
+    if answer.code in _MISSING:
         return NotFound(f"there is no object {uri}; check its key")
-    if code in _DENIED or status in (401, 403):
-        return PermissionDenied(f"S3 refuses {uri} ({code}); check the credentials and the bucket's policy")
-    if code in ("PreconditionFailed", "ConditionalRequestConflict", "412"):
-        return _condition_failed(uri, error.operation_name)
-    if status >= 500 or code in ("SlowDown", "RequestTimeout", "ThrottlingException"):
-        return DependencyUnavailable(f"S3 could not serve {uri} ({code}: {message}); try again later")
-    return InvalidInput(f"S3 refuses {uri} ({code}: {message})")
+    if answer.code in ("PreconditionFailed", "ConditionalRequestConflict", "412"):
+        if operation in ("PutObject", "CompleteMultipartUpload"):
+            return Conflict(f"there is an object {uri} already")
+        return SourceChanged(f"{uri} is no longer the object that was listed; submit the job again")
+    if answer.code == "InvalidObjectState":
+        return SourceArchived(f"{uri} lies in an archive ({answer.message}); restore it, and submit the job again")
+    return None
 
 
-def _condition_failed(uri: str, operation: str) -> ThroughlineError:
-    if operation in ("PutObject", "CompleteMultipartUpload"):
-        return Conflict(f"there is an object {uri} already")
-    return SourceChanged(f"{uri} is no longer the object that was listed; submit the job again")
+def _refused(answer: _Answer) -> ThroughlineError | None:
+    uri = answer.uri
+    if answer.code in _NOBODY:
+        return FailedPrecondition(f"S3 does not know the credentials of this service for {uri} ({answer}); renew them")
+    if answer.code.startswith("KMS."):
+        return PermissionDenied(f"S3 can't decrypt {uri} ({answer}); check the bucket's KMS key")
+    if answer.status in (401, 403) and answer.code != _SKEWED:
+        return PermissionDenied(
+            f"S3 refuses {uri} ({answer}); check the credentials, the bucket's policy and its KMS key's"
+        )
+    return None
+
+
+def _passing(answer: _Answer) -> ThroughlineError | None:
+    uri = answer.uri
+    if answer.code == _SKEWED:
+        return DependencyUnavailable(
+            f"S3 refuses {uri}, for this machine's clock is wrong ({answer.message}); set it by NTP"
+        )
+    if answer.status in (408, 429) or answer.status >= 500 or answer.code in _BUSY:
+        return DependencyUnavailable(f"S3 could not serve {uri} ({answer}); try again later")
+    return None
+
+
+def _wrong(answer: _Answer) -> ThroughlineError:
+    uri = answer.uri
+    if answer.code in _ELSEWHERE:
+        headers = answer.error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        region = headers.get("x-amz-bucket-region", "")
+        return InvalidInput(
+            f"S3 does not serve {uri} here: bucket {answer.bucket!r} lies in "
+            f"{f'region {region}' if region else 'another region'}; set THROUGHLINE_S3_REGION to it"
+        )
+    if answer.status in (404, 405):
+        return InvalidInput(
+            f"what answers for {uri} does not speak S3's API ({answer.status} {answer.message}); "
+            "check THROUGHLINE_S3_ENDPOINT_URL"
+        )
+    return InvalidInput(f"S3 refuses {uri} ({answer})")

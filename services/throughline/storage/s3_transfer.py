@@ -8,78 +8,105 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from botocore.exceptions import (
-    ConnectionClosedError,
-    IncompleteReadError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-)
+from botocore.exceptions import BotoCoreError, HTTPClientError
 
-from throughline.domain.errors import SourceChanged
-from throughline.storage.object_store import BLOCK_BYTES
+from throughline.domain.errors import DependencyUnavailable, SourceChanged
+from throughline.storage.attention import Backoff, attentive
+from throughline.storage.object_store import Pin
 from throughline.storage.partial import whole_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+BLOCK_BYTES = 2**17
+"""What is asked of a connection in one go; small enough that one that drips is seen to give something."""
 PART_BYTES = 32 * 2**20
 """Files larger than this are uploaded in parts of it."""
 MAX_PARTS = 10_000
-MAX_FRUITLESS_ATTEMPTS = 4
-"""Broken connections in a row, without a byte between them, after which a download gives up."""
-_BROKEN = (ConnectionClosedError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ConnectionError)
+_BROKEN = (BotoCoreError, HTTPClientError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a download reads: the object as it was with `etag`, whatever it is where that is empty."""
+    """What a download reads: one version of an object, and the content that it should have."""
 
     bucket: str
     key: str
-    etag: str
+    pin: Pin
+    version: str = ""
+    """Empty for the latest."""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
 
     @property
     def place(self) -> dict[str, Any]:
-        return {"Bucket": self.bucket, "Key": self.key}
-
-    @property
-    def condition(self) -> dict[str, Any]:
-        return {"IfMatch": self.etag} if self.etag else {}
+        version = {"VersionId": self.version} if self.version else {}
+        return {"Bucket": self.bucket, "Key": self.key, **version}
 
 
-def download(client: S3Client, source: Source, destination: Path, check: Callable[[], None]) -> dict[str, Any]:
-    """Write the object to `destination`, whole or not at all; return S3's answer to its first request.
+class Download:
+    """Writes one object to the disk. A connection that breaks is made anew from the byte where it broke, always of the same content."""
 
-    A connection that breaks is made anew from the byte where it broke, always of the same version. Raise SourceChanged where
-    the object is not, or no longer, the one with its ETag; let boto3's errors through, and what `check` raises between blocks.
-    """
-    with whole_file(destination) as partial, partial.open("wb") as out:
-        answer: dict[str, Any] = dict(client.get_object(**source.place, **source.condition))
-        if "ContentLength" not in answer:
-            raise ConnectionError("S3's answer broke off within its headers")
-        size, body, fruitless = answer["ContentLength"], answer["Body"], 0
+    def __init__(
+        self, get: Callable[..., dict[str, Any]], source: Source, seconds: float, check: Callable[[], None]
+    ) -> None:
+        """`get` asks S3 for the source; it is given up once nothing has come for `seconds`."""
+        self._get = get
+        self._source = source
+        self._check = check
+        self._backoff = Backoff(check, seconds)
+
+    def write(self, destination: Path) -> dict[str, Any]:
+        """Fill `destination`, whole or not at all; return S3's answer.
+
+        Raises SourceChanged where the object is not, or no longer, the pinned one, DependencyUnavailable where S3 stops giving it,
+        and what `check` and `get` raise.
+        """
+        with whole_file(destination) as partial, partial.open("wb") as out:
+            answer = self._begin()
+            size, body = answer["ContentLength"], answer["Body"]
+            while True:
+                before = out.tell()
+                broken = self._copy(body, out)
+                if out.tell() == size:
+                    return answer
+                if out.tell() > size:
+                    raise SourceChanged(
+                        f"{self._source.uri} gave more than the {size} bytes that it has; submit it again"
+                    )
+                if out.tell() > before:
+                    self._backoff.reset()
+                elif not self._backoff.pause():
+                    raise DependencyUnavailable(
+                        f"S3 stopped after {out.tell()} of the {size} bytes of {self._source.uri}: {broken}"
+                    )
+                body = self._get(IfMatch=answer["ETag"], Range=f"bytes={out.tell()}-")["Body"]
+
+    def _begin(self) -> dict[str, Any]:
+        """The answer to the first request, once its length is what it should be."""
+        pin = self._source.pin
         while True:
-            before = out.tell()
-            try:
-                _copy(body, out, check)
-            except _BROKEN:
-                if fruitless >= MAX_FRUITLESS_ATTEMPTS:
-                    raise
-            if out.tell() == size:
+            answer = self._get(**({"IfMatch": pin.etag} if pin.etag else {}))
+            length = answer.get("ContentLength")
+            if length is not None and pin.size_bytes in (None, length):
                 return answer
-            fruitless = 0 if out.tell() > before else fruitless + 1
-            if out.tell() > size:
-                raise SourceChanged(
-                    f"s3://{source.bucket}/{source.key} gave more than the {size} bytes that it has; submit the job again"
+            if not self._backoff.pause():
+                raise DependencyUnavailable(
+                    f"S3 gives {self._source.uri} a length of {length} bytes, where it had listed {pin.size_bytes}"
                 )
-            rest = client.get_object(**source.place, IfMatch=answer["ETag"], Range=f"bytes={out.tell()}-")
-            body = rest["Body"]
 
-
-def _copy(body: Any, out: IO[bytes], check: Callable[[], None]) -> None:
-    with body:
-        while block := body.read(BLOCK_BYTES):
-            check()
+    def _copy(self, body: Any, out: IO[bytes]) -> Exception | None:
+        """Write what comes; return what broke it off."""
+        while True:
+            try:
+                block = attentive(lambda: body.read(BLOCK_BYTES), self._check)
+            except _BROKEN as error:
+                return error
+            if not block:
+                body.close()
+                return None
             out.write(block)
 
 
