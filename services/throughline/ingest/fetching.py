@@ -13,18 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from prometheus_client import Counter
+
 from throughline.domain.errors import Cancelled
 from throughline.domain.footage import ChunkObject
 from throughline.domain.work import Work
 from throughline.media.clip import UnusableClip
 from throughline.media.probe import ClipInfo, probe
 from throughline.storage.object_store import ObjectStore, Pin
+from throughline.wire.subject import carried
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _LOOK_SECONDS = 0.1
 """Between two looks at whether to stop, while waiting."""
+_CHUNKS = Counter("throughline_chunks_fetched", "Chunks that arrived, by whether they give footage", ["usable"])
+_BYTES = Counter("throughline_chunk_fetched_bytes", "Bytes of the chunks that arrived")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,14 @@ def fetch(objects: ObjectStore, chunk: ChunkObject, path: Path, check: Callable[
     objects.fetch(chunk.uri, path, pin=Pin(chunk.etag, chunk.size_bytes), check=check)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    _BYTES.inc(chunk.size_bytes)
+    info: ClipInfo | UnusableClip
     try:
-        return Fetched(path, sha256, probe(path))
+        info = probe(path)
     except UnusableClip as error:
-        return Fetched(path, sha256, error)
+        info = error
+    _CHUNKS.labels("no" if isinstance(info, UnusableClip) else "yes").inc()
+    return Fetched(path, sha256, info)
 
 
 def in_order(
@@ -79,7 +88,7 @@ def in_order(
     try:
         while True:
             while len(waiting) < at_once and (item := next(upcoming, None)) is not None:
-                waiting.append(pool.submit(do, item, check))
+                waiting.append(pool.submit(carried(do), item, check))
             if not waiting:
                 return
             yield _result(waiting.popleft(), work.check)

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from prometheus_client import Counter
+
 from throughline.domain.errors import Conflict, CorruptArtifact, InvalidInput, NotFound
 from throughline.storage import documents
 from throughline.storage.claims import file_claim, lease
@@ -26,6 +28,11 @@ from throughline.storage.staging import staging_folder
 __all__ = ["Artifact", "Workspace", "artifact_key"]
 
 MAX_MANIFEST_BYTES = 256 * 2**20
+_ARTIFACTS = Counter(
+    "throughline_artifacts",
+    "Artifacts by outcome: made, found ready, or shared (waited for while another made it)",
+    ["kind", "outcome"],
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,7 @@ class Workspace:
         """
         ready = self.find(folder)
         if ready is not None:
+            _count(folder, "found")
             yield ready
             return
         place = self._objects.local_path(self._uri + folder)
@@ -131,7 +139,10 @@ class Workspace:
         else:
             claim = file_claim(place.with_name(f".{place.name}.claim"), on_wait)
         with claim:
-            yield self.find(folder)
+            made_by_another = self.find(folder)
+            if made_by_another is not None:
+                _count(folder, "shared")
+            yield made_by_another
 
     @contextmanager
     def create(self, folder: str) -> Iterator[Path]:
@@ -147,6 +158,7 @@ class Workspace:
                 self._upload(stage, folder)
             else:
                 self._move(stage, folder, local)
+        _count(folder, "made")
 
     def _move(self, stage: Path, folder: str, place: Path) -> None:
         (stage / MANIFEST).write_bytes(documents.dump(describe(stage)))
@@ -194,6 +206,10 @@ class Workspace:
 
     def _cache_of(self, folder: str, manifest: bytes) -> Path:
         return self._cache / folder / hashlib.sha256(manifest).hexdigest()[:16]
+
+
+def _count(folder: str, outcome: str) -> None:
+    _ARTIFACTS.labels(folder.partition("/")[0], outcome).inc()
 
 
 def _checked(folder: str) -> str:
