@@ -20,7 +20,9 @@ from throughline.wire.auth import Caller, Scope, token_digest
 
 SERVICES = ("orchestrator", "ingest", "tracker", "renderer", "tier", "alert")
 """Those that speak Throughline's own contracts."""
-LISTENERS = (*SERVICES, "triton", "triton-http", "triton-metrics", "objects")
+METRICS = {name: f"{name}-metrics" for name in (*SERVICES, "triton")}
+"""Under what name each one's metrics stand among the addresses."""
+LISTENERS = (*SERVICES, "triton", "triton-http", "triton-metrics", "objects", *(METRICS[name] for name in SERVICES))
 """Everything with a port, in the order in which ports are counted from the base."""
 _MODELS_VARIABLE = "THROUGHLINE_TRITON_MODEL_REPOSITORY"
 LOCAL_S3_KEY = "throughline"
@@ -102,6 +104,7 @@ def _child(
     elif name is Servable.OBJECTS:
         is_ready = partial(http_ready, f"http://{address}/")
     else:
+        environment["THROUGHLINE_METRICS_LISTEN"] = deployment.addresses[METRICS[name]]
         is_ready = partial(serving, address)
     return ChildSpec(
         name=name,

@@ -19,6 +19,7 @@ from typing import Self
 
 from throughline.domain.errors import DependencyUnavailable
 from throughline.perception.triton import tether
+from throughline.wire.logs import readable
 
 _BACKOFF_FIRST_SECONDS = 0.5
 _BACKOFF_MOST_SECONDS = 30.0
@@ -84,7 +85,8 @@ class Child:
     def log_tail(self) -> str:
         """The last lines that it wrote."""
         with contextlib.suppress(OSError):
-            return "\n".join(self.spec.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:])
+            lines = self.spec.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+            return "\n".join(readable(line) for line in lines)
         return ""
 
     def _signal(self, number: signal.Signals) -> None:

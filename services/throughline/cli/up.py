@@ -17,7 +17,7 @@ from rich.table import Table
 from throughline.cli import options
 from throughline.cli.deployment import FILE_NAME, Deployment
 from throughline.cli.serve import Servable
-from throughline.cli.stack import StackSettings, plan
+from throughline.cli.stack import METRICS, StackSettings, plan
 from throughline.cli.supervisor import Supervisor
 from throughline.domain.errors import FailedPrecondition
 from throughline.perception.triton.environment import ensure_environment
@@ -94,7 +94,11 @@ def _locked(home: Path) -> Iterator[None]:
 
 
 def _table(deployment: Deployment, supervisor: Supervisor) -> Table:
-    table = Table("service", "address", "pid", "log", title=f"Throughline at {deployment.home}", title_justify="left")
+    table = Table(
+        "service", "address", "metrics", "pid", "log", title=f"Throughline at {deployment.home}", title_justify="left"
+    )
     for child in supervisor.children:
-        table.add_row(child.spec.name, deployment.addresses[child.spec.name], str(child.pid), str(child.spec.log))
+        name, addresses = child.spec.name, deployment.addresses
+        metrics = addresses.get(METRICS.get(name, ""), "")
+        table.add_row(name, addresses[name], metrics, str(child.pid), str(child.spec.log))
     return table

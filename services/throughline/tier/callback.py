@@ -19,6 +19,8 @@ from throughline.v1.orchestrator_pb2_grpc import OrchestratorStub
 from throughline.wire.client import connect, translated_errors
 from throughline.wire.convert import verdict_to_proto
 from throughline.wire.settings import ServiceSettings
+from throughline.wire.subject import working_for
+from throughline.wire.tracing import job_trace
 
 _CALL_SECONDS = 20.0
 _FOR_GOOD = (InvalidInput, NotFound, PermissionDenied, FailedPrecondition, Conflict)
@@ -32,26 +34,31 @@ def deliver(reviews: Reviews, settings: ServiceSettings) -> list[ThroughlineErro
     """
     failures: list[ThroughlineError] = []
     for batch in reviews.unsent():
-        try:
-            answer = _send(batch, settings)
-        except _FOR_GOOD as error:
-            _log.warning("answers %s of job %s were refused: %s", batch.request_id, batch.job_id, error)
-            reviews.mark_refused(batch.request_id, str(error))
-            failures.append(error)
-        except ThroughlineError as error:
-            failures.append(error)
-        else:
-            reviews.mark_sent(batch.request_id)
-            _log.info(
-                "job %s round %d: %d answers counted, %d late, %d pairs open, unknown: %s",
-                batch.job_id,
-                batch.round,
-                answer.accepted,
-                answer.late,
-                answer.outstanding,
-                list(answer.unknown_pair_ids) or "none",
-            )
+        with working_for(job=batch.job_id, request=batch.request_id), job_trace(batch.job_id):
+            try:
+                _deliver_one(batch, reviews, settings)
+            except ThroughlineError as error:
+                failures.append(error)
     return failures
+
+
+def _deliver_one(batch: Batch, reviews: Reviews, settings: ServiceSettings) -> None:
+    try:
+        answer = _send(batch, settings)
+    except _FOR_GOOD as error:
+        _log.warning("answers %s of job %s were refused: %s", batch.request_id, batch.job_id, error)
+        reviews.mark_refused(batch.request_id, str(error))
+        raise
+    reviews.mark_sent(batch.request_id)
+    _log.info(
+        "job %s round %d: %d answers counted, %d late, %d pairs open, unknown: %s",
+        batch.job_id,
+        batch.round,
+        answer.accepted,
+        answer.late,
+        answer.outstanding,
+        list(answer.unknown_pair_ids) or "none",
+    )
 
 
 def _send(batch: Batch, settings: ServiceSettings) -> AnnotationResultResponse:

@@ -10,6 +10,7 @@ from throughline.tier.callback import deliver
 from throughline.tier.judge import TruthJudge
 from throughline.tier.reviews import Reviews
 from throughline.tier.settings import TierSettings
+from throughline.wire.subject import working_for
 
 _ANNOTATOR = "ground truth"
 _log = logging.getLogger(__name__)
@@ -57,11 +58,15 @@ class Postman:
 
     def _answer_all(self, judge: TruthJudge) -> None:
         for job_id, round_number in self._reviews.waiting():
-            waiting = [pair.pair for pair in self._reviews.pairs(job_id, round_number) if pair.verdict is None]
-            try:
-                judgements = [judge.judge(pair) for pair in waiting]
-            except (ThroughlineError, KeyError) as error:
-                _log.warning("job %s cannot be answered from ground truth: %r", job_id, error)
-                continue
-            self._reviews.answer(job_id, judgements, _ANNOTATOR, round_number)
-            _log.info("job %s round %d: answered %d pairs from ground truth", job_id, round_number, len(judgements))
+            with working_for(job=job_id):
+                self._answer(judge, job_id, round_number)
+
+    def _answer(self, judge: TruthJudge, job_id: str, round_number: int) -> None:
+        waiting = [pair.pair for pair in self._reviews.pairs(job_id, round_number) if pair.verdict is None]
+        try:
+            judgements = [judge.judge(pair) for pair in waiting]
+        except (ThroughlineError, KeyError) as error:
+            _log.warning("job %s cannot be answered from ground truth: %r", job_id, error)
+            return
+        self._reviews.answer(job_id, judgements, _ANNOTATOR, round_number)
+        _log.info("job %s round %d: answered %d pairs from ground truth", job_id, round_number, len(judgements))
