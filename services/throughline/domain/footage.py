@@ -87,7 +87,7 @@ class ReelPart:
     span: Interval
     codec: str
     size: Size
-    """Upright, as shown: rotation applied."""
+    """As shown: in square pixels, rotation applied."""
     rotation_degrees: int
     """Clockwise turn from the coded to the upright picture: 0, 90, 180 or 270."""
     frame_count: int

@@ -19,6 +19,8 @@ _ADVICE = {
     "chunk_archived": "restore it from the archive and submit the job again",
     "chunk_denied": "grant the right and submit the job again",
     "chunk_gone": "submit the job again to use what is there now",
+    "chunk_size_unsupported": "record it in another size",
+    "chunk_codec_unsupported": "record it in another codec",
     "chunk_covered": "remove one of them, or correct its time",
 }
 
@@ -32,6 +34,7 @@ class Account:
         self._unnamed: defaultdict[str, list[str]] = defaultdict(list)
         self._named: Counter[str] = Counter()
         self._overlapping: list[ReelChunk] = []
+        self._undecodable: list[ReelChunk] = []
         self._guessed: list[ReelChunk] = []
         self._ambiguous: list[ReelChunk] = []
 
@@ -48,6 +51,8 @@ class Account:
                 "What it should hold beyond is missing from the reel; upload it again to use it"
             )
             self._name("chunk_truncated", chunk, text)
+        elif chunk.undecodable_frames:
+            self._undecodable.append(chunk)
         if chunk.dropped_frames:
             self._overlapping.append(chunk)
         if chunk.time is not None and chunk.time.source is TimeSource.LAST_MODIFIED:
@@ -64,6 +69,12 @@ class Account:
                 "the reel's reel.json says what is wrong with each"
             )
             yield Incident(code, self._camera, text, self._camera)
+        yield from self._together(
+            "chunk_undecodable",
+            self._undecodable,
+            f"{sum(chunk.undecodable_frames for chunk in self._undecodable)} frames are left out that nothing can decode: they "
+            "come before the first keyframe of their file, or are broken; have the recorder start each file with a keyframe",
+        )
         yield from self._together(
             "chunk_overlap",
             self._overlapping,

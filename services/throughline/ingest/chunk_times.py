@@ -68,4 +68,5 @@ def time_from_content(chunk: ChunkObject, info: ClipInfo) -> ChunkTime:
     """
     if info.creation_time is not None:
         return ChunkTime(info.creation_time, TimeSource.CONTAINER, CONTAINER_UNCERTAINTY_NS)
-    return ChunkTime(chunk.last_modified + -info.duration_ns, TimeSource.LAST_MODIFIED, GUESS_UNCERTAINTY_NS)
+    recorded_ns = info.lead_ns + info.duration_ns
+    return ChunkTime(chunk.last_modified + -recorded_ns, TimeSource.LAST_MODIFIED, GUESS_UNCERTAINTY_NS)

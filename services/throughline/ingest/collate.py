@@ -24,7 +24,7 @@ from throughline.storage.object_store import ObjectStore
 from throughline.storage.staging import staging_folder
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 
-STAGE_REVISION = 1
+STAGE_REVISION = 2
 """Raise it whenever the same chunks would give another reel."""
 REEL = "reel.json"
 

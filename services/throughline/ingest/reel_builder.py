@@ -23,7 +23,8 @@ _TICK_NS = NS_PER_SECOND // MEDIA_RATE + 1
 
 @dataclass(frozen=True, slots=True)
 class UsableChunk:
-    """A chunk with its time, its file on this machine and what that holds."""
+    """A chunk with its time, its file on this machine and what that holds. The time is that of the first frame recorded, though
+    nothing may be able to decode that."""
 
     chunk: ChunkObject
     time: ChunkTime
@@ -59,8 +60,9 @@ class ReelBuilder:
 
     def add(self, usable: UsableChunk) -> None:
         """Take a chunk; where the one before it covers its time, it is skipped."""
-        held = None if self._held is None else _recorded(*self._held, usable.time.start, self._snap_ns)
-        where = place(held, usable.time.start, usable.info.duration_ns, self._snap_ns)
+        start = usable.time.start + usable.info.lead_ns
+        held = None if self._held is None else _recorded(*self._held, start, self._snap_ns)
+        where = place(held, start, usable.info.duration_ns, self._snap_ns)
         if where is None:
             problem = f"{self._held[0].chunk.name} covers the same time" if self._held else ""
             self.skip(usable.chunk, usable.time, "chunk_covered", problem, usable.sha256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -18,6 +19,9 @@ CODECS = frozenset({"av1", "h264", "hevc", "mjpeg", "mpeg4", "vp9"})
 """What can be copied into MP4 and decoded again."""
 LONGEST_JUMP_NS = 3600 * NS_PER_SECOND
 """A clip whose time stamps jump further is used only up to there."""
+
+LONGEST_TAIL_NS = 2 * NS_PER_SECOND
+"""How much longer than its video a file may say that it is, as for sound that goes on."""
 
 
 class UnusableClip(Exception):
@@ -48,15 +52,20 @@ class ClipPackets:
     """The usable packets of a clip, each with its PTS: from the first keyframe to the end, or to where the file breaks.
 
     Left out are frames shown before the first keyframe, which nothing can decode, and packets that are marked as broken.
-    After the iteration `left_out` counts them and `flaw` says why it ended early, if it did.
+    After the iteration `left_out` counts them, `lead` is how long before the first frame they began, in ticks of the clip, and
+    `flaw` says why it ended early, if it did.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._packets = container.demux(stream)
         self._expected = stream.frames
+        self._time_base = stream.time_base or Fraction(1, 90_000)
+        # Matroska states a duration, which FFmpeg would otherwise estimate; MP4 states how many frames there are.
+        self._stated_ns = 1000 * (container.duration or 0) if container.format.name.startswith("matroska") else 0
         self._first: int | None = None
         self._latest = 0
         self._seen = 0
+        self._earliest: int | None = None
         self.left_out = 0
         self.flaw = ""
 
@@ -75,8 +84,27 @@ class ClipPackets:
                 yield packet, pts
             elif not self.flaw:
                 self.left_out += 1
-        if not self.flaw and self._seen < self._expected:
-            self.flaw = f"it breaks off: {self._seen} of {self._expected} frames are there"
+                if pts is not None and not packet.is_corrupt:
+                    self._earliest = pts if self._earliest is None else min(pts, self._earliest)
+        if not self.flaw:
+            self.flaw = self._shortfall()
+
+    def _shortfall(self) -> str:
+        """What is missing by the file's own account; a stream that ends a little before the others misses nothing."""
+        if self._seen < self._expected:
+            return f"it breaks off: {self._seen} of {self._expected} frames are there"
+        there_ns = ticks_to_ns(self._latest - (self._first or 0) + self.lead, self._time_base)
+        if self._stated_ns - there_ns > LONGEST_TAIL_NS:
+            stated, there = (round(ns / NS_PER_SECOND) for ns in (self._stated_ns, there_ns))
+            return f"it breaks off: {there} of the {stated} s that its header states are there"
+        return ""
+
+    @property
+    def lead(self) -> int:
+        if self._first is None or self._earliest is None:
+            return 0
+        lead = self._first - self._earliest
+        return lead if 0 < lead * self._time_base * NS_PER_SECOND <= LONGEST_JUMP_NS else 0
 
     def _usable(self, packet: Packet[VideoStream], pts: int) -> bool:
         if self._first is None:

@@ -18,6 +18,9 @@ PAUSE_NS = 2 * NS_PER_SECOND
 _FALLBACK_FRAME_NS = NS_PER_SECOND // 25
 _REORDER = 32
 """More frames than any codec shows out of order."""
+SMALLEST_PX, LARGEST_PX = 16, 16_384
+_MOST_STRETCHED = 4
+"""Pixels wider or higher than this come from broken metadata and are taken for square."""
 _OLDEST = Instant.parse("2000-01-01T00:00:00Z")
 """Creation times before this come from clocks that were never set."""
 _CODECS_WITH_PARAMETER_SETS = ("h264", "hevc")
@@ -35,11 +38,18 @@ class ClipFormat:
     """Clockwise turn from the coded to the upright picture: 0, 90, 180 or 270."""
     extradata: bytes
     """Parameter sets."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a coded pixel over its height."""
 
     @property
     def upright(self) -> Size:
-        turned = self.rotation_degrees in (90, 270)
-        return Size(self.coded.height, self.coded.width) if turned else self.coded
+        """As shown: in square pixels, none of the coded ones lost, and turned upright."""
+        width, height = self.coded.width, self.coded.height
+        if self.pixel_aspect > 1:
+            width = round(width * self.pixel_aspect)
+        else:
+            height = round(height / self.pixel_aspect)
+        return Size(height, width) if self.rotation_degrees in (90, 270) else Size(width, height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,8 @@ class ClipInfo:
     frame_count: int
     left_out: int
     """Frames that nothing can decode: before the first keyframe, or broken."""
+    lead_ns: int
+    """From the first of the frames before the first keyframe to the first that can be decoded."""
     pauses: tuple[tuple[int, int], ...]
     """Where nothing was recorded: end of one frame and start of the next, in nanoseconds since the first frame."""
     creation_time: Instant | None
@@ -66,6 +78,7 @@ class ClipInfo:
 def probe(path: Path) -> ClipInfo:
     """Read a file to its end. Raises UnusableClip where it gives no footage."""
     clip_format, creation_time = _first_frame(path)
+    _check_size(clip_format)
     if clip_format.codec in _CODECS_WITH_PARAMETER_SETS and not clip_format.extradata:
         raise UnusableClip("chunk_corrupt", "its parameter sets are missing")
     with open_clip(path) as (container, stream):
@@ -82,10 +95,20 @@ def probe(path: Path) -> ClipInfo:
         duration_ns=timing.duration_ns,
         frame_count=timing.count,
         left_out=packets.left_out,
+        lead_ns=ticks_to_ns(packets.lead, time_base),
         pauses=tuple(timing.pauses),
         creation_time=creation_time,
         flaw=packets.flaw,
     )
+
+
+def _check_size(clip_format: ClipFormat) -> None:
+    coded, upright = clip_format.coded, clip_format.upright
+    if min(coded.width, coded.height) < SMALLEST_PX or max(upright.width, upright.height) > LARGEST_PX:
+        raise UnusableClip(
+            "chunk_size_unsupported",
+            f"its pictures are {coded.width}x{coded.height}; {SMALLEST_PX} to {LARGEST_PX} pixels a side are taken",
+        )
 
 
 def _first_frame(path: Path) -> tuple[ClipFormat, Instant | None]:
@@ -124,7 +147,13 @@ def _format(stream: av.VideoStream, frame: av.VideoFrame) -> ClipFormat:
         coded=Size(frame.width, frame.height),
         rotation_degrees=-90 * round(frame.rotation / 90) % 360,
         extradata=stream.codec_context.extradata or b"",
+        pixel_aspect=_pixel_aspect(stream),
     )
+
+
+def _pixel_aspect(stream: av.VideoStream) -> Fraction:
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    return aspect if Fraction(1, _MOST_STRETCHED) <= aspect <= _MOST_STRETCHED else Fraction(1)
 
 
 def _creation_time(text: str) -> Instant | None:
