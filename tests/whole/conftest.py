@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.otlp import collecting
 from tests.whole.deployment import Effects, Outcome, Theatre
 from throughline.cli.stack import StackSettings
 from throughline.cli.up import running
@@ -30,8 +31,11 @@ def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
     settings = StackSettings(
         home=folder / "home", port=0, allowed_roots=(footage,), truth=folder / "store" / "truth" / "truth.parquet"
     )
-    with running(settings, Console(stderr=True)) as (deployment, supervisor):
-        yield Theatre(deployment, supervisor, store, footage)
+    with collecting() as collector, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{collector.address}")
+        environment.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")  # milliseconds
+        with running(settings, Console(stderr=True)) as (deployment, supervisor):
+            yield Theatre(deployment, supervisor, store, footage, collector)
 
 
 @pytest.fixture(scope="package")

@@ -15,6 +15,7 @@ import psutil
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from tests.otlp import Collector
 from throughline.alert.announcements import Announcements
 from throughline.cli.connection import orchestrator
 from throughline.cli.deployment import Deployment
@@ -69,6 +70,8 @@ class Theatre:
     supervisor: Supervisor
     store: StoreTruth
     footage: Path
+    collector: Collector
+    """Gets everyone's traces."""
 
     @property
     def query(self) -> str:

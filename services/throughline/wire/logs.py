@@ -24,8 +24,8 @@ _SECRET_SHAPES = (
     (re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)"), r"\1***"),
     (re.compile(r"(?i)([?&](?:x-amz-(?:signature|credential|security-token)|signature|token)=)[^&\s\"']+"), r"\1***"),
 )
-_LEAST_SECRET = 8
-"""Shorter values stand in ordinary words as well."""
+_LEAST_SECRET = 16
+"""Shorter values may be ordinary words, as those of a local object store are."""
 _MARKS = ("service", "job", "camera", "request_id", "trace_id", "span_id")
 """Of a line, besides time, level, logger, message and error; left out where empty."""
 
