@@ -21,13 +21,17 @@ class Interrupted(BaseException):
 
 
 class Errand:
-    """One step of one job at work. Its own thread calls `check`, `sleep`, `heard` and `calling`; others stop it."""
+    """One step of one job at work. Its own thread calls `check`, `sleep`, `heard`, `reach` and `calling`; others stop it."""
 
     def __init__(self, job_id: str, bound: bool) -> None:
         self.job_id = job_id
         self.bound = bound
         """Whether it stops when the job ends."""
         self.heard_at = time.monotonic()
+        self.reached: dict[str, int] = {}
+        """How far the step ever came, by unit of progress."""
+        self.has_advanced = False
+        """Whether it came farther than before since this was last set to False."""
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._reason: BaseException | None = None
@@ -56,6 +60,11 @@ class Errand:
     def heard(self) -> None:
         """Note that the call in progress said something."""
         self.heard_at = time.monotonic()
+
+    def reach(self, unit: str, done: int) -> None:
+        """Note how far the work is. What is only done again, or found ready again, is no progress."""
+        if done > self.reached.get(unit, 0):
+            self.reached[unit], self.has_advanced = done, True
 
     def give_up_if_silent(self, seconds: float) -> None:
         """Cancel the call in progress if it has said nothing for that long."""

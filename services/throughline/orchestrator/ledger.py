@@ -13,6 +13,7 @@ from throughline.orchestrator.ranking import Ranking
 from throughline.orchestrator.rounds import Rounds
 from throughline.orchestrator.settings import OrchestratorSettings
 from throughline.orchestrator.view import View
+from throughline.orchestrator.waits import Waits
 from throughline.storage.records import Records
 
 
@@ -22,6 +23,7 @@ class Ledger:
 
     records: Records
     jobs: Jobs
+    waits: Waits
     cameras: Cameras
     tasks: Tasks
     ranking: Ranking
@@ -31,12 +33,11 @@ class Ledger:
     view: View
 
     @classmethod
-    def open(cls, settings: OrchestratorSettings) -> Ledger:
-        """Open the database that the settings name, its tables brought up to date."""
-        records = Records.open(settings.database_url)
+    def over(cls, records: Records, settings: OrchestratorSettings) -> Ledger:
         return cls(
             records=records,
             jobs=Jobs(records),
+            waits=Waits(records),
             cameras=Cameras(records),
             tasks=Tasks(records),
             ranking=Ranking(records),
@@ -49,6 +50,3 @@ class Ledger:
     def meter(self, job_id: str, stage: str, camera: str = "") -> Meter:
         """Measures how far a stage is."""
         return Meter(self.records, Subject(job_id, stage, camera))
-
-    def close(self) -> None:
-        self.records.close()

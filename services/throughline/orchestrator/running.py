@@ -15,7 +15,8 @@ from throughline.domain.errors import ThroughlineError
 from throughline.orchestrator.durable import Durable
 from throughline.orchestrator.inflight import Errand, InFlight, JobEnded
 from throughline.orchestrator.jobs import Jobs
-from throughline.orchestrator.patience import Patience, insist
+from throughline.orchestrator.patience import Patience, Waiting, insist
+from throughline.orchestrator.waits import StepId, Waits
 from throughline.v1.common_pb2 import Incident
 from throughline.wire import tracing
 from throughline.wire.metrics import LONG_SECONDS
@@ -45,21 +46,32 @@ class Step:
     bound: bool = True
     camera: str = ""
     """Empty where it is about the whole job."""
+    number: int = 0
+    """Tells steps of one name apart, such as one call for clips from the next."""
 
 
 class Runner:
     """Steps and workflows of jobs, on one Durable."""
 
-    def __init__(self, durable: Durable, in_flight: InFlight, jobs: Jobs) -> None:
+    def __init__(self, durable: Durable, in_flight: InFlight, jobs: Jobs, waits: Waits) -> None:
         self._durable = durable
         self._in_flight = in_flight
         self._jobs = jobs
+        self._waits = waits
 
     def step(self, job_id: str, step: Step, act: Callable[[Errand], R]) -> R:
         """Do it, or return what it returned before. `act` may run more than once; it returns a plain value.
 
         Raises JobEnded, and StageFailed for a failure that patience can't mend.
         """
+
+        def tell(error: ThroughlineError) -> None:
+            message = f"{error}; it is tried again until it works"
+            incident = Incident(code="waiting_for_service", subject=step.name, message=message)
+            self._jobs.add_incidents(job_id, step.stage, [incident])
+
+        step_id = StepId(job_id, step.name, step.stage, step.camera, step.number)
+        waiting = Waiting(self._waits, step_id, tell)
 
         def attempt(errand: Errand) -> R:
             with _timed(step):
@@ -70,14 +82,9 @@ class Runner:
         def run() -> R:
             with _traced(job_id, step), self._in_flight.errand(job_id, step.bound) as errand:
                 try:
-                    return insist(errand, lambda: attempt(errand), step.patience, tell)
+                    return insist(errand, lambda: attempt(errand), step.patience, waiting)
                 except ThroughlineError as error:
                     raise StageFailed(str(error)) from error
-
-        def tell(error: ThroughlineError) -> None:
-            message = f"{error}; it is tried again until it works"
-            incident = Incident(code="waiting_for_service", subject=step.name, message=message)
-            self._jobs.add_incidents(job_id, step.stage, [incident])
 
         return self._durable.step(step.name, run)
 

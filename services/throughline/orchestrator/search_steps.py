@@ -80,7 +80,9 @@ class SearchSteps:
             for event in self.stages.render_pairs(errand, request):
                 if isinstance(event, PairClip):
                     self.ledger.jobs.add_run(job_id, "render_pairs", event.pair_id, started_ns, int(not event.reused))
-                    meter.update(*self.ledger.ranking.save_clip(job_id, event.pair_id, event.clip_uri), "pairs")
+                    done, total = self.ledger.ranking.save_clip(job_id, event.pair_id, event.clip_uri)
+                    errand.reach("pairs", done)
+                    meter.update(done, total, "pairs")
                 else:
                     self.ledger.jobs.add_incidents(job_id, "render_pairs", [event])
             meter.finish()

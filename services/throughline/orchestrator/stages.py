@@ -42,6 +42,8 @@ def _events(errand: Errand, name: str, method: Callable[..., Any], request: Mess
     with errand.calling(name, stream.cancel), translated_errors(name):
         for message in stream:
             errand.heard()
+            if message.WhichOneof("event") == "progress":
+                errand.reach(message.progress.unit, message.progress.done)
             yield message
 
 

@@ -20,6 +20,7 @@ from throughline.storage.records.models import (
     Job,
     JobIncident,
     JobProgress,
+    JobWait,
     QueryTrack,
     ReviewRound,
     StageRun,
@@ -44,6 +45,7 @@ class View:
             job = _summary(session, row)
             job.progress.extend(_progress(session, job_id))
             job.timings.extend(_timings(session, job_id))
+            job.waiting.extend(_waiting(session, job_id))
             if with_candidates or row.state in ENDED:
                 job.candidates.extend(_candidates(session, job_id))
         return job
@@ -117,6 +119,22 @@ def _progress(session: Session, job_id: str) -> list[common_pb2.Progress]:
             seconds_left=row.seconds_left,
         )
         for row in sorted(rows, key=lambda row: (stage_of(row.stage), row.camera))
+    ]
+
+
+def _waiting(session: Session, job_id: str) -> list[orchestrator_pb2.Waiting]:
+    """What cannot be done at present, what has waited longest first."""
+    return [
+        orchestrator_pb2.Waiting(
+            step=row.step,
+            stage=stage_of(row.stage),
+            camera=row.camera,
+            reason=row.reason,
+            since_ns=row.since_ns,
+            attempts=row.attempts,
+            next_attempt_ns=row.next_ns,
+        )
+        for row in session.scalars(select(JobWait).filter_by(job_id=job_id).order_by(JobWait.since_ns))
     ]
 
 

@@ -110,7 +110,8 @@ class Workflow:
         search = self._steps.search
 
         def body() -> None:
-            self._step(job_id, "render pairs", "render_pairs", lambda errand: search.render_pairs(errand, number))
+            step = Step("render pairs", "render_pairs", self._stage_patience, number=number)
+            self._runner.step(job_id, step, lambda errand: search.render_pairs(errand, number))
 
         self._runner.workflow(job_id, body, lambda error: search.lose_pairs(job_id, number, error))
 
@@ -123,7 +124,7 @@ class Workflow:
             def remind(errand: Errand) -> None:
                 review.remind(errand, number, pair_ids, deadline_ns)
 
-            self._step(job_id, "remind", "review", remind, self._outside_patience)
+            self._runner.step(job_id, Step("remind", "review", self._outside_patience, number=number), remind)
 
         self._runner.workflow(job_id, body, lambda error: review.lose_reminder(job_id, number, error))
 
@@ -132,7 +133,7 @@ class Workflow:
 
         def step(name: str, stage: str, act: Callable[[Errand], None], patience: Patience) -> None:
             bound = revision == FIRST  # a film that is made anew belongs to a job that has ended
-            self._runner.step(job_id, Step(name, stage, patience, bound), act)
+            self._runner.step(job_id, Step(name, stage, patience, bound, number=revision), act)
 
         def body() -> None:
             near, far = self._stage_patience, self._outside_patience

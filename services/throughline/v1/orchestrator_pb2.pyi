@@ -390,6 +390,7 @@ class Job(_message.Message):
     QUERY_IOU_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     REVIEW_DEADLINE_NS_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Its id."""
     request_id: _builtins.str
@@ -438,6 +439,10 @@ class Job(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The caller's labels."""
 
+    @_builtins.property
+    def waiting(self) -> _containers.RepeatedCompositeFieldContainer[Global___Waiting]:
+        """What cannot be done at present and is tried again by itself; empty while all goes well."""
+
     def __init__(
         self,
         *,
@@ -458,14 +463,61 @@ class Job(_message.Message):
         query_iou: _builtins.float = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         review_deadline_ns: _builtins.int = ...,
+        waiting: _abc.Iterable[Global___Waiting] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeline", b"timeline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "created_ns", b"created_ns", "ended_ns", b"ended_ns", "error", b"error", "footage_uri", b"footage_uri", "incidents", b"incidents", "job_id", b"job_id", "labels", b"labels", "progress", b"progress", "query_iou", b"query_iou", "query_tracks", b"query_tracks", "request_id", b"request_id", "review_deadline_ns", b"review_deadline_ns", "stage", b"stage", "state", b"state", "timeline", b"timeline", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "created_ns", b"created_ns", "ended_ns", b"ended_ns", "error", b"error", "footage_uri", b"footage_uri", "incidents", b"incidents", "job_id", b"job_id", "labels", b"labels", "progress", b"progress", "query_iou", b"query_iou", "query_tracks", b"query_tracks", "request_id", b"request_id", "review_deadline_ns", b"review_deadline_ns", "stage", b"stage", "state", b"state", "timeline", b"timeline", "timings", b"timings", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class Waiting(_message.Message):
+    """A step of a job that cannot be done at present, because of a service, a disk or an address that is out of reach."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    CAMERA_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SINCE_NS_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    NEXT_ATTEMPT_NS_FIELD_NUMBER: _builtins.int
+    step: _builtins.str
+    """The step, such as "track" or "send pairs"."""
+    stage: _common_pb2.Stage.ValueType
+    """The stage that it belongs to."""
+    camera: _builtins.str
+    """The camera; empty where it is about the whole job."""
+    reason: _builtins.str
+    """Why the last attempt failed: what, where, what next."""
+    since_ns: _builtins.int
+    """When the first attempt failed, in nanoseconds since 1970, UTC."""
+    attempts: _builtins.int
+    """Attempts that failed since then, at least 1."""
+    next_attempt_ns: _builtins.int
+    """When the next attempt is due, in nanoseconds since 1970, UTC."""
+    def __init__(
+        self,
+        *,
+        step: _builtins.str = ...,
+        stage: _common_pb2.Stage.ValueType = ...,
+        camera: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        since_ns: _builtins.int = ...,
+        attempts: _builtins.int = ...,
+        next_attempt_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "camera", b"camera", "next_attempt_ns", b"next_attempt_ns", "reason", b"reason", "since_ns", b"since_ns", "stage", b"stage", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Waiting: _TypeAlias = Waiting  # noqa: Y015
 
 @_typing.final
 class StageTiming(_message.Message):

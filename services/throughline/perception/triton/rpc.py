@@ -68,19 +68,17 @@ class TritonRpc:
         if code is grpc.StatusCode.INVALID_ARGUMENT:
             return InvalidInput(f"Triton at {self.address} refuses the request: {details}")
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return DependencyUnavailable(
-                f"Triton at {self.address} gave no answer within {self._request_timeout_seconds:g} s"
+            problem = f"gave no answer within {self._request_timeout_seconds:g} s; see whether it has too much to do"
+        elif _out_of_memory(failure):
+            problem = (
+                f"has no memory for the request ({details}), tried for {patience:g} s; give it more, or smaller batches, fewer "
+                "instances of its models, or fewer requests at once (THROUGHLINE_TRITON_IN_FLIGHT)"
             )
-        if _out_of_memory(failure):
-            return DependencyUnavailable(
-                f"Triton at {self.address} has no memory for the request ({details}), tried for {patience:g} s; give it more, or "
-                "smaller batches, fewer instances of its models, or fewer requests at once (THROUGHLINE_TRITON_IN_FLIGHT)"
-            )
-        if _passes(failure):
-            return DependencyUnavailable(
-                f"Triton at {self.address} cannot be used ({details}), tried for {patience:g} s; see whether it runs"
-            )
-        return DependencyUnavailable(f"Triton at {self.address} failed with {code.name}: {details}; see its log")
+        elif _passes(failure):
+            problem = f"cannot be used ({details}), tried for {patience:g} s; see whether it runs"
+        else:
+            problem = f"failed with {code.name}: {details}; see its log"
+        return DependencyUnavailable(f"Triton at {self.address} {problem}")
 
 
 def _unknown_model(failure: grpc.RpcError) -> bool:

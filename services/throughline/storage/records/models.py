@@ -128,6 +128,28 @@ class JobProgress(Base):
     seconds_left: Mapped[float]
 
 
+class JobWait(Base):
+    """A step that can't be done at present and is tried again at `next_ns`.
+
+    `camera` and `number` tell steps of one name apart that are at work side by side. `spent_seconds` of its patience are gone;
+    `reached`: the farthest that an attempt has come, in units of progress.
+    """
+
+    __tablename__ = "job_waits"
+
+    job_id: Mapped[str] = _job_key()
+    step: Mapped[str] = mapped_column(String(40), primary_key=True)
+    camera: Mapped[str] = mapped_column(Words, primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    stage: Mapped[str] = mapped_column(String(24))
+    reason: Mapped[str] = mapped_column(Words)
+    since_ns: Mapped[int]
+    attempts: Mapped[int]
+    next_ns: Mapped[int]
+    spent_seconds: Mapped[float]
+    reached: Mapped[dict[str, Any]]
+
+
 class StageRun(Base):
     """One answered call of a stage. `runs` counts what it really did: reels made, clips rendered; 0 where all was found ready."""
 
@@ -247,3 +269,13 @@ class Film(Base):
     timeline_json_uri: Mapped[str] = mapped_column(Words, default="")
     contact_sheet_uri: Mapped[str] = mapped_column(Words, default="")
     duration_ns: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Executor(Base):
+    """An executor that is alive. Starting it again makes another `life` under the same name; a life that is gone stays gone."""
+
+    __tablename__ = "executors"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    life: Mapped[str] = mapped_column(String(160), unique=True)
+    beat: Mapped[int]
