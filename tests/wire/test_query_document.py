@@ -171,7 +171,7 @@ def test_a_box_in_the_other_form_is_answered_in_its_own_words() -> None:
         ({}, "camera"),
         (_query(camera=""), "camera"),
         (_query(camera=3), "camera"),
-        (_query(label="x" * 300), "label"),
+        (_query(label="x" * 1025), "label"),
         (_query(frame_size=None), "frame_size"),
         (_query(frame_size={"width": 0, "height": 5}), "frame_size.width"),
         (_query(frame_size={"width": 5}), "frame_size.height"),

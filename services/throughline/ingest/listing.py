@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
@@ -53,7 +54,7 @@ class _Sorter:
     def add(self, info: ObjectInfo, path: str) -> None:
         camera, separator, name = path.partition("/")
         if not _is_safe(path):
-            self.unsafe.append(path)
+            self.unsafe.append(_printable(path))
         elif not separator:
             self.outside.append(path)
         elif self._cameras and camera not in self._cameras:
@@ -68,7 +69,8 @@ class _Sorter:
             yield Incident(
                 "object_name_unsafe",
                 base + self.unsafe[0],
-                f"{_some(self.unsafe)} below {base} skipped: a part of the name is empty, `.`, `..` or not printable; rename to use",
+                f"{_some(self.unsafe)} below {base} skipped: a part of the name is empty, `.` or `..`, "
+                "or has control characters; rename to use",
             )
         if self.outside:
             yield Incident(
@@ -92,7 +94,16 @@ class _Sorter:
 
 
 def _is_safe(path: str) -> bool:
-    return not any(part in ("", ".", "..") for part in path.split("/")) and all(ord(letter) >= 32 for letter in path)
+    return not any(part in ("", ".", "..") for part in path.split("/")) and not any(map(_controls, path))
+
+
+def _controls(letter: str) -> bool:
+    """Whether it does something to a terminal or a log rather than stand there: control characters, ends of lines."""
+    return unicodedata.category(letter) in ("Cc", "Zl", "Zp")
+
+
+def _printable(name: str) -> str:
+    return "".join(f"\\u{ord(letter):04x}" if _controls(letter) else letter for letter in name)
 
 
 def _without_video(camera: str, is_there: bool, base: str) -> Incident:

@@ -26,6 +26,8 @@ from throughline.v1.orchestrator_pb2 import (
 from throughline.wire.query_document import MAX_BYTES, QueryDocument, check_times, parse_query
 
 _FOOTAGE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.*", re.DOTALL)
+_LONGEST_KEY_BYTES = 1024
+"""Of S3, for a whole key in UTF-8."""
 _YEAR_NS = 366 * 86_400 * 10**9
 _LATEST_NS = 2**63 - 1 - 2 * _YEAR_NS
 
@@ -149,7 +151,7 @@ def _cameras(options: JobOptions) -> Iterator[str]:
         ("clock_maps", [clock.camera for clock in options.clock_maps]),
     ):
         for index, name in enumerate(names):
-            if not name or "/" in name or len(name) > 255:
+            if not name or "/" in name or len(name.encode()) > _LONGEST_KEY_BYTES:
                 yield f"{field}[{index}]: {name[:100]!r} is no camera; expected the name of a folder"
             elif name in names[:index]:
                 yield f"{field}[{index}]: names {name!r} again; once is enough"

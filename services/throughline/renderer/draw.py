@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -55,9 +56,8 @@ class Lettering:
         weight = _BOLD if bold else _REGULAR
         if self.width(text, size_px, weight) <= width:
             return text
-        kept = len(text)
-        while kept > 0 and self.width(text[:kept] + "…", size_px, weight) > width:
-            kept -= 1
+        room = range(1, min(len(text), max(0, width)) + 1)  # a letter takes a pixel at least
+        kept = bisect_right(room, width, key=lambda letters: self.width(text[:letters] + "…", size_px, weight))
         return text[:kept].rstrip() + "…" if kept else ""
 
 

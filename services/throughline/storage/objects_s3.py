@@ -26,6 +26,7 @@ R = TypeVar("R")
 
 BRIEF_SECONDS = 5.0
 """Patience of calls that nobody can stop, some of which people wait for."""
+LONGEST_KEY_BYTES = 1024
 _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 
 
@@ -225,6 +226,8 @@ def _object(uri: str) -> tuple[str, str]:
     bucket, key = _split(uri)
     if not key:
         raise InvalidInput(f"{uri!r} names a bucket but no object; give s3://bucket/key")
+    if len(key.encode(errors="replace")) > LONGEST_KEY_BYTES:
+        raise InvalidInput(f"{uri[:100]}... has a key of more than the {LONGEST_KEY_BYTES} bytes that S3 takes")
     return bucket, key
 
 

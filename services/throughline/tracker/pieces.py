@@ -24,6 +24,7 @@ STAGE_REVISION = 1
 """Raise it when the same frames would give other detections."""
 REPORT_FILE = "piece.json"
 _LONGEST_NAME = 120
+"""Bytes; file systems take 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,9 @@ class Piece:
     @property
     def file_name(self) -> str:
         """The chunk's name as a file name: <chunk>.parquet."""
-        plain = re.sub(r"[^\w.-]+", "_", self.chunk.name).strip("._")[-_LONGEST_NAME:]
-        return f"{plain or 'chunk'}.parquet"
+        plain = re.sub(r"[^\w.-]+", "_", self.chunk.name).strip("._")
+        shortened = plain.encode()[-_LONGEST_NAME:].decode(errors="ignore")
+        return f"{shortened or 'chunk'}.parquet"
 
 
 @dataclass(frozen=True, slots=True)

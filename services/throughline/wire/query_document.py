@@ -70,9 +70,9 @@ Observation = Annotated[
 class QueryDocument(_Part):
     """One person's track in one camera."""
 
-    camera: str = Field(min_length=1, max_length=255)
+    camera: str = Field(min_length=1, max_length=1024)
     """Name of the camera's folder."""
-    label: str = Field(default="", max_length=255)
+    label: str = Field(default="", max_length=1024)
     """Free words that name the person."""
     frame_size: FrameSize
     box_format: Literal["xyxy", "xywh"] = "xyxy"
