@@ -48,9 +48,12 @@ class Process:
         wait_until(address_file.exists, what="the orchestrator did not start")
         self.client = Client(address_file.read_text())
 
-    def kill(self) -> None:
+    def signal(self, number: signal.Signals) -> None:
         assert self.process.pid is not None
-        os.kill(self.process.pid, signal.SIGKILL)
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        self.process.kill()
         self.process.join()
         self.client.channel.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -21,13 +21,14 @@ JOBS, CAMERAS, PAIRS = "throughline-jobs", "throughline-cameras", "throughline-p
 class Durable:
     """The one DBOS of this process. Workflows are registered before `start`, put on queues after it."""
 
-    def __init__(self, settings: OrchestratorSettings) -> None:
+    def __init__(self, settings: OrchestratorSettings, life: str) -> None:
+        """`life` names this process, and never named another."""
         self._settings = settings
         config: DBOSConfig = {
             "name": "throughline",
             "system_database_url": normal_url(settings.database_url),
             "application_version": WORKFLOW_VERSION,
-            "executor_id": settings.executor_id,
+            "executor_id": life,
             "log_level": "WARNING",
             "enable_otlp": False,
             "scheduler_polling_interval_sec": 3600.0,  # nothing is scheduled: the sweeper looks for what is due
@@ -44,7 +45,7 @@ class Durable:
         self._workflows[name] = DBOS.workflow(name=name, max_recovery_attempts=None)(run)
 
     def start(self) -> None:
-        """Open the queues, and go on with whatever this executor was doing when it ended."""
+        """Open the queues."""
         DBOS.launch()
         settings = self._settings
         for queue, concurrency in (
@@ -72,6 +73,19 @@ class Durable:
         """Take workflows and those that they started off the queues; what runs of them ends at its next step."""
         DBOS.cancel_workflows(workflow_ids, cancel_children=True)
 
+    def hand_over(self, living: Callable[[], Container[str]]) -> None:
+        """Put on their queues again, for anybody, workflows that run under a life that has ended; done twice is done once.
+
+        A process that still runs one of them, because it was frozen and not dead, can record nothing of it any more.
+        """
+        running = DBOS.list_workflows(
+            status="PENDING", app_version=WORKFLOW_VERSION, load_input=False, load_output=False
+        )
+        alive = living()  # looked up after the workflows: who began in between is not taken for dead
+        dead = {workflow.executor_id for workflow in running if workflow.executor_id not in alive}
+        if dead:
+            DBOS._recover_pending_workflows(sorted(filter(None, dead)))
+
     def stop(self) -> None:
-        """Let go of the database. Workflows that run are gone on with by the next process of this executor id."""
+        """Let go of the database. Workflows that run are gone on with when they are handed over."""
         DBOS.destroy(destroy_registry=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -23,19 +26,22 @@ from throughline.orchestrator.settings import OrchestratorSettings
 from throughline.orchestrator.stages import Stages
 from throughline.orchestrator.submission import check_submission
 from throughline.orchestrator.sweeper import Sweeper
+from throughline.orchestrator.vigil import Vigil
 from throughline.orchestrator.words import ENDED, state_of
 from throughline.orchestrator.workflow import Steps, Workflow
 from throughline.storage.objects import open_objects
+from throughline.storage.records import Records
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import Incident
 from throughline.wire import tracing
 
+_log = logging.getLogger(__name__)
 _LET_GO_SECONDS = 10.0
 _ENDED_STATES = frozenset(state_of(word) for word in ENDED)
 
 
 class Orchestrator:
-    """One executor. Starting it goes on with what the last one of its executor id was doing; `close` lets go of it again."""
+    """One executor. It goes on with what others were doing when they died; `close` lets go of everything."""
 
     def __init__(self, settings: OrchestratorSettings) -> None:
         if not settings.workspace_uri:
@@ -46,18 +52,22 @@ class Orchestrator:
         self._ended = threading.Event()
         self._watchers = threading.BoundedSemaphore(max(1, settings.max_workers // 2))
         self._objects = open_objects(settings)
-        self._ledger = Ledger.open(settings)
+        self._vigil = Vigil(settings)
+        self._records = Records.open(settings.database_url)
+        self._ledger = Ledger.over(self._records, settings)
         self._stages = Stages(settings)
         self._in_flight = InFlight(self._ledger.jobs.ended, settings.silence_seconds)
         self._sweeper = Sweeper(self._ledger, settings.sweep_seconds)
-        self._durable = Durable(settings)
+        self._durable = Durable(settings, self._vigil.life)
         self._workflow = self._build_workflow()
         self._in_flight.start()
         self._durable.start()
+        self._vigil.start(self._durable, self._lost)
         self._sweeper.start(self._workflow)
 
     def _build_workflow(self) -> Workflow:
-        settings, ledger, stages = self._settings, self._ledger, self._stages
+        settings, stages = self._settings, self._stages
+        ledger = Ledger.over(self._records.guarded(self._vigil.guard), settings)
         documents = JobDocuments(self._objects, settings.workspace_uri)
         steps = Steps(
             footage=FootageSteps(ledger, stages, documents, settings.poll_seconds),
@@ -68,7 +78,7 @@ class Orchestrator:
         first, most = settings.retry_first_seconds, settings.retry_most_seconds
         near = Patience(first, most, settings.stage_patience_seconds)
         far = Patience(first, most, settings.outside_patience_seconds)
-        runner = Runner(self._durable, self._in_flight, ledger.jobs)
+        runner = Runner(self._durable, self._in_flight, ledger.jobs, ledger.waits)
         return Workflow(self._durable, runner, steps, ledger.jobs, (near, far))
 
     @property
@@ -76,14 +86,25 @@ class Orchestrator:
         """Its jobs and queues in numbers."""
         return JobCounts(self._ledger.records)
 
+    def _lost(self) -> None:
+        """Others go on with what this process was doing: let go of it, and end, to be started again with nothing in its hands."""
+        _log.error(
+            "executor %s was frozen for too long, or another process has its THROUGHLINE_EXECUTOR_ID; ending",
+            self._settings.executor_id,
+        )
+        self._in_flight.stop(seconds=0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     def close(self) -> None:
-        """Stop everything at once. Nothing is lost: what was at work is done by the next of this executor id."""
+        """Stop everything at once. Nothing is lost: what was at work goes on in another executor, or in the next of this name."""
         self._ended.set()
         self._sweeper.stop()
         self._in_flight.stop(_LET_GO_SECONDS)
+        self._vigil.stop()
         self._durable.stop()
+        self._vigil.leave()
         self._stages.close()
-        self._ledger.close()
+        self._records.close()
 
     def submit(self, request: pb.SubmitJobRequest) -> pb.SubmitJobResponse:
         """Take a job. Raises InvalidInput (InvalidQuery), PermissionDenied, NotFound (query_uri), LimitExceeded, Conflict."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from pydantic import Field, SecretStr
 
 from throughline.wire.settings import ServiceSettings
@@ -17,9 +19,18 @@ class OrchestratorSettings(ServiceSettings):
         description="where jobs, answers and the workflow's state are kept: sqlite:///path on one machine, a Postgres URL for many",
     )
     executor_id: str = Field(
-        default="orchestrator-0",
+        default_factory=socket.gethostname,
         min_length=1,
-        description="names this process; only one with the same name goes on with what it was doing when it died",
+        max_length=128,
+        description="names this process among the orchestrators of its database, by default after its host; one that is started "
+        "again under the same name goes on at once, and the one before it, should it still run, ends",
+    )
+    heartbeat_seconds: float = Field(default=3.0, gt=0, description="pause between two signs of life of this process")
+    takeover_seconds: float = Field(
+        default=39.0,
+        gt=0,
+        description="how long another process may give no sign of life before its work is taken over; "
+        "best longer than the 30 s after which servers give up calls of a client that is frozen",
     )
 
     ingest_target: str = Field(default="127.0.0.1:7401", description="host:port of Ingest")

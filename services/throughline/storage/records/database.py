@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,14 +23,19 @@ def normal_url(url: str) -> str:
 class Records:
     """The records at one URL. Safe to use from several threads, and from several processes at once."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, guard: Callable[[Session], None] = lambda _: None) -> None:
         self._engine = engine
+        self._guard = guard
         self._is_sqlite = engine.dialect.name == "sqlite"
 
     @classmethod
     def open(cls, url: str) -> Records:
         """Open (and create, where it is SQLite and missing) the database at `url`, its tables brought up to date."""
         return cls(open_database(make_url(normal_url(url)).render_as_string(hide_password=False), MIGRATIONS))
+
+    def guarded(self, guard: Callable[[Session], None]) -> Records:
+        """The same records for somebody who may lose the right to change them: `guard` looks first in every change, and raises."""
+        return Records(self._engine, guard)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -49,6 +54,7 @@ class Records:
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
             if self._is_sqlite:
                 session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+            self._guard(session)
             yield session
 
     def close(self) -> None:
