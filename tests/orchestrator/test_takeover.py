@@ -33,7 +33,8 @@ Start = Callable[..., Process]
 @pytest.fixture
 def start(tmp_path: Path, postgres: str, running_script: tuple[Script, RunningServer]) -> Iterator[Start]:
     """Starts an executor of a name, on a database of the test's own."""
-    database, processes = new_database(postgres), []
+    database = new_database(postgres)
+    processes: list[Process] = []
 
     def start(name: str, **changes: object) -> Process:
         folder = tmp_path / f"{name}-{len(processes)}"

@@ -20,6 +20,16 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.s3_endpoint_url == "http://127.0.0.1:9000"
 
 
+def test_secrets_come_from_files_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "throughline_token").write_text("from the file\n")
+    (tmp_path / "THROUGHLINE_S3_REGION").write_text("eu-central-1")
+    monkeypatch.setenv("THROUGHLINE_SECRETS_DIR", str(tmp_path))
+    settings = ServiceSettings()
+    assert (settings.token, settings.s3_region) == ("from the file", "eu-central-1")
+    monkeypatch.setenv("THROUGHLINE_TOKEN", "from the environment")
+    assert ServiceSettings().token == "from the environment"
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         ServiceSettings().listen = "elsewhere"

@@ -15,13 +15,18 @@ from throughline.wire.tls import channel_credentials
 
 
 def connect(target: str, settings: ServiceSettings, *, token: str | None = None) -> grpc.Channel:
-    """A channel to host:port that sends `token`, by default the service's own. It connects on first use; close it at the end."""
+    """A channel to host:port that sends `token`, by default the service's own. It connects on first use; close it at the end.
+
+    Where the name stands for several addresses, as that of a headless service in Kubernetes, calls go to each in turn.
+    """
     options = [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.max_reconnect_backoff_ms", 5_000),
+        ("grpc.lb_policy_name", "round_robin"),
+        ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ]
     tls = channel_credentials(settings)
     channel = grpc.insecure_channel(target, options) if tls is None else grpc.secure_channel(target, tls, options)

@@ -94,6 +94,7 @@ def serve(services: Sequence[Service], settings: ServiceSettings) -> RunningServ
             ("grpc.keepalive_time_ms", 20_000),
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ("grpc.max_connection_age_ms", int(1000 * settings.connection_seconds)),
         ],
     )
     address = _bind(server, settings)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from throughline.wire.logs import LogFormat
 
@@ -32,9 +38,25 @@ class ObjectSettings(BaseModel):
 
 
 class ServiceSettings(ObjectSettings, BaseSettings):
-    """What every service needs. `THROUGHLINE_LISTEN` sets `listen`, and so on; lists are given as JSON."""
+    """What every service needs. `THROUGHLINE_LISTEN` sets `listen`, and so on; lists are given as JSON.
+
+    What should not stand in the environment may stand in files named after the variables, in the folder THROUGHLINE_SECRETS_DIR.
+    """
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="THROUGHLINE_", extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, then the files."""
+        secrets = SecretsSettingsSource(settings_cls, secrets_dir=os.environ.get("THROUGHLINE_SECRETS_DIR"))
+        return init_settings, env_settings, secrets
 
     listen: str = "127.0.0.1:0"
     """host:port to serve on; port 0 takes a free one."""
@@ -62,6 +84,8 @@ class ServiceSettings(ObjectSettings, BaseSettings):
     """RPCs served at once; further ones wait."""
     max_message_bytes: int = Field(default=64 * 2**20, ge=2**20)
     """Largest message taken or sent."""
+    connection_seconds: float = Field(default=300.0, gt=0)
+    """How long a client keeps a connection before it asks again which servers there are; running calls go on."""
     grace_seconds: float = Field(default=5.0, ge=0)
     """How long running RPCs may go on when the service is told to end."""
     log_level: str = "INFO"

@@ -46,7 +46,7 @@ def new_database(server: str) -> str:
     """URL of a fresh database at the server of a URL."""
     name = f"throughline_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+        connection.execute(f"CREATE DATABASE {name}")
     return server.replace("/postgres?", f"/{name}?")
 
 
