@@ -14,6 +14,7 @@ from throughline.domain.errors import ThroughlineError
 _COMMANDS = {
     "demo": "demo:demo",
     "up": "up:up",
+    "doctor": "doctor:doctor",
     "submit": "submit:submit",
     "jobs": "jobs:jobs",
     "job": "jobs:job",

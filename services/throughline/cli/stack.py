@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,8 @@ LOCAL_S3_KEY = "throughline"
 
 @dataclass(frozen=True, slots=True)
 class StackSettings:
-    """How the deployment is to be. `truth`: ground truth from which the tier answers by itself."""
+    """How the deployment is to be. `truth`: ground truth from which the tier answers by itself; `database_url`: of the
+    orchestrator's records, by default SQLite below `home`; `variables`: more of the children's environment."""
 
     home: Path
     port: int = 7400
@@ -40,6 +41,8 @@ class StackSettings:
     allowed_roots: tuple[Path, ...] = ()
     truth: Path | None = None
     model_repository: Path | None = None
+    database_url: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 _ROLES: Mapping[str, frozenset[Scope]] = {
@@ -127,7 +130,7 @@ def _shared_environment(settings: StackSettings, deployment: Deployment) -> dict
         "THROUGHLINE_WORKSPACE_URI": deployment.workspace_uri,
         "THROUGHLINE_CACHE_DIR": str(home / "cache"),
         "THROUGHLINE_ALLOWED_ROOTS": json.dumps([str(root) for root in roots]),
-        "THROUGHLINE_DATABASE_URL": f"sqlite:///{home / 'orchestrator.db'}",
+        "THROUGHLINE_DATABASE_URL": settings.database_url or f"sqlite:///{home / 'orchestrator.db'}",
         "THROUGHLINE_TIER_DATABASE_URL": deployment.tier_database_url,
         "THROUGHLINE_ALERT_DATABASE_URL": deployment.alert_database_url,
         "THROUGHLINE_TRITON_TARGET": addresses["triton"],
@@ -141,11 +144,11 @@ def _shared_environment(settings: StackSettings, deployment: Deployment) -> dict
         environment["THROUGHLINE_TIER_TRUTH"] = str(settings.truth)
     if settings.model_repository is not None:
         environment[_MODELS_VARIABLE] = str(settings.model_repository)
-    environment.setdefault(_MODELS_VARIABLE, str(_default_models()))
-    return environment
+    environment.setdefault(_MODELS_VARIABLE, str(default_models()))
+    return {**environment, **settings.variables}
 
 
-def _default_models() -> Path:
+def default_models() -> Path:
     """`model_repository` in the current folder, else that of the source checkout."""
     here, checkout = Path.cwd() / "model_repository", Path(__file__).absolute().parents[3] / "model_repository"
     return checkout if checkout.is_dir() and not here.is_dir() else here

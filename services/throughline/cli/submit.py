@@ -18,6 +18,7 @@ from throughline.cli.watch import follow
 from throughline.domain.time import NS_PER_SECOND, Instant
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import SIMILARITY_SCALE_CALIBRATED, SIMILARITY_SCALE_COSINE, ClockMap, Interval
+from throughline.wire.query_document import MAX_BYTES
 
 
 class Scale(StrEnum):
@@ -91,7 +92,12 @@ def _set_query(request: pb.SubmitJobRequest, query: str) -> None:
         request.query_uri = query
         return
     try:
-        request.query_json = Path(query).read_text(encoding="utf-8")
+        size = Path(query).stat().st_size
+        if size > MAX_BYTES:
+            raise typer.BadParameter(
+                f"the query {query} has {size} bytes; at most {MAX_BYTES} are taken, so give fewer observations"
+            )
+        request.query_json = Path(query).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"the query {query} cannot be read: {error}") from error
 

@@ -35,6 +35,19 @@ def open_database(url: str, migrations: Path) -> Engine:
     return engine
 
 
+def revisions(url: str, migrations: Path) -> tuple[str | None, str]:
+    """The revision that the tables of a database are at, None before the first, and the newest; nothing is changed."""
+    newest = ScriptDirectory.from_config(_config(migrations)).get_current_head()
+    if newest is None:
+        raise ValueError(f"there are no migrations in {migrations}")
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision(), newest
+    finally:
+        engine.dispose()
+
+
 def _prepare_sqlite(connection: Any, _: object) -> None:
     """Readers beside a writer, and nothing lost with the process; checked references."""
     connection.execute("PRAGMA journal_mode=WAL")
@@ -49,9 +62,14 @@ def _lock(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 
-def _upgrade(connection: Connection, migrations: Path) -> None:
+def _config(migrations: Path) -> Config:
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    return config
+
+
+def _upgrade(connection: Connection, migrations: Path) -> None:
+    config = _config(migrations)
     scripts = ScriptDirectory.from_config(config)
 
     def steps(revision: Any, _: MigrationContext) -> Any:

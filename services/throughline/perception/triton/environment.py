@@ -27,6 +27,8 @@ from throughline.domain.errors import DependencyUnavailable, FailedPrecondition
 
 LAYOUT_REVISION = 1
 SUPPORTED = ("3.11", "3.12", "3.13")
+MAKE_ENVIRONMENT = "make it with `python -m throughline.perception.triton.environment` (some 200 MB are downloaded)"
+_READY = "ready.json"
 
 _log = logging.getLogger(__name__)
 _INSPECT = """
@@ -97,12 +99,8 @@ def ensure_environment(home: Path | None = None, interpreter: Path | None = None
     Raises FailedPrecondition when this Python cannot carry Triton, DependencyUnavailable when the install fails.
     """
     home, interpreter = home or default_home(), (interpreter or default_interpreter()).resolve()
-    version, libraries = _inspect(interpreter)
-    pins = resources.files(__package__).joinpath("requirements.txt").read_text()
-    digest = hashlib.sha256(f"{LAYOUT_REVISION}\n{interpreter}\n{pins}".encode()).hexdigest()[:12]
-    root = home / f"python{version}-{digest}"
-    environment = _environment(root, version, libraries)
-    marker = root / "ready.json"
+    environment, pins = _planned(home, interpreter)
+    root, marker = environment.root, environment.root / _READY
     if marker.is_file():
         return environment
     with _locked(home):
@@ -112,6 +110,23 @@ def ensure_environment(home: Path | None = None, interpreter: Path | None = None
             _install(environment, interpreter, pins)
             marker.write_text(json.dumps({"python": str(interpreter), "pins": pins.splitlines()}, indent=2))
     return environment
+
+
+def existing_environment(home: Path | None = None, interpreter: Path | None = None) -> TritonEnvironment:
+    """The environment below `home`, as it was made before. Raises FailedPrecondition where it was not, or this Python can't carry it."""
+    home, interpreter = home or default_home(), (interpreter or default_interpreter()).resolve()
+    environment, _ = _planned(home, interpreter)
+    if not (environment.root / _READY).is_file():
+        raise FailedPrecondition(f"Triton's environment {environment.root} was not made yet; {MAKE_ENVIRONMENT}")
+    return environment
+
+
+def _planned(home: Path, interpreter: Path) -> tuple[TritonEnvironment, str]:
+    """The environment as it is or will be, and what is installed into it."""
+    version, libraries = _inspect(interpreter)
+    pins = resources.files(__package__).joinpath("requirements.txt").read_text()
+    digest = hashlib.sha256(f"{LAYOUT_REVISION}\n{interpreter}\n{pins}".encode()).hexdigest()[:12]
+    return _environment(home / f"python{version}-{digest}", version, libraries), pins
 
 
 def _environment(root: Path, version: str, libraries: tuple[Path, ...]) -> TritonEnvironment:

@@ -1,0 +1,1 @@
+"""What `throughline doctor` looks at, a module for each part of a deployment."""

@@ -1,0 +1,67 @@
+"""The services that run: those of `throughline up`, or those whose addresses the environment gives."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib import metadata
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from throughline.cli.checks.finding import Examined, Finding, missing, ok, warning
+from throughline.cli.deployment import Deployment
+from throughline.cli.probes import http_ready, serving
+from throughline.cli.stack import METRICS, SERVICES
+from throughline.domain.errors import NotFound
+
+_SECONDS = 5.0
+
+
+def check_running(examined: Examined) -> Iterator[Finding]:
+    """Each service's health and release."""
+    try:
+        deployment = Deployment.load(examined.home)
+    except NotFound:
+        named = {name: os.environ.get(f"THROUGHLINE_{name.upper()}_TARGET", "") for name in (*SERVICES, "triton")}
+        addresses = {name: address for name, address in named.items() if address}
+        if not addresses:
+            yield ok("services", f"none run with the home {examined.home}")
+    else:
+        addresses = deployment.addresses
+    for name in SERVICES:
+        if name in addresses:
+            yield _service(name, addresses[name], addresses.get(METRICS[name], ""))
+    if "triton-http" in addresses:
+        yield _triton(addresses["triton-http"])
+
+
+def _service(name: str, address: str, metrics: str) -> Finding:
+    what = f"{name} at {address}"
+    if not serving(address):
+        return missing(what, "does not serve", "start it; its log says why it does not")
+    release, ours = _release(metrics), metadata.version("throughline")
+    if release not in ("", ours):
+        return warning(what, f"serves, release {release}", f"this is release {ours}: bring both to the same one")
+    return ok(what, f"serves{f', release {release}' if release else ''}")
+
+
+def _release(metrics: str) -> str:
+    """The release that a service says it is; empty where its metrics are not served."""
+    if not metrics:
+        return ""
+    try:
+        with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=_SECONDS) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+    except (urllib.error.URLError, OSError):
+        return ""
+    samples = [sample for family in families for sample in family.samples if sample.name == "throughline_build_info"]
+    return samples[0].labels["version"] if samples else ""
+
+
+def _triton(address: str) -> Finding:
+    what = f"triton at {address}"
+    if http_ready(f"http://{address}/v2/health/ready"):
+        return ok(what, "serves")
+    return missing(what, "does not serve", "start it; its log says why it does not")
