@@ -81,8 +81,10 @@ class S3Objects:
         def read() -> bytes:
             answer = self._client.get_object(Bucket=bucket, Key=key)
             with answer["Body"] as body:
-                if max_bytes is not None and answer["ContentLength"] > max_bytes:
-                    size = answer["ContentLength"]
+                size = answer.get("ContentLength")
+                if size is None:
+                    raise ConnectionError("its answer states no length")
+                if max_bytes is not None and size > max_bytes:
                     raise LimitExceeded(f"{uri} has {size} bytes, more than the {max_bytes} that are taken")
                 return body.read()
 

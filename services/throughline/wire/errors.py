@@ -87,6 +87,7 @@ def error_of(error: grpc.RpcError, peer: str) -> ThroughlineError:
 
 _NEXT = {
     grpc.StatusCode.UNAVAILABLE: "; start it, or check its address",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "; send less, such as fewer observations, or name a long query by query_uri",
     grpc.StatusCode.UNAUTHENTICATED: "; set THROUGHLINE_TOKEN to a token that it knows",
     grpc.StatusCode.UNIMPLEMENTED: "; check that the address is that of this service and its release",
 }

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from throughline.domain.errors import InvalidInput, InvalidQuery, LimitExceeded, NotFound
@@ -23,6 +24,10 @@ from throughline.wire.query_values import EXACT_NUMBERS, BoxNumbers, QueryTime
 
 MAX_BYTES = 16 * 2**20
 MAX_OBSERVATIONS = 200_000
+LOOKED_AT_WHOLE = 1_000
+"""Of these first observations every mistake is named; further on the first one."""
+MOST_SEPARATORS = 10 * MAX_OBSERVATIONS
+"""An observation takes eight commas and brackets; what has far more of them is refused before it fills the memory."""
 MAX_MISTAKES = 10
 """Mistakes named in one answer."""
 EDGE_TOLERANCE_PX = 1.0
@@ -98,22 +103,47 @@ class QueryDocument(_Part):
         return boxes
 
 
+class _LongQueryDocument(QueryDocument):
+    """Ends at the first observation that is wrong: hundreds of thousands of mistakes would fill the memory."""
+
+    observations: Annotated[tuple[Observation, ...], FailFast()] = Field(min_length=1, max_length=MAX_OBSERVATIONS)
+
+
 def parse_query(text: str | bytes) -> QueryDocument:
     """Read a query; raise InvalidQuery, which names every mistake by its path and what was expected, or LimitExceeded."""
     size = len(text.encode(errors="replace") if isinstance(text, str) else text)
     if size > MAX_BYTES:
-        raise LimitExceeded(f"the query's JSON has {size} bytes; at most {MAX_BYTES} are taken")
+        raise LimitExceeded(
+            f"the query's JSON has {size} bytes; at most {MAX_BYTES} are taken, so give fewer observations"
+        )
+    value = _read(text)
+    observations = value.get("observations") if isinstance(value, dict) else None
     try:
-        content = text if isinstance(text, str) else text.decode("utf-8-sig")
-        value = json.loads(content, object_pairs_hook=_without_duplicates, **EXACT_NUMBERS)
-    except json.JSONDecodeError as error:
-        raise InvalidQuery("", f"expected JSON; {error.msg} at line {error.lineno}, column {error.colno}") from error
-    except (ValueError, RecursionError) as error:
-        raise InvalidQuery("", f"expected JSON in UTF-8; {error}") from error
-    try:
-        return QueryDocument.model_validate(value)
+        if not isinstance(observations, list) or len(observations) <= LOOKED_AT_WHOLE:
+            return QueryDocument.model_validate(value)
+        if len(observations) > MAX_OBSERVATIONS:
+            raise InvalidQuery("observations", f"expected at most {MAX_OBSERVATIONS} items, not {len(observations)}")
+        QueryDocument.model_validate(value | {"observations": observations[:LOOKED_AT_WHOLE]})
+        return _LongQueryDocument.model_validate(value)
     except ValidationError as error:
         raise _invalid(error) from error
+
+
+def _read(text: str | bytes) -> Any:
+    """The value that the JSON stands for; memory stays within some ten times its length."""
+    try:
+        content = (text if isinstance(text, str) else text.decode("utf-8")).removeprefix("\ufeff")
+        if sum(map(content.count, "[{,")) > MOST_SEPARATORS:
+            raise InvalidQuery(
+                "observations", f"expected at most {MAX_OBSERVATIONS} items; there is far more in the JSON"
+            )
+        return json.loads(content, object_pairs_hook=_object, **EXACT_NUMBERS)
+    except json.JSONDecodeError as error:
+        raise InvalidQuery("", f"expected JSON; {error.msg} at line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise InvalidQuery("", "expected JSON of a query; this is nested far deeper than one") from error
+    except UnicodeDecodeError as error:
+        raise InvalidQuery("", f"expected JSON in UTF-8; {error}") from error
 
 
 def check_times(document: QueryDocument, span: Interval, of: str) -> None:
@@ -187,18 +217,35 @@ def _box_mistakes(document: QueryDocument) -> list[tuple[str, str]]:
     return mistakes
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+class _Twice:
+    """Stands where an object has a key twice, for the validators, which know its path."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"one with the key {self._key[:60]!r} twice"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            return _Twice(key)
+        found[key] = value
     return found
 
 
 def _invalid(error: ValidationError) -> InvalidQuery:
     """All mistakes in one error; its path is that of the first."""
-    mistakes = [mistake for details in error.errors(include_url=False) for mistake in _mistakes(details)]
+    found = error.errors(include_url=False)
+    inner = any(details["loc"][:1] == ("observations",) and len(details["loc"]) > 1 for details in found)
+    mistakes = [
+        mistake
+        for details in found
+        if not (inner and details["type"] == "too_short")  # wrong observations are not counted
+        for mistake in _mistakes(details)
+    ]
     path, expected = mistakes[0]
     further = [f"{where}: {what}" for where, what in mistakes[1:MAX_MISTAKES]]
     if len(mistakes) > MAX_MISTAKES:
@@ -226,7 +273,7 @@ def _expected(details: ErrorDetails) -> str:
         return "expected no such field; check its spelling"
     if details["type"].startswith("query_"):
         return details["msg"]
-    given = repr(details["input"])
+    given = _SHORT.repr(details["input"])
     words = _WORDS.get(details["type"])
     expected = (
         words.format(**details.get("ctx", {})) if words else details["msg"].replace("Input should be", "expected")
@@ -234,6 +281,8 @@ def _expected(details: ErrorDetails) -> str:
     return f"{expected}, not {given if len(given) <= 60 else given[:57] + '...'}"
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxother = _SHORT.maxlong = _SHORT.maxstring = 100
 _WORDS = {
     "model_type": "expected an object",
     "string_too_short": "expected at least {min_length} character",

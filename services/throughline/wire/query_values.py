@@ -12,8 +12,16 @@ from pydantic_core import PydanticCustomError
 
 from throughline.domain.time import NS_PER_SECOND, Instant
 
-EXACT_NUMBERS: dict[str, Any] = {"parse_float": Decimal, "parse_constant": float}
-"""For json.loads: decimals keep every digit, and NaN and the infinities reach the validators, which know their path."""
+_LONGEST_INTEGER = 400
+"""Digits; Python refuses to read those of more than 4300, and takes long over fewer."""
+
+
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _LONGEST_INTEGER else Decimal(text)
+
+
+EXACT_NUMBERS: dict[str, Any] = {"parse_float": Decimal, "parse_int": _integer, "parse_constant": float}
+"""For json.loads: decimals keep every digit, and NaN, the infinities and endless numbers reach the validators, which know their path."""
 
 MAX_NS = 2**63 - 1
 _NANOSECOND = Decimal("1e-9")
