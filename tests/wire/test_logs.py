@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -107,10 +108,11 @@ def test_failures_come_with_their_traceback_on_one_line(lines: Callable[[], list
         ("GET /o?X-Amz-Signature=0a1b2c3d&x=1", "0a1b2c3d"),
         ("the webhook's key is s3cr3t-of-all-hooks, they say", "s3cr3t-of-all-hooks"),
         ("token t0ken-of-all-ours was refused", "t0ken-of-all-ours"),
+        ("the outside is shown k3y-from-a-file-of-ours", "k3y-from-a-file-of-ours"),
     ],
 )
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_secrets_are_never_shown(text: str, hidden: str, form: str) -> None:
+def test_secrets_are_never_shown(tmp_path: Path, text: str, hidden: str, form: str) -> None:
     program = f"""
 import logging
 from throughline.wire.logs import configure_logging
@@ -120,7 +122,12 @@ try:
 except ValueError:
     logging.getLogger("x").exception("%s", {text!r})
 """
-    environment = {"THROUGHLINE_WEBHOOK_SECRET": "s3cr3t-of-all-hooks", "THROUGHLINE_TOKEN": "t0ken-of-all-ours"}
+    (tmp_path / "throughline_outside_token").write_text("k3y-from-a-file-of-ours\n")
+    environment = {
+        "THROUGHLINE_WEBHOOK_SECRET": "s3cr3t-of-all-hooks",
+        "THROUGHLINE_TOKEN": "t0ken-of-all-ours",
+        "THROUGHLINE_SECRETS_DIR": str(tmp_path),
+    }
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, **environment}, check=True
     )

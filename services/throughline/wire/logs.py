@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from opentelemetry import trace
@@ -120,8 +121,11 @@ def readable(line: str) -> str:
 
 
 def _secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Values that must never be seen, from the variables whose names say so; the longest first."""
-    found = {value for name, value in environment.items() if _SECRET_NAME.search(name) and not name.endswith("_FILE")}
+    """Values that must never be seen, of the variables and files whose names say so; the longest first."""
+    folder = Path(environment.get("THROUGHLINE_SECRETS_DIR") or os.devnull)
+    files = {path.name: path.read_text(errors="replace").strip() for path in folder.glob("*") if path.is_file()}
+    named = [*environment.items(), *files.items()]
+    found = {value for name, value in named if _SECRET_NAME.search(name.upper()) and not name.upper().endswith("_FILE")}
     return tuple(sorted((value for value in found if len(value) >= _LEAST_SECRET), key=len, reverse=True))
 
 

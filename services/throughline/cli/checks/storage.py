@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ def check_storage(examined: Examined) -> Iterator[Finding]:
     """Places of this deployment's own, then those that were asked about."""
     settings = ServiceSettings()
     yield folder("home", examined.home)
-    if "THROUGHLINE_CACHE_DIR" in os.environ:
+    if "cache_dir" in settings.model_fields_set:
         yield folder("cache", settings.cache_dir)
     if settings.workspace_uri.startswith("file://"):
         yield folder("workspace", Path(settings.workspace_uri.removeprefix("file://")))
@@ -46,13 +45,14 @@ def check_storage(examined: Examined) -> Iterator[Finding]:
 
 
 def _databases() -> Iterator[tuple[str, str, Path]]:
-    """Those that the environment names; `up` makes its own."""
-    if "THROUGHLINE_DATABASE_URL" in os.environ:
-        yield "orchestrator", normal_url(OrchestratorSettings().database_url), MIGRATIONS
-    if "THROUGHLINE_TIER_DATABASE_URL" in os.environ:
-        yield "tier", TierSettings().tier_database_url, TIER_MIGRATIONS
-    if "THROUGHLINE_ALERT_DATABASE_URL" in os.environ:
-        yield "alert", AlertSettings().alert_database_url, ALERT_MIGRATIONS
+    """Those that the settings name; `up` makes its own."""
+    orchestrator, tier, alert = OrchestratorSettings(), TierSettings(), AlertSettings()
+    if "database_url" in orchestrator.model_fields_set:
+        yield "orchestrator", normal_url(orchestrator.database_url), MIGRATIONS
+    if "tier_database_url" in tier.model_fields_set:
+        yield "tier", tier.tier_database_url, TIER_MIGRATIONS
+    if "alert_database_url" in alert.model_fields_set:
+        yield "alert", alert.alert_database_url, ALERT_MIGRATIONS
 
 
 def folder(name: str, path: Path) -> Finding:
