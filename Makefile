@@ -12,6 +12,7 @@ help:
 	@echo "make check   style, types, protos, stubs"
 	@echo "make bench   speed and memory            (SUITE=perception|pipeline|memory)"
 	@echo "make eval    accuracy                    (SUITE=stores|corridor)"
+	@echo "make chaos   the kill matrix             (SUITE=kill|pause|PROCESS)"
 	@echo "make stubs   regenerate services/throughline/v1 from protos/"
 
 # A Python without ensurepip (Debian's, without python3-venv) can still install below a folder with pip.
@@ -43,6 +44,9 @@ bench: setup
 
 eval: setup
 	$(RUN) python -m tests.evaluation --suite $(SUITE)
+
+chaos: setup
+	$(RUN) python -m tests.chaos --suite $(SUITE)
 
 stubs: setup
 	$(RUN) python -m tests.stubs

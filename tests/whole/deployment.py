@@ -21,7 +21,7 @@ from throughline.cli.connection import orchestrator
 from throughline.cli.deployment import Deployment
 from throughline.cli.supervisor import Supervisor
 from throughline.cli.watch import ENDED
-from throughline.domain.errors import DependencyUnavailable
+from throughline.domain.errors import DeadlineExceeded, DependencyUnavailable
 from throughline.domain.time import Interval
 from throughline.renderer.documents import TimelineDocument
 from throughline.renderer.timelines import DOCUMENT
@@ -98,7 +98,7 @@ class Theatre:
         try:
             with orchestrator(self.deployment.home) as stub:
                 return stub.GetJob(pb.GetJobRequest(job_id=job_id), timeout=5).job
-        except DependencyUnavailable:
+        except (DependencyUnavailable, DeadlineExceeded):
             return None
 
     def wait(self, job_id: str, condition: Callable[[pb.Job], bool]) -> pb.Job:
@@ -120,7 +120,7 @@ class Theatre:
 
     def kill(self, name: str) -> None:
         """SIGKILL one service's process, by its id."""
-        os.kill(self._pid(name), signal.SIGKILL)
+        os.kill(self.pid(name), signal.SIGKILL)
 
     def recovered(self) -> None:
         """Return when every child serves again."""
@@ -161,13 +161,14 @@ class Theatre:
         announcements.close()
         return Effects({timing.stage: timing.runs for timing in job.timings}, pairs, alerts)
 
-    def _pid(self, name: str) -> int:
+    def pid(self, name: str) -> int:
+        """Of a service that runs."""
         pid = next(child.pid for child in self.supervisor.children if child.spec.name == name)
         assert pid is not None, f"{name} does not run"
         return pid
 
     def _cpu_seconds(self, name: str) -> float:
-        process = psutil.Process(self._pid(name))
+        process = psutil.Process(self.pid(name))
         times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
         return sum(each.user + each.system for each in times)
 

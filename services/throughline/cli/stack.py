@@ -45,7 +45,7 @@ class StackSettings:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-_ROLES: Mapping[str, frozenset[Scope]] = {
+ROLES: Mapping[str, frozenset[Scope]] = {
     "cli": frozenset({Scope.SUBMIT, Scope.READ, Scope.ANNOTATE}),
     "orchestrator": frozenset({Scope.STAGE, Scope.REVIEW, Scope.ALERT}),
     "tier": frozenset({Scope.ANNOTATE}),
@@ -165,8 +165,8 @@ def _tokens_file(home: Path) -> Path:
 
 def _write_tokens(home: Path) -> dict[str, str]:
     """A fresh random token for each role; the file holds only their digests."""
-    tokens = {role: secrets.token_urlsafe(32) for role in _ROLES}
-    callers = {token_digest(tokens[role]): Caller(name=role, scopes=scopes) for role, scopes in _ROLES.items()}
+    tokens = {role: secrets.token_urlsafe(32) for role in ROLES}
+    callers = {token_digest(tokens[role]): Caller(name=role, scopes=scopes) for role, scopes in ROLES.items()}
     write_private(
         _tokens_file(home), json.dumps({digest: caller.model_dump(mode="json") for digest, caller in callers.items()})
     )

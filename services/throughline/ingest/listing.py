@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import PurePosixPath
 
 from throughline.domain.errors import NoUsableFootage
 from throughline.domain.footage import ChunkObject, Listing
 from throughline.domain.work import Incident
-from throughline.storage.object_store import ObjectInfo, ObjectStore
+from throughline.storage.object_store import ObjectInfo, ObjectStore, go_on
 
 DEFAULT_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".3gp")
 """Objects with these, in any case, or with no extension at all are taken for video until they are looked into."""
@@ -23,15 +23,17 @@ def list_footage(
     footage_uri: str,
     cameras: Collection[str] = (),
     extensions: Collection[str] = DEFAULT_EXTENSIONS,
+    check: Callable[[], None] = go_on,
 ) -> Listing:
     """List every camera below `footage_uri`, or only `cameras`, each chunk pinned by its ETag.
 
-    Whatever can't be used is named in an incident. Raises NoUsableFootage where no chunk is left, and what the store raises.
+    Whatever can't be used is named in an incident. `check` is called for every object; what it raises ends the listing. Raises NoUsableFootage where no chunk is left, and what the store raises.
     """
     base = footage_uri.rstrip("/") + "/"
     folders = [name for name in objects.folders(base) if _is_safe(name) and (not cameras or name in cameras)]
     sorter = _Sorter(frozenset(cameras), frozenset(extension.lower() for extension in extensions))
     for info in objects.list(base):
+        check()
         sorter.add(info, info.uri.removeprefix(base))
     if not sorter.chunks:
         raise NoUsableFootage(_nothing(base, folders, cameras, sorter))

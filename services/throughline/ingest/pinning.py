@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from throughline.domain.errors import Conflict, InvalidInput
 from throughline.domain.footage import Listing
 from throughline.ingest.listing import list_footage
 from throughline.storage import documents
-from throughline.storage.object_store import ObjectStore
+from throughline.storage.object_store import ObjectStore, go_on
 from throughline.storage.workspace import Artifact, Workspace
 
 FOOTAGE = "footage.json"
@@ -23,6 +23,7 @@ def pin_footage(
     footage_uri: str,
     cameras: Collection[str],
     extensions: Collection[str],
+    check: Callable[[], None] = go_on,
 ) -> tuple[Artifact, Listing]:
     """List the footage and keep the listing with the job, or find the one that was kept.
 
@@ -32,7 +33,7 @@ def pin_footage(
         raise InvalidInput(f"job_id {job_id!r}: give up to 128 letters, digits, dots, dashes and underscores")
     folder = f"jobs/{job_id}/footage"
     if workspace.find(folder) is None:
-        listing = list_footage(objects, footage_uri, cameras, extensions)
+        listing = list_footage(objects, footage_uri, cameras, extensions, check)
         with workspace.create(folder) as made:
             (made / FOOTAGE).write_bytes(documents.dump(listing))
     artifact = workspace.get(folder)

@@ -22,7 +22,7 @@ from throughline.wire.convert import (
     optional_interval,
     step_to_proto,
 )
-from throughline.wire.streaming import stream
+from throughline.wire.streaming import stream, work_for
 
 
 class Ingest(IngestServicer):
@@ -40,7 +40,13 @@ class Ingest(IngestServicer):
         self, request: ingest_pb2.ListFootageRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.ListFootageResponse:
         artifact, listing = pin_footage(
-            self._objects, self._workspace, request.job_id, request.footage_uri, request.cameras, self._extensions
+            self._objects,
+            self._workspace,
+            request.job_id,
+            request.footage_uri,
+            request.cameras,
+            self._extensions,
+            work_for(context).check,
         )
         return _listed(artifact, listing)
 

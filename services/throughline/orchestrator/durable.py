@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Container
 from typing import Any, TypeVar
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
 from throughline.orchestrator.settings import OrchestratorSettings
 from throughline.storage.records import normal_url
@@ -60,9 +61,13 @@ class Durable:
                 on_conflict="always_update",
             )
 
-    def enqueue(self, queue: str, workflow_id: str, name: str, *args: Any) -> None:
-        """Put a workflow on a queue; one with the same id is there only once."""
-        with SetWorkflowID(workflow_id):
+    def enqueue(self, queue: str, workflow_id: str, name: str, *args: Any, place: int = 0) -> None:
+        """Put a workflow on a queue; one with the same id is there only once.
+
+        The `place`-th of several counts as if it came so many minutes later: so jobs take turns at the queue, a job with many
+        parts can't keep others waiting, and no part waits for ever behind those of newer jobs.
+        """
+        with SetWorkflowID(workflow_id), SetEnqueueOptions(priority=int(time.time() // 60) + place):
             DBOS.enqueue_workflow(queue, self._workflows[name], *args)
 
     def step(self, name: str, function: Callable[[], R]) -> R:

@@ -73,12 +73,13 @@ class Workflow:
             *listing, cameras = self._step(job_id, "list footage", "list", footage.list_footage)
             for number, camera in enumerate(cameras):
                 workflow_id = f"{find_id(job_id)}.camera-{number}"
-                self._durable.enqueue(CAMERAS, workflow_id, "camera", job_id, camera, tuple(listing))
+                self._durable.enqueue(CAMERAS, workflow_id, "camera", job_id, camera, tuple(listing), place=number)
             self._step(job_id, "await cameras", "ingest", footage.await_cameras)
             query = self._step(job_id, "locate query", "locate", search.locate_query)
             calls = self._step(job_id, "rank candidates", "rank", lambda errand: search.rank_candidates(errand, query))
             for number in range(calls):
-                self._durable.enqueue(PAIRS, f"{find_id(job_id)}.pairs-{number}", "pairs", job_id, number)
+                workflow_id = f"{find_id(job_id)}.pairs-{number}"
+                self._durable.enqueue(PAIRS, workflow_id, "pairs", job_id, number, place=number)
             stage = "render_pairs" if calls else "rank"
             if self._step(job_id, "await pairs", stage, lambda errand: search.await_pairs(errand, calls)):
                 self._step(job_id, "open round", "review", review.open_round)

@@ -20,6 +20,14 @@ STEP_SECONDS = 0.2
 """Steps closer together than this are left out, all but the latest."""
 
 
+def work_for(context: grpc.ServicerContext) -> Work:
+    """Work of a unary RPC, asked to stop when its caller cancels, goes away or has waited too long."""
+    work = Work()
+    if not context.add_callback(work.cancel):
+        raise Cancelled("the caller went away before the work began")
+    return work
+
+
 def stream(context: grpc.ServicerContext, task: Callable[[Work], R]) -> Iterator[Step | R]:
     """Run `task` in a thread; yield its steps, at most about five a second, and its result last.
 
