@@ -164,7 +164,7 @@ class Jobs:
             ends = job.state not in ENDED
             if ends:
                 job.state, job.error = state, error
-                job.ended_ns, job.version = self._now_ns(), job.version + 1
+                job.ended_ns, job.version = max(job.created_ns, self._now_ns()), job.version + 1
                 for review in session.scalars(select(ReviewRound).filter_by(job_id=job_id, closed_ns=0)):
                     review.closed_ns, review.outcome = job.ended_ns, state
                 session.execute(delete(JobWait).filter_by(job_id=job_id))

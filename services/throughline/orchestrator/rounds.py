@@ -29,6 +29,7 @@ class Reminder:
 
 def close_round(session: Session, review: ReviewRound, outcome: str, now_ns: int) -> None:
     """Close an open round and ask for the film of what it gave. The caller holds the job's row."""
+    now_ns = max(now_ns, review.opened_ns)  # the clock may have been set back since
     review.closed_ns, review.outcome = now_ns, outcome
     session.add(
         StageRun(job_id=review.job_id, stage="review", subject="", started_ns=review.opened_ns, ended_ns=now_ns, runs=1)
