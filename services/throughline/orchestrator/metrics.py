@@ -15,7 +15,7 @@ from throughline.domain.time import NS_PER_SECOND
 from throughline.orchestrator.durable import CAMERAS, JOBS, PAIRS
 from throughline.orchestrator.words import ENDED, state_word
 from throughline.storage.records import Records
-from throughline.storage.records.models import Job
+from throughline.storage.records.models import Job, JobWait
 from throughline.v1.orchestrator_pb2 import JOB_STATE_UNSPECIFIED, JobState
 
 _STATES = [state_word(state) for state in JobState.values() if state != JOB_STATE_UNSPECIFIED]
@@ -34,11 +34,12 @@ class JobCounts(Collector):
         return _families()
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        up, jobs, oldest_job, queued, oldest_queued = families = _families()
+        up, jobs, oldest_job, queued, oldest_queued, waits, oldest_wait = families = _families()
         try:
             with self._records.read() as session:
                 _add_jobs(session, jobs, oldest_job)
                 _add_queues(session, queued, oldest_queued)
+                _add_waits(session, waits, oldest_wait)
         except OperationalError:
             up.add_metric([], 0)
             return [up]
@@ -53,6 +54,10 @@ def _families() -> tuple[GaugeMetricFamily, ...]:
         GaugeMetricFamily("throughline_job_oldest_seconds", "Age of the oldest job in the state", labels=["state"]),
         GaugeMetricFamily("throughline_queue_length", "Workflows in each queue", labels=["queue", "status"]),
         GaugeMetricFamily("throughline_queue_oldest_seconds", "Age of the oldest of them", labels=["queue", "status"]),
+        GaugeMetricFamily("throughline_waits", "Steps that are tried again until they work", labels=["step"]),
+        GaugeMetricFamily(
+            "throughline_wait_oldest_seconds", "For how long the oldest of them has been", labels=["step"]
+        ),
     )
 
 
@@ -79,3 +84,10 @@ def _add_queues(session: Session, count: GaugeMetricFamily, oldest: GaugeMetricF
             labels = [name.removeprefix("throughline-"), ours]
             count.add_metric(labels, number)
             oldest.add_metric(labels, time.time() - since_ms / 1000 if number else 0.0)
+
+
+def _add_waits(session: Session, count: GaugeMetricFamily, oldest: GaugeMetricFamily) -> None:
+    query = select(JobWait.step, func.count(), func.min(JobWait.since_ns)).group_by(JobWait.step)
+    for step, number, since_ns in session.execute(query):
+        count.add_metric([step], number)
+        oldest.add_metric([step], (time.time_ns() - since_ns) / NS_PER_SECOND)
