@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from throughline.domain.footage import ChunkObject, ReelChunk, TimeSource
 from throughline.domain.work import Incident
 
-MOST_NAMED = 20
+MOST_NAMED = 10
 """Chunks of a camera that get an incident each with one code; so a job stays small enough to be sent."""
 _ADVICE = {
     "chunk_empty": "upload it again",
@@ -41,7 +41,7 @@ class Account:
     def skipped(self, chunk: ChunkObject, code: str, problem: str) -> None:
         """Note a chunk that is left out."""
         advice = f". To use it, {_ADVICE[code]}" if code in _ADVICE else ""
-        self._name(code, chunk, f"chunk {self._camera}/{chunk.name} is left out of the reel: {problem}{advice}")
+        self._tell_of(code, chunk, f"chunk {self._camera}/{chunk.name} is left out of the reel: {problem}{advice}")
 
     def used(self, chunk: ReelChunk, *, is_ambiguous: bool) -> None:
         """Note what is odd about a chunk in the reel."""
@@ -50,7 +50,7 @@ class Account:
                 f"chunk {self._camera}/{chunk.name} is used in part, {chunk.frame_count} frames: {chunk.problem}. "
                 "What it should hold beyond is missing from the reel; upload it again to use it"
             )
-            self._name("chunk_truncated", chunk, text)
+            self._tell_of("chunk_truncated", chunk, text)
         elif chunk.undecodable_frames:
             self._undecodable.append(chunk)
         if chunk.dropped_frames:
@@ -94,7 +94,7 @@ class Account:
             "taken; name files in UTC or with a zone",
         )
 
-    def _name(self, code: str, chunk: ChunkObject | ReelChunk, text: str) -> None:
+    def _tell_of(self, code: str, chunk: ChunkObject | ReelChunk, text: str) -> None:
         """An incident of its own for each of the first chunks with a code; the others are counted."""
         self._named[code] += 1
         if self._named[code] > MOST_NAMED:
