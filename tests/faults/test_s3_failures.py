@@ -6,6 +6,7 @@ import random
 import threading
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,20 @@ def test_a_reel_made_from_a_failing_s3_equals_the_undisturbed_one(
     expected = outcome(s3_footage)
     s3.faults = faults
     assert outcome(s3_footage) == expected
+
+
+@pytest.mark.parametrize("faults", [half_fail, cut_anywhere], ids=["half of the requests fail", "cut connections"])
+def test_artifacts_go_to_a_failing_s3_and_come_back_whole(
+    s3: FaultyS3, s3_footage: S3Footage, bucket: str, tmp_path: Path, faults: Faults
+) -> None:
+    content = {f"file-{number}": random.Random(number).randbytes(20_000) for number in range(5)}  # noqa: S311
+    uri = f"s3://{bucket}/workspace/"
+    s3.faults = faults
+    with Workspace(uri, s3_footage.objects, tmp_path / "one").create("reels/0123") as folder:
+        for name, data in content.items():
+            (folder / name).write_bytes(data)
+    elsewhere = Workspace(uri, s3_footage.objects, tmp_path / "other").get("reels/0123")
+    assert {name: elsewhere.path(name).read_bytes() for name in elsewhere.names()} == content
 
 
 def test_an_outage_in_the_middle_is_waited_out(s3: FaultyS3, s3_footage: S3Footage) -> None:

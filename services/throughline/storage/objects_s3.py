@@ -104,9 +104,8 @@ class S3Objects:
     def write(
         self, uri: str, data: bytes | Path, *, replace: bool = True, metadata: Mapping[str, str] | None = None
     ) -> None:
-        bucket, key = _object(uri)
-        with s3_errors(uri):
-            upload(self._client, Target(bucket, key, replace, metadata or {}), data)
+        target = Target(*_object(uri), replace, metadata or {})
+        self._call(uri, lambda: upload(self._client, target, data))
 
     def _call(self, uri: str, call: Callable[[], R], check: Callable[[], None] = go_on) -> R:
         """What boto3 answers in the end; `call` is left behind where `check` raises."""
