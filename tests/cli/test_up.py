@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -17,7 +18,9 @@ from tests.cli.conditions import eventually, is_gone
 from tests.tier.scripted import review_request
 from throughline.cli.deployment import Deployment
 from throughline.cli.objectstore import local_s3
-from throughline.cli.probes import serving
+from throughline.cli.ports import LOOPBACK, choose_ports
+from throughline.cli.probes import http_ready, serving
+from throughline.cli.stack import METRICS
 from throughline.domain.errors import PermissionDenied, Unauthenticated
 from throughline.v1.tier_pb2_grpc import TierStub
 from throughline.wire.client import connect, translated_errors
@@ -100,6 +103,33 @@ def test_secrets_are_for_their_owner_only_and_the_tokens_file_has_no_token(up: U
         assert stat.S_IMODE((up.home / name).stat().st_mode) == 0o600
     assert up.deployment.token
     assert up.deployment.token not in (up.home / "tokens.json").read_text()
+
+
+def test_each_child_serves_its_metrics_where_up_says(up: Up) -> None:
+    addresses = up.deployment.addresses
+    for name in ("tier", "alert"):
+        assert http_ready(f"http://{addresses[METRICS[name]]}/metrics")
+        assert addresses[METRICS[name]] not in (addresses[name], addresses["tracker-metrics"])
+
+
+def test_several_services_in_one_process_share_a_port_for_metrics(tmp_path: Path) -> None:
+    settings = {
+        "THROUGHLINE_ADDRESS_FILE": str(tmp_path / "address"),
+        "THROUGHLINE_METRICS_LISTEN": f"{LOOPBACK}:{choose_ports(['metrics'], 0)['metrics']}",
+        "THROUGHLINE_CACHE_DIR": str(tmp_path),
+        "THROUGHLINE_TIER_DATABASE_URL": f"sqlite:///{tmp_path}/tier.db",
+        "THROUGHLINE_ALERT_DATABASE_URL": f"sqlite:///{tmp_path}/alert.db",
+    }
+    command = [sys.executable, "-m", "throughline", "serve", "tier", "alert"]
+    process = subprocess.Popen(command, env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True)
+    try:
+        eventually((tmp_path / "address").exists, 60)
+        assert http_ready(f"http://{settings['THROUGHLINE_METRICS_LISTEN']}/metrics")
+    finally:
+        process.terminate()
+        told = [json.loads(line) for line in process.communicate(timeout=60)[1].splitlines()]
+    assert process.returncode == 0
+    assert {line["service"] for line in told} == {"tier+alert"}
 
 
 def test_the_object_store_speaks_s3(up: Up) -> None:

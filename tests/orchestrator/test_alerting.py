@@ -17,6 +17,7 @@ from tests.orchestrator.conftest import WEBHOOK_SECRET
 from tests.orchestrator.scripted import Script
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.alert_pb2 import TimelineReadyRequest
+from throughline.wire.tracing import trace_of
 
 
 class Hook(ThreadingHTTPServer):
@@ -77,6 +78,7 @@ def test_a_webhook_gets_the_film_signed(client: Client, script: Script, hook: Ho
     parts = dict(part.split("=", 1) for part in headers["X-Throughline-Signature"].split(","))
     expected = hmac.new(WEBHOOK_SECRET.encode(), f"{parts['t']}.".encode() + body, hashlib.sha256).hexdigest()
     assert parts["v1"] == expected
+    assert trace_of(job.job_id) in headers["traceparent"]
 
 
 def test_a_webhook_that_is_busy_is_called_again_with_the_same_request_id(
