@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from throughline.domain.errors import NoUsableFootage
 from throughline.domain.footage import ChunkObject, Listing
+from throughline.domain.names import alike, known
 from throughline.domain.work import Incident
 from throughline.storage.object_store import ObjectInfo, ObjectStore, go_on
 
@@ -27,7 +28,9 @@ def list_footage(
 ) -> Listing:
     """List every camera below `footage_uri`, or only `cameras`, each chunk pinned by its ETag.
 
-    Whatever can't be used is named in an incident. `check` is called for every object; what it raises ends the listing. Raises NoUsableFootage where no chunk is left, and what the store raises.
+    Whatever can't be used is named in an incident. `check` is called for every object; what it raises ends the listing.
+
+    Raises NoUsableFootage where no chunk is left, and what the store raises.
     """
     base = footage_uri.rstrip("/") + "/"
     folders = [name for name in objects.folders(base) if _is_safe(name) and (not cameras or name in cameras)]
@@ -38,7 +41,8 @@ def list_footage(
     if not sorter.chunks:
         raise NoUsableFootage(_nothing(base, folders, cameras, sorter))
     missing = sorted({*folders, *cameras} - set(sorter.chunks))
-    incidents = [*sorter.incidents(base), *(_without_video(name, name in folders, base) for name in missing)]
+    without = (_without_video(name, folders, sorter.passed_over, base) for name in missing)
+    incidents = [*sorter.incidents(base), *without]
     return Listing(base, {name: tuple(sorter.chunks[name]) for name in sorted(sorter.chunks)}, tuple(incidents))
 
 
@@ -50,6 +54,8 @@ class _Sorter:
         self.outside: list[str] = []
         self.unsafe: list[str] = []
         self.foreign: defaultdict[str, list[str]] = defaultdict(list)
+        self.passed_over: set[str] = set()
+        """Cameras that were not asked for."""
         self._cameras = cameras
         self._extensions = extensions
 
@@ -60,7 +66,7 @@ class _Sorter:
         elif not separator:
             self.outside.append(path)
         elif self._cameras and camera not in self._cameras:
-            return
+            self.passed_over.add(camera)
         elif self._is_video(name):
             self.chunks[camera].append(ChunkObject(info.uri, name, info.size_bytes, info.etag, info.last_modified))
         else:
@@ -108,16 +114,20 @@ def _printable(name: str) -> str:
     return "".join(f"\\u{ord(letter):04x}" if _controls(letter) else letter for letter in name)
 
 
-def _without_video(camera: str, is_there: bool, base: str) -> Incident:
-    if is_there:
+def _without_video(camera: str, folders: Collection[str], others: Collection[str], base: str) -> Incident:
+    if camera in folders:
         message = f"camera {camera} has no video in {base}{camera}/; it takes no part"
         return Incident("camera_without_video", camera, message, camera)
-    message = f"camera {camera} was asked for, but there is no folder {base}{camera}/; it takes no part"
+    meant = alike(camera, {*folders, *others})
+    hint = f". Did you mean {' or '.join(map(repr, sorted(meant)))}? Upper and lower case count" if meant else ""
+    message = f"camera {camera} was asked for, but there is no folder {base}{camera}/; it takes no part{hint}"
     return Incident("camera_unknown", camera, message, camera)
 
 
 def _nothing(base: str, folders: list[str], asked: Collection[str], sorter: _Sorter) -> str:
     nowhere = f"there is no folder {' or '.join(sorted(asked)[:10])} in it" if asked else "there is no folder in it"
+    if sorter.passed_over:
+        nowhere += f"; {known(sorted(asked)[0], sorted(sorter.passed_over))}"
     found = f"its folders ({', '.join(folders[:10])}) hold no video" if folders else nowhere
     if sorter.outside:
         found += f"; {_some(sorter.outside)} lie right below it, outside of any camera's folder"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from google.protobuf import json_format
 
 from throughline.domain.errors import FailedPrecondition, NotFound, NoUsableFootage
+from throughline.domain.names import known
 from throughline.orchestrator.cameras import task_name
 from throughline.orchestrator.documents import JobDocuments
 from throughline.orchestrator.inflight import Errand
@@ -49,7 +50,7 @@ class FootageSteps:
         if assignment.camera not in cameras:
             raise NotFound(
                 f"query camera: {assignment.camera!r} has no footage below {request.footage_uri}; "
-                f"the cameras there are {', '.join(cameras) or 'none'}"
+                f"{known(assignment.camera, cameras)}"
             )
         self.ledger.cameras.save_listing(job_id, cameras)
         return listing.footage.uri, listing.footage.key, cameras
