@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner
 
+from tests.faults.proxy import Fault, FaultyS3
 from tests.wire.generic import generic_service, serving
 from throughline.cli.checks.machine import graphics_card, python_version, shared_memory
 from throughline.cli.deployment import Deployment
@@ -214,6 +216,29 @@ def test_footage_that_cannot_be_reached_is_told(tmp_path: Path, s3_url: str, s3_
     assert "was read" in words
     assert finding("storage", "footage", "s3://no-such-bucket-here/day/", **reach)[:2] == (1, "missing")
     assert "allowed" in finding("storage", "footage", f"file://{tmp_path}/")[2].lower()
+
+
+@pytest.mark.parametrize(
+    ("methods", "fault", "words"),
+    [
+        ("GET HEAD", Fault(403, "AccessDenied"), "s3:GetObject"),
+        ("GET", Fault(403, "ExpiredToken"), "renew them"),
+        ("GET HEAD", Fault(503, "SlowDown"), "try again later"),
+        ("GET", Fault(cut_after=-1), "endpoint"),
+    ],
+)
+def test_footage_that_s3_refuses_is_told_at_once(
+    s3_url: str, s3_client: S3Client, bucket: str, methods: str, fault: Fault, words: str
+) -> None:
+    s3_client.put_object(Bucket=bucket, Key="day/cam1/a.mp4", Body=b"x")
+    with FaultyS3(s3_url) as s3:
+        s3.faults = lambda request: fault if request.method in methods.split() and "cam1" in request.key else None
+        began = time.monotonic()
+        status, found = examined("storage", f"s3://{bucket}/day/", THROUGHLINE_S3_ENDPOINT_URL=s3.url)
+    state, *said = found[f"footage s3://{bucket}/day/"]
+    assert (status, state) == (1, "missing")
+    assert words in "; ".join(said)
+    assert time.monotonic() - began < 60
 
 
 def test_a_workspace_in_a_bucket_may_be_empty_but_not_out_of_reach(s3_url: str, bucket: str) -> None:

@@ -26,11 +26,14 @@ from throughline.wire.settings import ServiceSettings
 _GB = 10**9
 _LEAST_FREE, _COMFORTABLE = 2 * _GB, 20 * _GB
 _LISTED = 100
+_TIMEOUT_SECONDS = 5.0
 
 
 def check_storage(examined: Examined) -> Iterator[Finding]:
     """Places of this deployment's own, then those that were asked about."""
     settings = ServiceSettings()
+    hasty = {"s3_patience_seconds": 0.0, "s3_timeout_seconds": min(settings.s3_timeout_seconds, _TIMEOUT_SECONDS)}
+    settings = settings.model_copy(update=hasty)
     yield folder("home", examined.home)
     if "cache_dir" in settings.model_fields_set:
         yield folder("cache", settings.cache_dir)
