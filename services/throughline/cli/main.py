@@ -26,6 +26,8 @@ _COMMANDS = {
     "simulate": "simulate:simulate",
     "models": "models:app",
     "serve": "serve:serve",
+    "secrets": "secrets:secrets",
+    "healthy": "probes:healthy",
 }
 """Module and name of each. A process of `serve` starts sooner for not loading the others."""
 

@@ -7,14 +7,43 @@ import urllib.request
 from http import HTTPStatus
 
 import grpc
+import typer
+from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from throughline.wire.settings import ServiceSettings
+from throughline.wire.tls import channel_credentials
 
 _PROBE_SECONDS = 2.0
 
 
 def serving(address: str) -> bool:
     """Whether the gRPC server at host:port says of itself that it serves."""
-    with grpc.insecure_channel(address) as channel:
+    return _serves(grpc.insecure_channel(address))
+
+
+def healthy() -> None:
+    """Ask the service of this container or machine, which has the same THROUGHLINE_* variables, whether it serves.
+
+    The exit status says it: 0 for yes. It listens on THROUGHLINE_LISTEN; with TLS, THROUGHLINE_TLS_CA must be its authority.
+    """
+    settings = ServiceSettings()
+    address = f"127.0.0.1:{settings.listen.rpartition(':')[2]}"
+    credentials = channel_credentials(settings)
+    if settings.tls_certificate is None or credentials is None:
+        channel = grpc.insecure_channel(address)
+    else:
+        certificate = x509.load_pem_x509_certificate(settings.tls_certificate.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        name = names.get_values_for_type(x509.DNSName)[0]
+        channel = grpc.secure_channel(address, credentials, [("grpc.ssl_target_name_override", name)])
+    if not _serves(channel):
+        typer.echo(f"nothing serves at {address}", err=True)
+        raise typer.Exit(1)
+
+
+def _serves(channel: grpc.Channel) -> bool:
+    with channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=_PROBE_SECONDS)
         except grpc.RpcError:
