@@ -10,6 +10,8 @@ import pytest
 from tests.orchestrator.processes import Process
 from tests.orchestrator.scripted import Script
 from tests.storage.records.postgres import postgres_server
+from throughline.orchestrator.metrics import JobCounts
+from throughline.storage.records import Records
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.wire.service import RunningServer
 
@@ -37,6 +39,9 @@ def test_two_executors_share_jobs_and_outlive_each_other(executors: tuple[Proces
     assert second.client.cancel(cancelled).state == pb.JOB_STATE_CANCELLED  # wherever it runs
     with script.changed:
         assert script.changed.wait_for(lambda: bool(script.stopped), 5)
+    counted = _counted(first)
+    assert (counted["throughline_jobs", "cancelled"], counted["throughline_jobs", "running"]) == (1, 1)
+    assert counted["throughline_queue_length", "cameras", "running"] >= 2
     first.kill()
     script.release()
     first.start()
@@ -47,3 +52,11 @@ def test_two_executors_share_jobs_and_outlive_each_other(executors: tuple[Proces
     assert set(script.effects) == {f"{kept}.review-1.0", f"{kept}.timeline-1"}
     assert all(len(contents) == 1 for contents in script.contents.values())
     assert all(count == 1 for (_, subject), count in script.done.items() if kept in subject)
+
+
+def _counted(process: Process) -> dict[tuple[str, ...], float]:
+    """What an executor's metrics say of the database."""
+    records = Records.open(process.changes["database_url"])
+    samples = [sample for family in JobCounts(records).collect() for sample in family.samples]
+    records.close()
+    return {(sample.name, *sample.labels.values()): sample.value for sample in samples}

@@ -8,13 +8,17 @@ import urllib.request
 from collections.abc import Iterator
 from importlib import metadata
 
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from throughline.cli.checks.finding import Examined, Finding, missing, ok, warning
 from throughline.cli.deployment import Deployment
-from throughline.cli.probes import http_ready, serving
+from throughline.cli.probes import http_ready
 from throughline.cli.stack import METRICS, SERVICES
 from throughline.domain.errors import NotFound
+from throughline.wire.client import connect
+from throughline.wire.settings import ServiceSettings
 
 _SECONDS = 5.0
 
@@ -39,12 +43,22 @@ def check_running(examined: Examined) -> Iterator[Finding]:
 
 def _service(name: str, address: str, metrics: str) -> Finding:
     what = f"{name} at {address}"
-    if not serving(address):
+    if not _serves(address):
         return missing(what, "does not serve", "start it; its log says why it does not")
     release, ours = _release(metrics), metadata.version("throughline")
     if release not in ("", ours):
         return warning(what, f"serves, release {release}", f"this is release {ours}: bring both to the same one")
     return ok(what, f"serves{f', release {release}' if release else ''}")
+
+
+def _serves(address: str) -> bool:
+    """By TLS where THROUGHLINE_TLS_CA is set, as the services call each other."""
+    with connect(address, ServiceSettings()) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=_SECONDS)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def _release(metrics: str) -> str:
