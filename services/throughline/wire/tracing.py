@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -34,6 +35,8 @@ T = TypeVar("T")
 _TRACER = trace.get_tracer("throughline")
 _PROPAGATOR = TraceContextTextMapPropagator()
 _root_of: ContextVar[str] = ContextVar("root_of", default="")
+_LAST_SPANS_SECONDS = 3.0
+"""How long a process that ends waits for a collector; one that is away would else hold it up."""
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -67,10 +70,16 @@ def start_tracing(service: str, environment: Mapping[str, str] = os.environ) -> 
 
     name = environment.get("OTEL_SERVICE_NAME") or service
     resource = Resource.create({SERVICE_NAME: name, SERVICE_NAMESPACE: "throughline"})
-    provider = TracerProvider(resource=resource, id_generator=_JobIds())
+    provider = TracerProvider(resource=resource, id_generator=_JobIds(), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
-    return provider.shutdown
+
+    def end() -> None:
+        last = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
+        last.start()
+        last.join(_LAST_SPANS_SECONDS)
+
+    return end
 
 
 @contextmanager
