@@ -109,7 +109,7 @@ def test_a_camera_that_is_refused_whole_is_told_in_few_incidents(s3: FaultyS3, s
     assert made.reel.parts == ()
     assert len(made.reel.chunks) == 50
     assert codes(made) == ["chunk_denied"] * 11
-    assert "40 more chunks" in made.reel.incidents[-1].message
+    assert "40 more of the kind chunk_denied" in made.reel.incidents[-1].message
     assert codes(s3_footage.collate("cam2")) == []
 
 

@@ -12,7 +12,7 @@ from tests.orchestrator.bench import Client
 from tests.orchestrator.conftest import client, home, orchestrator, running_script, script  # noqa: F401 - fixtures
 from tests.orchestrator.scripted import Script
 from tests.perception.triton.conftest import tiny_repository, tiny_triton  # noqa: F401 - fixtures
-from throughline.ingest.account import MOST_NAMED
+from throughline.domain.work import MOST_NAMED
 from throughline.perception.triton.client import InferenceClient
 from throughline.perception.triton.server import TritonServer
 from throughline.v1 import orchestrator_pb2 as pb
@@ -49,7 +49,7 @@ def test_2000_bad_chunks_are_told_in_a_message_of_bounded_size(tmp_path: Path) -
     assert len(made.reel.chunks) == 2000
     assert len(made.reel.incidents) == MOST_NAMED + 1, "all but the first cover the same time"
     assert sum(len(incident.message) for incident in made.reel.incidents) < 20_000
-    assert "more chunks" in made.reel.incidents[-1].message
+    assert "more of the kind chunk_covered" in made.reel.incidents[-1].message
 
 
 def test_jobs_of_many_cameras_stay_within_every_clients_message_limit(client: Client, script: Script) -> None:  # noqa: F811
@@ -60,4 +60,6 @@ def test_jobs_of_many_cameras_stay_within_every_clients_message_limit(client: Cl
     job = client.job(job_id)
     assert len([each for each in job.progress if each.camera]) >= cameras
     largest = max(each.ByteSize() for each in (*states, job))
+    listed = client.call("ListJobs", pb.ListJobsRequest(page_size=1000))
+    assert max(len(each.incidents) for each in listed.jobs) <= 20
     assert largest / cameras * 500 < OTHERS_LIMIT_BYTES / 4, "500 cameras take a quarter at most"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from throughline.domain.errors import Cancelled
@@ -17,6 +17,23 @@ class Incident:
     subject: str
     message: str
     camera: str = ""
+
+
+MOST_NAMED = 10
+"""Incidents of one code that a stage tells of each for itself; so a job of many cameras and chunks stays small enough to be sent."""
+
+
+def shortened(incidents: Iterable[Incident]) -> Iterator[Incident]:
+    """Of each code the first `MOST_NAMED`, and one more that counts the others, which are of one camera."""
+    by_code: dict[str, list[Incident]] = {}
+    for incident in incidents:
+        by_code.setdefault(incident.code, []).append(incident)
+    for code, alike in by_code.items():
+        yield from alike[:MOST_NAMED]
+        others = alike[MOST_NAMED:]
+        if others:
+            message = f"{len(others)} more of the kind {code}, from {others[0].subject} to {others[-1].subject}"
+            yield Incident(code, others[0].subject, message, others[0].camera)
 
 
 @dataclass(frozen=True, slots=True)

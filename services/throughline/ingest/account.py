@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from throughline.domain.footage import ChunkObject, ReelChunk, TimeSource
-from throughline.domain.work import Incident
+from throughline.domain.work import Incident, shortened
 
-MOST_NAMED = 10
-"""Chunks of a camera that get an incident each with one code; so a job stays small enough to be sent."""
 _ADVICE = {
     "chunk_empty": "upload it again",
     "chunk_truncated": "upload it again",
@@ -31,8 +28,6 @@ class Account:
     def __init__(self, camera: str) -> None:
         self._camera = camera
         self._incidents: list[Incident] = []
-        self._unnamed: defaultdict[str, list[str]] = defaultdict(list)
-        self._named: Counter[str] = Counter()
         self._overlapping: list[ReelChunk] = []
         self._undecodable: list[ReelChunk] = []
         self._guessed: list[ReelChunk] = []
@@ -62,13 +57,7 @@ class Account:
 
     def incidents(self) -> Iterator[Incident]:
         """All of them, the broken chunks first."""
-        yield from self._incidents
-        for code, names in self._unnamed.items():
-            text = (
-                f"camera {self._camera}: {len(names)} more chunks ({names[0]} to {names[-1]}) with the same code, {code}; "
-                "the reel's reel.json says what is wrong with each"
-            )
-            yield Incident(code, self._camera, text, self._camera)
+        yield from shortened(self._incidents)
         yield from self._together(
             "chunk_undecodable",
             self._undecodable,
@@ -95,12 +84,7 @@ class Account:
         )
 
     def _tell_of(self, code: str, chunk: ChunkObject | ReelChunk, text: str) -> None:
-        """An incident of its own for each of the first chunks with a code; the others are counted."""
-        self._named[code] += 1
-        if self._named[code] > MOST_NAMED:
-            self._unnamed[code].append(chunk.name)
-        else:
-            self._incidents.append(Incident(code, chunk.uri, text, self._camera))
+        self._incidents.append(Incident(code, chunk.uri, text, self._camera))
 
     def _together(self, code: str, chunks: list[ReelChunk], text: str) -> Iterator[Incident]:
         if chunks:

@@ -28,6 +28,8 @@ from throughline.storage.records.models import (
 from throughline.v1 import common_pb2, orchestrator_pb2
 
 _PAGE_DEFAULT, _PAGE_MOST = 50, 1000
+_LISTED_INCIDENTS = 20
+"""Of each job in a list; GetJob tells them all."""
 
 
 class View:
@@ -64,14 +66,16 @@ class View:
             query = query.where(Job.state == state_word(request.state))
         with self._records.read() as session:
             rows = list(session.scalars(query))
-            response = orchestrator_pb2.ListJobsResponse(jobs=[_summary(session, row) for row in rows[:size]])
+            response = orchestrator_pb2.ListJobsResponse(
+                jobs=[_summary(session, row, _LISTED_INCIDENTS) for row in rows[:size]]
+            )
         if len(rows) > size:
             response.next_page_token = _token(rows[size - 1])
         return response
 
 
-def _summary(session: Session, row: Job) -> orchestrator_pb2.Job:
-    """A job without candidates, progress and timings."""
+def _summary(session: Session, row: Job, most_incidents: int | None = None) -> orchestrator_pb2.Job:
+    """A job without candidates, progress and timings, and with its first incidents, by default all."""
     job = orchestrator_pb2.Job(
         job_id=row.job_id,
         request_id=row.request_id,
@@ -85,7 +89,9 @@ def _summary(session: Session, row: Job) -> orchestrator_pb2.Job:
         labels=row.labels,
     )
     of_job = {"job_id": row.job_id}
-    for incident in session.scalars(select(JobIncident).filter_by(**of_job).order_by(JobIncident.id)):
+    for incident in session.scalars(
+        select(JobIncident).filter_by(**of_job).order_by(JobIncident.id).limit(most_incidents)
+    ):
         job.incidents.append(
             common_pb2.Incident(
                 code=incident.code,

@@ -9,7 +9,7 @@ from pathlib import Path
 from throughline.domain.errors import CorruptArtifact, InvalidInput
 from throughline.domain.geometry import Size
 from throughline.domain.time import Interval
-from throughline.domain.work import Incident, Work
+from throughline.domain.work import Incident, Work, shortened
 from throughline.media.reader import ReelReader
 from throughline.perception.associate import Association
 from throughline.perception.triton.card import ModelCard
@@ -111,7 +111,7 @@ class _Run:
             box_count=recorder.box_count,
             track_count=len(recorder.lines),
             crop_count=gallery.crop_count,
-            incidents=tuple(incidents),
+            incidents=tuple(shortened(incidents)),
         )
 
     def _frames(self, work: Work, incidents: list[Incident]) -> Iterator[tuple[Size, FrameDetections]]:

@@ -689,7 +689,7 @@ class ListJobsResponse(_message.Message):
     """For the next page; empty on the last."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]:
-        """Jobs, newest first, without candidates, progress and timings."""
+        """Jobs, newest first, without candidates, progress and timings, and each with its first 20 incidents only."""
 
     def __init__(
         self,
