@@ -14,22 +14,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import psutil
 import psycopg
-from rich.console import Console
 
-from tests.otlp import collecting
 from tests.storage.records.postgres import new_database, postgres_server
-from tests.whole.conftest import SMALL_STORE
-from tests.whole.deployment import Theatre
+from tests.whole.deployment import Theatre, staged
 from throughline.cli.objectstore import local_s3
 from throughline.cli.probes import http_ready
-from throughline.cli.stack import StackSettings
-from throughline.cli.up import running
-from throughline.simulation.store import simulate
 
 BUCKET = "chaos"
 DATABASE, OBJECTS = "database", "objects"
 VICTIMS = ("orchestrator", "ingest", "tracker", "renderer", "triton", "tier", "alert", OBJECTS, DATABASE)
 _BACK_SECONDS = 120.0
+_DOWN_SECONDS = 0.3
 
 
 @dataclass
@@ -56,7 +51,10 @@ class Scene:
             return
         self.theatre.kill(victim)
         if victim == OBJECTS:
+            time.sleep(_DOWN_SECONDS)
+            self.theatre.signal("ingest", signal.SIGSTOP)  # nobody sees the store without its objects
             self._restore_objects()
+            self.theatre.signal("ingest", signal.SIGCONT)
 
     def pause(self, victim: str, seconds: float) -> None:
         """SIGSTOP, and SIGCONT a while later, with all that the process has started."""
@@ -129,19 +127,12 @@ class Scene:
 @contextmanager
 def scene(folder: Path) -> Iterator[Scene]:
     """Everything as processes of its own, below an empty folder."""
-    with postgres_server() as server, collecting() as collector:
+    with postgres_server() as server:
         database_url = new_database(server)
-        store = simulate(SMALL_STORE, folder / "store")
-        settings = StackSettings(
-            home=folder / "home",
-            port=0,
-            truth=folder / "store" / "truth" / "truth.parquet",
-            database_url=database_url,
-            variables={"THROUGHLINE_RETRY_MOST_SECONDS": "2", "THROUGHLINE_TAKEOVER_SECONDS": "15"},
-        )
-        with running(settings, Console(stderr=True, quiet=True)) as (deployment, supervisor):
-            local_s3(deployment.s3_endpoint_url).create_bucket(Bucket=BUCKET)
-            yield Scene(Theatre(deployment, supervisor, store, folder / "footage", collector), database_url)
+        variables = {"THROUGHLINE_RETRY_MOST_SECONDS": "2", "THROUGHLINE_TAKEOVER_SECONDS": "15"}
+        with staged(folder, database_url=database_url, variables=variables) as theatre:
+            local_s3(theatre.deployment.s3_endpoint_url).create_bucket(Bucket=BUCKET)
+            yield Scene(theatre, database_url)
 
 
 def fresh_name(kind: str) -> str:

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from throughline.domain.errors import Cancelled
 from throughline.perception.in_flight import in_flight
 
 
@@ -67,3 +68,18 @@ def test_an_error_is_raised_where_its_answer_was_due_and_the_rest_is_cancelled()
     with pytest.raises(ValueError, match="the first one"):
         list(in_flight(requests, limit=4))
     assert [future.cancelled() for future in futures] == [False, True, True, True]
+
+
+def test_waiting_ends_with_what_the_check_raises_and_drops_the_rest() -> None:
+    answers: list[Future[int]] = [Future(), Future()]
+    checks: list[int] = []
+
+    def check() -> None:
+        checks.append(1)
+        if len(checks) == 2:
+            raise Cancelled("stopped on request")
+
+    coming = iter(answers)
+    with pytest.raises(Cancelled):
+        list(in_flight([(number, lambda: next(coming)) for number in range(2)], 2, check=check))
+    assert all(answer.cancelled() for answer in answers)

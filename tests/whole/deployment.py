@@ -6,25 +6,32 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
+from rich.console import Console
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tests.otlp import Collector
+from tests.otlp import Collector, collecting
 from throughline.alert.announcements import Announcements
 from throughline.cli.connection import orchestrator
 from throughline.cli.deployment import Deployment
+from throughline.cli.stack import StackSettings
 from throughline.cli.supervisor import Supervisor
+from throughline.cli.up import running
 from throughline.cli.watch import ENDED
 from throughline.domain.errors import DeadlineExceeded, DependencyUnavailable
 from throughline.domain.time import Interval
 from throughline.renderer.documents import TimelineDocument
 from throughline.renderer.timelines import DOCUMENT
+from throughline.simulation.settings import SimulationSettings
+from throughline.simulation.store import simulate
 from throughline.simulation.truth import StoreTruth
 from throughline.storage.database import open_database
 from throughline.storage.documents import load
@@ -35,6 +42,10 @@ from throughline.v1.common_pb2 import ClockMap
 _PATIENCE_SECONDS = 240.0
 _PAUSE_SECONDS = 0.05
 _MOMENT_SECONDS = 0.5
+
+SMALL_STORE = SimulationSettings(
+    seed=7, cameras=3, people=6, seconds=16, width=640, height=360, rate=10, chunk_seconds=4
+)
 
 CandidateSummary = tuple[str, int, int, int, float, int]
 """Camera, number of the track, start and end in ns, similarity, verdict."""
@@ -120,7 +131,11 @@ class Theatre:
 
     def kill(self, name: str) -> None:
         """SIGKILL one service's process, by its id."""
-        os.kill(self.pid(name), signal.SIGKILL)
+        self.signal(name, signal.SIGKILL)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to one service's process, by its id."""
+        os.kill(self.pid(name), number)
 
     def recovered(self) -> None:
         """Return when every child serves again."""
@@ -178,6 +193,26 @@ class Theatre:
         folder = self.deployment.home / "workspace" / "jobs" / job.job_id / "timelines" / str(job.timeline.revision)
         document = load(TimelineDocument, (folder / DOCUMENT).read_bytes())
         return tuple((segment.utc, tuple(tile.camera for tile in segment.tiles)) for segment in document.segments)
+
+
+@contextmanager
+def staged(folder: Path, **changes: Any) -> Iterator[Theatre]:
+    """A deployment over the small store below an empty folder; `changes` are of its StackSettings."""
+    store = simulate(SMALL_STORE, folder / "store")
+    footage = folder / "footage"
+    footage.mkdir()
+    settings = StackSettings(
+        home=folder / "home",
+        port=0,
+        allowed_roots=(footage,),
+        truth=folder / "store" / "truth" / "truth.parquet",
+        **changes,
+    )
+    with collecting() as collector, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{collector.address}")
+        environment.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")  # milliseconds
+        with running(settings, Console(stderr=True)) as (deployment, supervisor):
+            yield Theatre(deployment, supervisor, store, footage, collector)
 
 
 def _candidates(job: pb.Job) -> tuple[CandidateSummary, ...]:

@@ -21,6 +21,8 @@ from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import STAGE_LOCATE, VERDICT_VALID
 
 BUCKET, PREFIX = "awkward-store", "Filiale 7 – Süd"
+DEFEKT = "defekt " + "é" * 440
+"""Longer than any file's name."""
 TEN_HOURS_LATER = Instant.parse("2026-03-01T19:59:00Z")
 
 
@@ -75,7 +77,7 @@ def awkward_uri(theatre: Theatre) -> str:
         f"cam2/0/{later(cam2[0].name, timedelta(hours=10))}": awkward(cam2[0]),
         **{f"Kasse 3 – 録画/Bild {chunk.name}": chunk.read_bytes() for chunk in cam3},
         "nur Notizen/notes.txt": b"cleaned the lens",
-        "defekt/2026-03-01_10-00-00.mp4": b"",
+        f"{DEFEKT}/2026-03-01_10-00-00.mp4": b"",
         "lose.mp4": whole,
         "../flucht/2026-03-01_10-00-00.mp4": whole,
     }
@@ -96,8 +98,8 @@ def test_a_job_over_awkward_footage_names_what_it_left_out_and_finds_the_person(
         ("chunk_truncated", f"cam1/{later(first, timedelta(minutes=11))}"),
         ("chunk_not_video", f"cam1/{later(first, timedelta(minutes=12))}"),
         ("chunk_covered", f"cam1/{first}"),
-        ("chunk_empty", "defekt/2026-03-01_10-00-00.mp4"),
-        ("camera_without_footage", "defekt"),
+        ("chunk_empty", f"{DEFEKT}/2026-03-01_10-00-00.mp4"),
+        ("camera_without_footage", DEFEKT),
         ("camera_without_video", "nur Notizen"),
         ("object_not_video", "nur Notizen/notes.txt"),
         ("object_outside_camera", "lose.mp4"),
