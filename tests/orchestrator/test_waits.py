@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,18 +45,16 @@ def test_a_tier_that_is_away_is_shown_with_since_when_and_until_when(client: Cli
 def test_pauses_grow_to_the_longest_and_differ(client: Client, script: Script) -> None:
     script.fail("ReviewPairs", *[AWAY] * 12)
     job_id = client.submit()
-    pauses: set[int] = set()
-    wait_until(
-        lambda: bool(pauses.update(each.next_attempt_ns for each in client.job(job_id).waiting)) or script.reviews,
-        what="",
-    )
-    last = waits(sorted(pauses))[-3:]
-    assert all(0.1 < pause < 3.0 for pause in last)
-    assert len(set(last)) > 1
+    due: set[int] = set()
 
+    def is_over() -> bool:
+        due.update(each.next_attempt_ns for each in client.job(job_id).waiting)
+        return bool(script.reviews)
 
-def waits(moments: list[int]) -> list[float]:
-    return [(after - before) / NS_PER_SECOND for before, after in zip(moments, moments[1:], strict=False)]
+    wait_until(is_over, what="the pairs were not sent")
+    pauses = [(after - before) / NS_PER_SECOND for before, after in pairwise(sorted(due))]
+    assert all(0.1 < pause < 3.0 for pause in pauses[-3:])
+    assert len(set(pauses)) > 1
 
 
 @pytest.mark.parametrize("error", [AWAY, StorageFull("no room left in /workspace; free some there")])

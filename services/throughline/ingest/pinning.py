@@ -16,13 +16,14 @@ FOOTAGE = "footage.json"
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-def pin_footage(
+def pin_footage(  # noqa: PLR0913 - what is listed, and where it is kept
     objects: ObjectStore,
     workspace: Workspace,
     job_id: str,
     footage_uri: str,
     cameras: Collection[str],
     extensions: Collection[str],
+    *,
     check: Callable[[], None] = go_on,
 ) -> tuple[Artifact, Listing]:
     """List the footage and keep the listing with the job, or find the one that was kept.

@@ -46,7 +46,7 @@ class Ingest(IngestServicer):
             request.footage_uri,
             request.cameras,
             self._extensions,
-            work_for(context).check,
+            check=work_for(context).check,
         )
         return _listed(artifact, listing)
 
