@@ -80,6 +80,15 @@ def test_threads_that_a_call_starts_log_for_its_job(lines: Callable[[], list[dic
     assert len({line["request_id"] for line in told}) == 1
 
 
+@pytest.mark.parametrize(("own", "heard"), [("call-7", "call-7"), ("fünf\n", None)])
+def test_a_call_takes_the_request_id_along_where_metadata_can_hold_it(own: str, heard: str | None) -> None:
+    seen: list[str] = []
+    service = generic_service(lambda method, request, context: seen.append(subject().request))
+    with serving(service) as server, connected(server) as channel, working_for(request=own):
+        call(channel, COLLATE, ingest_pb2.CollateRequest())
+    assert seen[0] == heard or (heard is None and seen[0] not in ("", own))
+
+
 def test_a_calls_subject_ends_with_it() -> None:
     with working_for(job="outer"):
         with working_for(camera="c"):

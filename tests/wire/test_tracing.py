@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -49,12 +48,10 @@ def test_traces_can_be_turned_off(off: dict[str, str]) -> None:
 
 
 def test_a_collector_that_is_away_holds_no_process_up() -> None:
-    began = time.monotonic()
     environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
     program = PROGRAM.replace("end()", "import time; began = time.monotonic(); end(); print(time.monotonic() - began)")
     done = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
     assert float(done.stdout) < 6.0
-    assert time.monotonic() - began < 60.0
 
 
 @pytest.mark.parametrize(

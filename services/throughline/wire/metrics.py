@@ -18,7 +18,6 @@ from prometheus_client.registry import Collector
 
 from throughline.domain.errors import Conflict, InvalidInput
 
-PREFIX = "throughline_"
 QUICK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Bounds of what should take moments."""
 LONG_SECONDS = (0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0)

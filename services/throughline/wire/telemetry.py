@@ -35,7 +35,7 @@ class TelemetryInterceptor(grpc.ServerInterceptor):
         if handler is None or not handler_call_details.method.startswith(OURS):
             return handler
         observe = _observed_stream if handler.response_streaming else _observed
-        return with_behaviour(handler, observe(behaviour_of(handler), handler_call_details), parse=True)
+        return with_behaviour(handler, observe(behaviour_of(handler), handler_call_details))
 
 
 class _Call:
@@ -46,7 +46,7 @@ class _Call:
         self._began = time.monotonic()
         received = {str(name): str(value) for name, value in details.invocation_metadata or ()}
         job, camera = str(getattr(request, "job_id", "")), str(getattr(request, "camera", ""))
-        own = str(getattr(request, "request_id", "")) or received.get(REQUEST_ID_HEADER, "")[:_LONGEST_ID]
+        own = (str(getattr(request, "request_id", "")) or received.get(REQUEST_ID_HEADER, ""))[:_LONGEST_ID]
         self._span = tracing.begin_span(details.method[1:], SpanKind.SERVER, tracing.caller(received))
         if self._span.is_recording():
             self._span.set_attributes({"rpc.system": "grpc", tracing.JOB: job, tracing.CAMERA: camera})
@@ -119,7 +119,8 @@ class CallingInterceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClien
         begun = tracing.begin_span(str(details.method)[1:], SpanKind.CLIENT)
         with trace.use_span(begun, end_on_exit=False):
             sent = tuple(tracing.headers().items())
-            if request_id := subject().request:
+            request_id = subject().request
+            if request_id and request_id.isascii() and request_id.isprintable():  # what metadata can hold
                 sent += ((REQUEST_ID_HEADER, request_id),)
             call = continuation(with_headers(details, sent), request)
         if begun.is_recording():
@@ -130,7 +131,7 @@ class CallingInterceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClien
 
 
 class _CallDetails(grpc.ClientCallDetails):
-    """The details of a call with more headers."""
+    """The same call with more headers."""
 
     def __init__(self, details: grpc.ClientCallDetails, headers: tuple[tuple[str, str], ...]) -> None:
         self.method = details.method
