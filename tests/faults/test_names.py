@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import time
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.ingest.footage import DiskFootage, S3Footage, codes, seen
 from tests.media.clips import Clip, steady
+from tests.orchestrator.bench import QUERY, request, settings_for
 from tests.perception.triton.conftest import tiny_repository, tiny_triton  # noqa: F401 - fixtures
 from throughline.domain.errors import InvalidInput
 from throughline.domain.footage import Listing
 from throughline.domain.time import Instant
 from throughline.domain.work import Work
 from throughline.ingest.listing import list_footage
+from throughline.orchestrator.submission import check_submission
 from throughline.perception.triton.client import InferenceClient
 from throughline.perception.triton.server import TritonServer
 from throughline.renderer.draw import BLUE, Caption, Lettering, draw_caption
+from throughline.storage.objects import open_objects
 from throughline.tracker.pieces import cut_into_pieces
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.track import TrackStage
+from throughline.v1 import orchestrator_pb2 as pb
+from throughline.v1.common_pb2 import ClockMap
 
 CLIP = Clip(steady(15))
 TIME = "2026-03-01T10-00-00Z"
@@ -118,6 +126,34 @@ def test_a_key_of_1024_bytes_is_used(s3_footage: S3Footage) -> None:
 def test_a_uri_longer_than_any_key_is_refused_by_name(s3_footage: S3Footage) -> None:
     with pytest.raises(InvalidInput, match="1024 bytes"):
         s3_footage.objects.read(f"s3://{s3_footage.bucket}/{'k' * 1025}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_request_may_name_cameras_and_people_by_any_name(tmp_path: Path, name: str) -> None:
+    settings = settings_for(tmp_path, "127.0.0.1:7")
+    query = json.dumps(QUERY | {"camera": NAMES[name], "label": NAMES[name]})
+    options = pb.JobOptions(cameras=[NAMES[name]], clock_maps=[ClockMap(camera=NAMES[name], offset_ns=5)])
+    submission = check_submission(request(query_json=query, options=options), open_objects(settings), settings)
+    assert (submission.camera, submission.label) == (NAMES[name], NAMES[name])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        pytest.param({"request_id": "r" * 900}, "request_id: 'rrr", id="request_id"),
+        pytest.param({"request_id": "é"}, "expected 1 to 128 characters of A-Z a-z 0-9", id="letters of request_id"),
+        pytest.param({"options": pb.JobOptions(labels={"store": "l" * 900})}, r"labels\['store'\]", id="labels"),
+        pytest.param({"options": pb.JobOptions(cameras=["c" * 1025])}, r"cameras\[0\]", id="camera beyond a key"),
+        pytest.param({"footage_uri": f"s3://bucket/{'p' * 2100}"}, "footage_uri", id="footage_uri"),
+    ],
+)
+def test_what_is_too_long_for_its_field_is_answered_by_the_field(
+    tmp_path: Path, fields: dict[str, Any], words: str
+) -> None:
+    settings = settings_for(tmp_path, "127.0.0.1:7")
+    with pytest.raises(InvalidInput, match=words) as raised:
+        check_submission(request(**fields), open_objects(settings), settings)
+    assert len(str(raised.value)) < 1000
 
 
 def test_a_caption_of_900_letters_is_shortened_in_no_time() -> None:

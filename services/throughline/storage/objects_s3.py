@@ -11,7 +11,14 @@ import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from throughline.domain.errors import InvalidInput, LimitExceeded, NotFound, SourceChanged, ThroughlineError
+from throughline.domain.errors import (
+    DependencyUnavailable,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    SourceChanged,
+    ThroughlineError,
+)
 from throughline.domain.time import Instant
 from throughline.storage.attention import attentive, patient
 from throughline.storage.object_store import ANY, ObjectInfo, Pin, go_on
@@ -175,6 +182,10 @@ class S3Objects:
             if not page.get("IsTruncated"):
                 return
             token = {name: page[following] for following, name in _TOKENS.items() if page.get(following)}
+            if not token:
+                raise DependencyUnavailable(
+                    f"S3 has more below {uri}, but does not say where it goes on; try again later"
+                )
 
 
 _TOKENS = {
