@@ -199,6 +199,12 @@ def test_a_database_that_is_away_and_one_of_another_release_are_told(tmp_path: P
     assert "hunter22" not in json.dumps(examined("storage", THROUGHLINE_DATABASE_URL=away)) + words
 
 
+def test_databases_of_a_home_are_looked_at_without_being_named(tmp_path: Path) -> None:
+    Records.open(f"sqlite:///{tmp_path}/home/orchestrator.db").close()
+    set_revision(tmp_path / "home" / "orchestrator.db", "9999")
+    assert finding("storage", "database of orchestrator", "--home", str(tmp_path / "home"))[:2] == (1, "missing")
+
+
 def set_revision(path: Path, revision: str) -> None:
     import sqlite3  # noqa: PLC0415 - looks behind the back of the code under test, here alone
 

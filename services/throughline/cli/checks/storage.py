@@ -41,21 +41,25 @@ def check_storage(examined: Examined) -> Iterator[Finding]:
         yield folder("workspace", Path(settings.workspace_uri.removeprefix("file://")))
     elif settings.workspace_uri:
         yield bucket(settings.workspace_uri, settings)
-    for name, url, migrations in _databases():
+    for name, url, migrations in _databases(examined.home):
         yield database(name, url, migrations)
     for uri in examined.uris:
         yield bucket(uri, settings)
 
 
-def _databases() -> Iterator[tuple[str, str, Path]]:
-    """Those that the settings name; `up` makes its own."""
+def _databases(home: Path) -> Iterator[tuple[str, str, Path]]:
+    """Those that the settings name, else those that `up` has made in its home."""
     orchestrator, tier, alert = OrchestratorSettings(), TierSettings(), AlertSettings()
-    if "database_url" in orchestrator.model_fields_set:
-        yield "orchestrator", normal_url(orchestrator.database_url), MIGRATIONS
-    if "tier_database_url" in tier.model_fields_set:
-        yield "tier", tier.tier_database_url, TIER_MIGRATIONS
-    if "alert_database_url" in alert.model_fields_set:
-        yield "alert", alert.alert_database_url, ALERT_MIGRATIONS
+    for name, settings, field, migrations in (
+        ("orchestrator", orchestrator, "database_url", MIGRATIONS),
+        ("tier", tier, "tier_database_url", TIER_MIGRATIONS),
+        ("alert", alert, "alert_database_url", ALERT_MIGRATIONS),
+    ):
+        file = home / f"{name}.db"
+        if field in settings.model_fields_set:
+            yield name, normal_url(getattr(settings, field)), migrations
+        elif file.exists():
+            yield name, f"sqlite:///{file}", migrations
 
 
 def folder(name: str, path: Path) -> Finding:
