@@ -9,7 +9,7 @@ SUITE ?= all
 help:
 	@echo "make demo    set up everything and run the main job on a simulated store"
 	@echo "make test    set up everything and run the tests"
-	@echo "make check   style, types, protos, stubs"
+	@echo "make check   style, types, protos, stubs, images and manifests"
 	@echo "make bench   speed and memory            (SUITE=perception|pipeline|memory)"
 	@echo "make eval    accuracy                    (SUITE=stores|corridor)"
 	@echo "make chaos   the kill matrix             (SUITE=kill|pause|PROCESS)"
@@ -38,6 +38,7 @@ check: setup
 	$(RUN) mypy
 	$(RUN) buf lint
 	$(RUN) python -m tests.stubs --check
+	$(RUN) pytest --quiet tests/deployment/test_dockerfile.py tests/deployment/test_compose.py tests/deployment/test_kubernetes.py
 
 bench: setup
 	$(RUN) python -m tests.bench --suite $(SUITE)
