@@ -98,11 +98,12 @@ class Compose:
         command = [str(environment.server), *flags, *own]
         self.processes["triton"] = TetheredProcess(command, variables, self._log("triton"))
 
-    def run_once(self, service: str, *words: str) -> str:
-        """Run a one-shot service, with `words` after its command; return what it printed."""
+    def run_once(self, service: str, *words: str, instead: bool = False) -> str:
+        """Run a one-shot service with `words` after its command, or `instead` of it as `docker compose exec` would; what it printed."""
         self._lay_out(service, service)
+        command = self._image.command("ENTRYPOINT") if instead else self.command(service)
         done = subprocess.run(
-            [*self.command(service), *words],
+            [*command, *words],
             env=self.environment(service),
             capture_output=True,
             text=True,

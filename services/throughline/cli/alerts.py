@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from throughline.alert.announcements import Announcements
+from throughline.alert.settings import AlertSettings
 from throughline.cli import options, words
 from throughline.cli.deployment import Deployment
 
@@ -19,7 +20,12 @@ def alerts(
     home: options.Home = None,
 ) -> None:
     """List finished films that the alert receiver has heard of."""
-    announcements = Announcements.open(Deployment.load(options.home_of(home)).alert_database_url)
+    own = AlertSettings()  # where this runs with the receiver's variables, as in its container
+    if home is None and "alert_database_url" in own.model_fields_set:
+        url = own.alert_database_url
+    else:
+        url = Deployment.load(options.home_of(home)).alert_database_url
+    announcements = Announcements.open(url)
     table = Table("heard (UTC)", "job", "query", "appearances", "film")
     try:
         for heard in announcements.all(job_id):

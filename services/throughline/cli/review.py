@@ -28,6 +28,7 @@ from throughline.storage.workspace import Workspace
 from throughline.tier.callback import deliver
 from throughline.tier.judge import TruthJudge
 from throughline.tier.reviews import AnsweredPair, Judgement, Reviews
+from throughline.tier.settings import TierSettings
 from throughline.wire.settings import ServiceSettings
 
 _VERDICTS = {"y": Verdict.VALID, "n": Verdict.INVALID, "u": Verdict.UNSURE}
@@ -49,16 +50,10 @@ def review(
     home: options.Home = None,
 ) -> None:
     """Answer the pairs of a job: y (same person), n (different), u (can't tell), each with a remark if you like."""
-    deployment = Deployment.load(options.home_of(home))
-    settings = ServiceSettings(
-        token=deployment.token,
-        workspace_uri=deployment.workspace_uri,
-        allowed_roots=(deployment.home / "workspace",),
-        cache_dir=deployment.home / "cache",
-    )
+    settings = _settings(home)
     objects = open_objects(settings)
     console = Console()
-    reviews = Reviews.open(deployment.tier_database_url)
+    reviews = Reviews.open(settings.tier_database_url)
     try:
         pairs = reviews.pairs(job_id, round_number)
         console.print(_table(pairs, objects))
@@ -67,13 +62,28 @@ def review(
         desk = _Desk(reviews, settings, console, job_id, round_number, annotator or getpass.getuser())
         asked = [pair for pair in pairs if again or pair.verdict is None]
         if truth is not None:
-            judge = TruthJudge(truth, Workspace(deployment.workspace_uri, objects, settings.cache_dir))
+            judge = TruthJudge(truth, Workspace(settings.workspace_uri, objects, settings.cache_dir))
             desk.keep([judge.judge(pair.pair) for pair in asked])
         else:
             _ask(asked, desk, objects if play else None)
         desk.send_patiently()
     finally:
         reviews.close()
+
+
+def _settings(home: Path | None) -> TierSettings:
+    """The tier's own, where this runs with its variables, as in its container; else those of the deployment that `up` started."""
+    own = TierSettings()
+    if home is None and "tier_database_url" in own.model_fields_set:
+        return own
+    deployment = Deployment.load(options.home_of(home))
+    return TierSettings(
+        token=deployment.token,
+        workspace_uri=deployment.workspace_uri,
+        allowed_roots=(deployment.home / "workspace",),
+        cache_dir=deployment.home / "cache",
+        tier_database_url=deployment.tier_database_url,
+    )
 
 
 class _Desk:
