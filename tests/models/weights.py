@@ -51,6 +51,24 @@ def tiny_reid(path: Path, *, dim: int = 6, batch: int | None = None) -> Path:
     return graph.save(path, "crops", (batch or "batch", 3, 64, 32), result, (batch or "batch", dim))
 
 
+def constant_head(path: Path, output: NDArray[np.float32], *, batch: int | None = 1, rows: bool = True) -> Path:
+    """Weights for 64x64 pictures that always give `output`, without its batch axis; `rows` False leaves their number open.
+
+    With a `batch` of 1 the graph refuses any other, as exports that list boxes do.
+    """
+    graph = _Graph()
+    nothing = graph.add("Mul", graph.add("GlobalAveragePool", "images"), graph.constant(np.zeros(1, np.float32)))
+    if batch:
+        nothing = graph.add("Reshape", nothing, graph.constant(np.array([3], np.int64)))
+        nothing = graph.add("ReduceSum", nothing, keepdims=0)
+    else:
+        nothing = graph.add("ReduceSum", nothing, graph.constant(np.array([1, 2, 3], np.int64)), keepdims=0)
+        nothing = graph.add("Reshape", nothing, graph.constant(np.array([-1] + [1] * output.ndim, np.int64)))
+    result = graph.add("Add", graph.constant(output[None]), nothing)
+    shape = (batch or "batch", *(output.shape if rows else ("rows" if size > 7 else size for size in output.shape)))
+    return graph.save(path, "images", (batch or "batch", 3, SIDE, SIDE), result, shape)
+
+
 def picture(colour: tuple[int, int, int], column: int, row: int) -> NDArray[np.uint8]:
     """(64, 64, 3) uint8 RGB, black but for one cell of 8x8 pixels."""
     pixels = np.zeros((SIDE, SIDE, 3), np.uint8)

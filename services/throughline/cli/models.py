@@ -1,8 +1,11 @@
-"""`throughline models`: build, calibrate and list the models of a repository."""
+"""`throughline models`: fetch weights; build, calibrate and list the models of a repository."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,17 +15,23 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from throughline.domain.errors import InvalidInput
-from throughline.models.build import build_detector, build_reid
+from throughline.models import catalogue
+from throughline.models.build import BETTER, build_detector, build_reid
 from throughline.models.calibrate import calibrate as fit_calibration
-from throughline.models.graph import BGR_255, IMAGENET, RGB_255
+from throughline.models.fetch import Progress, fetch, read_record, sha256
+from throughline.models.graph import BGR_255, IMAGENET, IMAGENET_BGR, RGB_255, UNIT
+from throughline.models.labelled import read_labelled
 from throughline.models.plan import build_plan
 from throughline.models.repository import check_digest, model_dirs
+from throughline.perception.triton.card import ModelCard
 from throughline.storage.tables import read_embeddings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Build, calibrate and list models.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fetch weights; build, calibrate and list models.")
 
 Repository = Annotated[Path, typer.Option("--repository", help="Folder of models in Triton's layout.")]
 _HERE = Path("model_repository")
@@ -40,24 +49,74 @@ class Input(StrEnum):
 
     BGR_255 = "bgr-255"
     RGB_255 = "rgb-255"
+    RGB_UNIT = "rgb-1"
     IMAGENET = "imagenet"
+    IMAGENET_BGR = "imagenet-bgr"
 
 
-_NORMALISATIONS = {Input.BGR_255: BGR_255, Input.RGB_255: RGB_255, Input.IMAGENET: IMAGENET}
+_NORMALISATIONS = {
+    Input.BGR_255: BGR_255,
+    Input.RGB_255: RGB_255,
+    Input.RGB_UNIT: UNIT,
+    Input.IMAGENET: IMAGENET,
+    Input.IMAGENET_BGR: IMAGENET_BGR,
+}
+_LABELLED_FRAMES = 40
+_WEIGHTS = Path("weights")
+
+
+@app.command()
+def add(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Of the list that --list shows.", show_default=False)
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="Show what there is, and from where.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where files of weights are kept.")] = _WEIGHTS,
+    base_url: Annotated[
+        str,
+        typer.Option(envvar="THROUGHLINE_MODELS_BASE_URL", help="Fetch <this>/<file> instead, such as from a mirror."),
+    ] = "",
+    url: Annotated[str, typer.Option(help="Fetch one file from here instead.")] = "",
+) -> None:
+    """Fetch official weights, and check that they are what they should be; goes on where it was broken off."""
+    if show or not names:
+        _show_catalogue()
+        return
+    if url and len(names) > 1:
+        raise typer.BadParameter("--url is the place of one file; give one name, or --base-url")
+    for name in names:
+        known = catalogue.entry(name)
+        known = replace(known, url=url) if url else known
+        with _bar(known.file) as on_progress:
+            path = fetch(known, folder, "" if url else base_url, on_progress)
+        trust = "as known" if known.sha256 else "recorded: nothing was known to compare it with"
+        print(f"{path}  {known.licence}  SHA-256 {sha256(path)[:12]}, {trust}")
+        print(f"  throughline models build --{known.kind} {path}")
 
 
 @app.command()
 def build(
-    detector: Annotated[Path | None, typer.Option(help="ONNX weights of a YOLOX-type detector.")] = None,
-    reid: Annotated[Path | None, typer.Option(help="ONNX weights that give one descriptor a crop.")] = None,
+    detector: Annotated[Path | None, typer.Option(help="ONNX weights of a detector.")] = None,
+    reid: Annotated[
+        Path | None, typer.Option(help="ONNX weights that give one descriptor a crop, or a torchreid checkpoint.")
+    ] = None,
     target: Annotated[
         Target, typer.Option(help="tensorrt also makes the plan, on the GPU that will serve.")
     ] = Target.CPU,
     repository: Repository = _HERE,
     class_name: Annotated[list[str] | None, typer.Option(help="Class of the detector's weights, in order.")] = None,
-    detector_input: Annotated[Input, typer.Option(help="What the detector's weights expect.")] = Input.BGR_255,
+    detector_input: Annotated[
+        Input | None, typer.Option(help="What the detector's weights expect; by default what its kind is trained with.")
+    ] = None,
     reid_input: Annotated[Input, typer.Option(help="What the ReID weights expect.")] = Input.IMAGENET,
-    licence: Annotated[str, typer.Option(help="Licence of the weights, as an SPDX name.")] = "not declared",
+    licence: Annotated[
+        str, typer.Option(help="Licence of the weights, as an SPDX name; known for those that `models add` fetched.")
+    ] = "",
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT, for a detector that takes any.")] = "",
+    labelled: Annotated[
+        Path | None,
+        typer.Option(help="Frames with labelled people, as MOT or COCO has them: tries other settings on them."),
+    ] = None,
 ) -> None:
     """Make models that Triton serves, and check that they do what the weights do."""
     if detector is None and reid is None:
@@ -69,13 +128,17 @@ def build(
                 detector,
                 repository,
                 class_names=class_name or (),
-                normalisation=_NORMALISATIONS[detector_input],
-                licence=licence,
+                normalisation=_NORMALISATIONS[detector_input] if detector_input else None,
+                licence=_licence(detector, licence),
+                size=_size(size),
+                labelled=read_labelled(labelled, _LABELLED_FRAMES) if labelled else (),
             )
         )
     if reid is not None:
-        cards.append(build_reid(reid, repository, normalisation=_NORMALISATIONS[reid_input], licence=licence))
+        normalisation = _NORMALISATIONS[reid_input]
+        cards.append(build_reid(reid, repository, normalisation=normalisation, licence=_licence(reid, licence)))
     for card in cards:
+        _report(card)
         if target is Target.TENSORRT:
             build_plan(repository / card.name)
         print(f"{repository / card.name}  {card.input_width}x{card.input_height}  {card.digest[:12]}")
@@ -113,6 +176,58 @@ def list_models(repository: Repository = _HERE) -> None:
             escape(card.source.licence),
         )
     Console().print(table)
+
+
+def _report(card: ModelCard) -> None:
+    """The figures of the checks, and what labelled frames say."""
+    for check in card.checks:
+        print(f"{card.name}: {check.name} {check.value:.6g} (bar {check.bar:g})")
+    for key, value in card.build.items():
+        if key.startswith("ap50 "):
+            print(f"{card.name}: AP50 of people, {key.removeprefix('ap50 ')}: {value:.3f}")
+    if best := card.build.get(BETTER):
+        Console(stderr=True).print(
+            f"warning: {card.name} finds people clearly better with {best}; see --detector-input, or the page on models",
+            style="yellow",
+            markup=False,
+        )
+
+
+def _licence(weights: Path, given: str) -> str:
+    record = read_record(weights)
+    return given or (record.licence if record else "not declared")
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    width, sign, height = text.partition("x")
+    if not (sign and width.isdecimal() and height.isdecimal()):
+        raise typer.BadParameter(f"--size: {text!r} is not WIDTHxHEIGHT, such as 640x640")
+    return int(width), int(height)
+
+
+def _show_catalogue() -> None:
+    table = Table("name", "kind", "file", "licence", "SHA-256", "what")
+    for each in catalogue.ENTRIES:
+        known = each.sha256[:12] or "of the first fetch"
+        table.add_row(each.name, each.kind, each.file, each.licence, known, escape(each.note))
+    Console().print(table)
+
+
+@contextmanager
+def _bar(file: str) -> Iterator[Progress]:
+    """A progress bar on standard error."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with ProgressBar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(escape(file), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def _labelled(labels: Path, tracks: list[str]) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_]]:

@@ -42,8 +42,12 @@ class Normalisation:
 BGR_255 = Normalisation("bgr")
 """YOLOX."""
 RGB_255 = Normalisation("rgb")
+UNIT = Normalisation("rgb", deviation=(255.0, 255.0, 255.0))
+"""Most YOLO heads: RGB, 0 to 1."""
 IMAGENET = Normalisation("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 """torchreid and most of torchvision."""
+IMAGENET_BGR = Normalisation("bgr", (103.53, 116.28, 123.675), (57.375, 57.12, 58.395))
+"""NanoDet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,9 @@ class Output:
 class GraphBuilder:
     """Adds nodes after weights; `picture_input` adds those before them. Adding gives the name of what the node puts out."""
 
-    def __init__(self, weights: Weights) -> None:
-        self._model = weights.batch_dynamic()
+    def __init__(self, weights: Weights, one_at_a_time: tuple[int, ...] | None = None) -> None:
+        """`one_at_a_time`: run the weights on one picture after the other, and give each picture's output this shape."""
+        self._model = weights.batch_dynamic() if one_at_a_time is None else weights.looped(one_at_a_time)
         self._weights_input = str(self._model.graph.input[0].name)
         self.weights_output = str(self._model.graph.output[0].name)
         self._before: list[onnx.NodeProto] = []
@@ -71,6 +76,14 @@ class GraphBuilder:
         name = self._name()
         self._model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
+
+    def ints(self, *values: int) -> str:
+        """A constant vector of int64."""
+        return self.constant(np.array(values, np.int64))
+
+    def floats(self, *values: float) -> str:
+        """A constant vector of float32."""
+        return self.constant(np.array(values, np.float32))
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """A node with one output."""

@@ -20,11 +20,12 @@ def embedding_dim(weights: Weights) -> int:
     return shape[1]
 
 
-def reid_graph(weights: Weights, normalisation: Normalisation) -> onnx.ModelProto:
-    """`crops` uint8 (n, height, width, 3) RGB -> `embeddings` float32 (n, d), each of length 1."""
-    graph = GraphBuilder(weights)
-    graph.picture_input("crops", normalisation, weights)
+def reid_graph(weights: Weights, normalisation: Normalisation, *, looped: bool = False) -> onnx.ModelProto:
+    """`crops` uint8 (n, height, width, 3) RGB -> `embeddings` float32 (n, d), each of length 1. `looped`: for weights that can take
+    only one crop at a time."""
     d = embedding_dim(weights)
+    graph = GraphBuilder(weights, (d,) if looped else None)
+    graph.picture_input("crops", normalisation, weights)
     raw = graph.add("Reshape", graph.weights_output, graph.constant(np.array([-1, d], np.int64)))
     square = graph.add("MatMul", graph.add("Mul", raw, raw), graph.constant(np.ones((d, 1), np.float32)))
     length = graph.add("Max", graph.add("Sqrt", square), graph.constant(np.array(_LEAST_LENGTH, np.float32)))

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from throughline.domain.errors import InvalidInput
 from throughline.domain.geometry import iou_matrix
-from throughline.models.detector import DetectorSettings, cell_grid, detector_graph
+from throughline.models.detector import DetectorSettings, detector_graph
 from throughline.models.graph import Normalisation
+from throughline.models.heads import Raw
+from throughline.models.reference import reference_detections
 from throughline.models.runtime import run_onnx
 from throughline.models.weights import Weights
 from throughline.perception.triton.card import Check
@@ -38,27 +40,20 @@ def test_pictures(height: int, width: int) -> Pictures:
     return np.stack([noise, coarse, gradient, figure]).astype(np.uint8)
 
 
-def raw_outputs(weights: Weights, normalisation: Normalisation, pictures: Pictures) -> NDArray[np.float32]:
-    """What the original weights give for (n, height, width, 3) `pictures`, one at a time."""
+def raw_outputs(weights: Weights, normalisation: Normalisation, pictures: Pictures) -> list[NDArray[np.float32]]:
+    """What the original weights give for each of (n, height, width, 3) `pictures`, with a batch axis of 1."""
     planes = normalisation.apply(pictures)
     runs = run_onnx(weights.model, [planes[i : i + 1] for i in range(len(planes))])
-    return np.concatenate([run[weights.output_name] for run in runs]).astype(np.float32)
-
-
-def looks_decoded(raw: NDArray[np.float32], weights: Weights) -> bool:
-    """Whether (n, cells, 5 + classes) outputs give pixels: then most centres lie within two strides of their cell."""
-    corners, strides = cell_grid(weights.height, weights.width)
-    away = np.abs(raw[..., :2] - (corners + 0.5) * strides) / strides
-    return bool(np.mean(away < 2) > 0.5)
+    return [run[weights.output_name].astype(np.float32) for run in runs]
 
 
 def check_detector(
-    weights: Weights, settings: DetectorSettings, graph: onnx.ModelProto, raw: NDArray[np.float32]
+    weights: Weights, settings: DetectorSettings, raw: Raw, *, looped: bool = False
 ) -> tuple[Check, ...]:
     """Boxes of the built graph against boxes that NumPy makes of `raw`, the original's outputs for the test pictures."""
     pictures = test_pictures(weights.height, weights.width)
     low = dataclasses.replace(settings, score_threshold=_LOWEST_SCORE)
-    (built,) = run_onnx(detector_graph(weights, low), [pictures])
+    (built,) = run_onnx(detector_graph(weights, low, looped=looped), [pictures])
     found, differences = [], [0.0]
     for index, output in enumerate(raw):
         boxes, scores, classes = _clearly_kept(*reference_detections(output, weights, low), low.max_boxes)
@@ -77,14 +72,14 @@ def check_detector(
     return (
         Check(name="share of reference boxes found", value=agreeing, bar=0.98, better="higher"),
         Check(name="largest relative difference of a score", value=max(differences), bar=0.01, better="lower"),
-        _batch_check(graph, pictures, "boxes", tolerance=0.05),
+        _batch_check(detector_graph(weights, settings, looped=looped), pictures, "boxes", tolerance=0.05),
     )
 
 
 def check_reid(weights: Weights, normalisation: Normalisation, graph: onnx.ModelProto) -> tuple[Check, ...]:
     """Descriptors of the built graph against the original's, normalised by NumPy."""
     pictures = test_pictures(weights.height, weights.width)
-    reference = raw_outputs(weights, normalisation, pictures).reshape(len(pictures), -1)
+    reference = np.concatenate(raw_outputs(weights, normalisation, pictures)).reshape(len(pictures), -1)
     reference /= np.linalg.norm(reference, axis=1, keepdims=True)
     embeddings = run_onnx(graph, [pictures])[0]["embeddings"]
     return (
@@ -101,36 +96,16 @@ def check_reid(weights: Weights, normalisation: Normalisation, graph: onnx.Model
 def require(checks: Sequence[Check], weights: Weights) -> None:
     """Raise InvalidInput when a check missed its bar: the weights are not of the kind that they were taken for."""
     for check in checks:
-        if not (check.value >= check.bar if check.better == "higher" else check.value <= check.bar):
+        if not passed(check):
             raise InvalidInput(
                 f"the model built from {weights.path.name} does not do what its weights do: {check.name} is {check.value:.6g}, "
                 f"the bar is {check.bar:g}; see whether colours, normalisation and layout are right for them"
             )
 
 
-def reference_detections(
-    raw: NDArray[np.float32], weights: Weights, settings: DetectorSettings
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Boxes (k, 4), scores (k,) and classes (k,) of one picture's (cells, 5 + classes) outputs, best first."""
-    corners, strides = cell_grid(weights.height, weights.width)
-    centres, sides = raw[:, :2], raw[:, 2:4]
-    if not settings.decoded:
-        centres, sides = (centres + corners) * strides, np.exp(sides) * strides
-    boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
-    kept: list[tuple[float, int, int]] = []
-    for number, position in enumerate(settings.classes):
-        scores = raw[:, 4] * raw[:, 5 + position]
-        candidates = np.flatnonzero(scores > settings.score_threshold)
-        candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
-        overlaps = iou_matrix(boxes[candidates], boxes[candidates])
-        alive = np.ones(len(candidates), bool)
-        for rank, cell in enumerate(candidates):
-            if alive[rank]:
-                kept.append((float(scores[cell]), number, int(cell)))
-                alive[rank + 1 :] &= overlaps[rank, rank + 1 :] <= settings.iou_threshold
-    kept = sorted(kept, reverse=True)[: settings.max_boxes]
-    cells = [cell for _, _, cell in kept]
-    return boxes[cells], np.array([s for s, _, _ in kept], np.float32), np.array([c for _, c, _ in kept], np.int64)
+def passed(check: Check) -> bool:
+    """Whether a check met its bar."""
+    return check.value >= check.bar if check.better == "higher" else check.value <= check.bar
 
 
 def _clearly_kept(

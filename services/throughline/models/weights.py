@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, compose, numpy_helper, version_converter
+from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 
 from throughline.domain.errors import InvalidInput, NotFound
 
@@ -26,14 +26,20 @@ class Weights:
     Raises NotFound, or InvalidInput that says what was seen in the file and what would fit.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: tuple[int, int] | None = None) -> None:
+        """`size`: width and height in pixels, for weights that take any."""
         self.path = path
         self.model = _load(path)
         graph = self.model.graph
         constants = {each.name for each in graph.initializer}
         inputs = [each for each in graph.input if each.name not in constants]
         if len(inputs) != 1 or len(graph.output) != 1:
-            raise self.refusal(f"{len(inputs)} inputs and {len(graph.output)} outputs", "one input and one output")
+            seen = f"inputs {_listed(inputs)} and outputs {_listed(graph.output)}"
+            raise self.refusal(
+                seen, "one input, a picture, and one output; cut the graph behind the one that is wanted"
+            )
+        if size is not None:
+            _fix_size(inputs[0], size)
         self.input_name, self.output_name = str(inputs[0].name), str(graph.output[0].name)
         self.input_shape, self.output_shape = _shape(inputs[0]), _shape(graph.output[0])
         kind = inputs[0].type.tensor_type.elem_type
@@ -41,13 +47,9 @@ class Weights:
         if kind != TensorProto.FLOAT or len(picture) != 4 or picture[1] != 3 or None in picture[1:]:
             raise self.refusal(
                 f"the input {self.input_name} {shown(picture)} {TensorProto.DataType.Name(kind)}",
-                "one picture (n, 3, height, width) FLOAT of fixed height and width",
+                "one picture (n, 3, height, width) FLOAT; its size, where it takes any, is given with --size",
             )
         self.height, self.width = picture[2] or 0, picture[3] or 0
-
-    def sha256(self) -> str:
-        """Of the file, in hex."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def refusal(self, seen: str, fits: str) -> InvalidInput:
         """The error that says that this file can't be used."""
@@ -59,6 +61,57 @@ class Weights:
         A batch of 1 that the export has fixed is taken out of the shapes of inputs and outputs and of constant Reshape targets.
         Whether that was enough shows when the model runs on a batch.
         """
+        model = self._prefixed()
+        graph = model.graph
+        for value in (*graph.input, *graph.output):
+            value.type.tensor_type.shape.dim[0].dim_param = BATCH
+        if self.input_shape[0] is not None:
+            _free_reshapes(graph)
+        return model
+
+    def looped(self, shape: tuple[int, ...]) -> onnx.ModelProto:
+        """A copy like that of batch_dynamic, for weights that take one picture only: they run on one after the other.
+
+        Each picture's output is filled up with zeros, or cut, along its first axis, and gets `shape`.
+        """
+        model = self._prefixed()
+        graph = model.graph
+        pictures, given = graph.input[0], graph.output[0]
+        constants = {
+            "one": [1, *self.input_shape[1:]],
+            "rows": [-1, *shape[1:]],
+            "begin": [0],
+            "end": [shape[0]],
+            "axis": [0],
+        }
+        names = {name: f"{_PREFIX}loop/{name}" for name in constants}
+        graph.initializer.extend(
+            numpy_helper.from_array(np.array(value, np.int64), names[name]) for name, value in constants.items()
+        )
+        zeros = names["rows"] + "/zeros"
+        graph.initializer.append(numpy_helper.from_array(np.zeros(shape, np.float32), zeros))
+        picture, rows, filled, result = (f"{_PREFIX}loop/{name}" for name in ("picture", "listed", "filled", "result"))
+        body = helper.make_graph(
+            [
+                helper.make_node("Reshape", [picture, names["one"]], [pictures.name]),
+                *graph.node,
+                helper.make_node("Reshape", [given.name, names["rows"]], [rows]),
+                helper.make_node("Concat", [rows, zeros], [filled], axis=0),
+                helper.make_node("Slice", [filled, names["begin"], names["end"], names["axis"]], [result]),
+            ],
+            f"{_PREFIX}loop",
+            [helper.make_tensor_value_info(picture, TensorProto.FLOAT, self.input_shape[1:])],
+            [helper.make_tensor_value_info(result, TensorProto.FLOAT, shape)],
+        )
+        batch, stacked = f"{_PREFIX}loop/batch", f"{_PREFIX}loop/stacked"
+        del graph.node[:], graph.input[:], graph.output[:]
+        graph.node.append(helper.make_node("Scan", [batch], [stacked], body=body, num_scan_inputs=1))
+        graph.input.append(helper.make_tensor_value_info(batch, TensorProto.FLOAT, [BATCH, *self.input_shape[1:]]))
+        graph.output.append(helper.make_tensor_value_info(stacked, TensorProto.FLOAT, [BATCH, *shape]))
+        return model
+
+    def _prefixed(self) -> onnx.ModelProto:
+        """A copy whose names start with `weights/`, in an opset that nodes can be added to; constants are no inputs."""
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
         opset = next(each.version for each in model.opset_import if each.domain in {"", "ai.onnx"})
@@ -71,16 +124,30 @@ class Weights:
         pictures = [each for each in graph.input if each.name not in constants]
         del graph.input[:], graph.value_info[:]
         graph.input.extend(pictures)
-        for value in (*graph.input, *graph.output):
-            value.type.tensor_type.shape.dim[0].dim_param = BATCH
-        if self.input_shape[0] is not None:
-            _free_reshapes(graph)
         return model
 
 
 def shown(shape: Shape) -> str:
     """A shape for people: (?, 3, 416, 416)."""
     return "(" + ", ".join("?" if each is None else str(each) for each in shape) + ")"
+
+
+def _listed(values: Iterable[onnx.ValueInfoProto]) -> str:
+    """Names, shapes and types, as a refusal says them."""
+    each = (
+        f"{value.name} {shown(_shape(value))} {TensorProto.DataType.Name(value.type.tensor_type.elem_type)}"
+        for value in values
+    )
+    return ", ".join(each) or "none"
+
+
+def _fix_size(picture: onnx.ValueInfoProto, size: tuple[int, int]) -> None:
+    """Give the free height and width of an input these values."""
+    dimensions = picture.type.tensor_type.shape.dim
+    if len(dimensions) == 4:
+        for dimension, pixels in zip(dimensions[2:], reversed(size), strict=True):
+            if not dimension.dim_value:
+                dimension.dim_value = pixels
 
 
 def _shape(value: onnx.ValueInfoProto) -> Shape:
