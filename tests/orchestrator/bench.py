@@ -83,7 +83,7 @@ class Client:
     def job(self, job_id: str) -> pb.Job:
         return self.call("GetJob", pb.GetJobRequest(job_id=job_id)).job
 
-    def watch(self, job_id: str, until: Sequence[int] = ENDED, seconds: float = 30.0) -> list[pb.Job]:
+    def watch(self, job_id: str, until: Sequence[int] = ENDED, seconds: float = 120.0) -> list[pb.Job]:
         """Every state from now until one of `until`."""
         seen: list[pb.Job] = []
         stream = self.stub.WatchJob(pb.WatchJobRequest(job_id=job_id), timeout=seconds, wait_for_ready=True)
