@@ -14,7 +14,7 @@ from google.protobuf import json_format
 
 from tests.orchestrator.bench import Client
 from tests.orchestrator.conftest import WEBHOOK_SECRET
-from tests.orchestrator.scripted import Script
+from tests.orchestrator.scripted import Script, wait_until
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.alert_pb2 import TimelineReadyRequest
 from throughline.wire.tracing import trace_of
@@ -100,3 +100,27 @@ def test_a_webhook_that_refuses_fails_the_job_and_keeps_the_film(
     assert str(status) in job.error
     assert job.timeline.film_uri
     assert len(hook.posts) == 1
+
+
+def test_a_webhook_that_fails_for_long_is_waited_for_and_told_once_by_its_id(
+    client: Client, script: Script, hook: Hook
+) -> None:
+    hook.statuses = [500] * 12
+    script.candidates = 0
+    job_id = client.submit(options=pb.JobOptions(alert_target=hook.url))
+    seen = client.watch(job_id)
+    waited = [waiting for job in seen for waiting in job.waiting if waiting.step == "alert"]
+    assert waited
+    assert all("answered 500; it is called again" in waiting.reason for waiting in waited)
+    assert seen[-1].state == pb.JOB_STATE_SUCCEEDED
+    assert len(hook.posts) == 13
+    assert len({headers["X-Throughline-Request-Id"] for headers, _ in hook.posts}) == 1
+
+
+def test_a_webhook_without_the_tls_it_should_have_is_waited_for(client: Client, script: Script, hook: Hook) -> None:
+    script.candidates = 0
+    job_id = client.submit(options=pb.JobOptions(alert_target=hook.url.replace("http:", "https:")))
+    wait_until(lambda: bool(client.job(job_id).waiting), what="the job waits for nothing")
+    assert "can't be reached" in client.job(job_id).waiting[0].reason
+    client.cancel(job_id)
+    assert hook.posts == []

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from tests.whole.crowd import pictures, runs
 from tests.whole.deployment import Theatre
 from tests.whole.test_cancel import cancelled
-from throughline.cli.serve import Servable
 from throughline.cli.supervisor import Child
 from throughline.domain.footage import Reel
-from throughline.perception.triton.client import DETECTOR, InferenceClient
 from throughline.storage.documents import load
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import STAGE_INGEST, STAGE_TRACK, ArtifactRef
@@ -29,16 +28,6 @@ def shared_footage(theatre: Theatre, name: str) -> str:
     return f"file://{theatre.footage / name}/"
 
 
-def pictures(theatre: Theatre) -> int:
-    """How many pictures the detector has had."""
-    with InferenceClient(theatre.deployment.addresses[Servable.TRITON]) as client:
-        return client.statistics(DETECTOR).inference_count
-
-
-def runs(jobs: list[pb.Job], stage: int) -> int:
-    return sum(timing.runs for job in jobs for timing in job.timings if timing.stage == stage)
-
-
 def test_two_jobs_at_once_detect_track_and_collate_once(theatre: Theatre, undisturbed_job: pb.Job) -> None:
     before = pictures(theatre)
     alone = theatre.finished(theatre.submit("alone-before-sharing"))
@@ -48,7 +37,7 @@ def test_two_jobs_at_once_detect_track_and_collate_once(theatre: Theatre, undist
     ended = [theatre.finished(job) for job in jobs]
     assert pictures(theatre) - before == 2 * once
     for stage in (STAGE_INGEST, STAGE_TRACK):
-        assert runs(ended, stage) == runs([alone], stage) == len(theatre.store.clocks)
+        assert sum(runs(job, stage) for job in ended) == runs(alone, stage) == len(theatre.store.clocks)
     assert {theatre.outcome(job) for job in ended} == {theatre.outcome(undisturbed_job)}
 
 

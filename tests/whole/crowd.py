@@ -1,0 +1,74 @@
+"""Many jobs at once on one deployment, two of them on the same footage, and what they took."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import dataclass
+
+import psutil
+
+from tests.whole.deployment import Theatre
+from throughline.cli.serve import Servable
+from throughline.perception.triton.client import DETECTOR, InferenceClient
+from throughline.v1 import orchestrator_pb2 as pb
+
+_SAMPLE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What became of the jobs. RSS is of all services together, in bytes; pictures are those that the detector had."""
+
+    jobs: tuple[pb.Job, ...]
+    rss_before: int
+    rss_peak: int
+    pictures: int
+    """Pictures of all jobs together."""
+
+    @property
+    def seconds(self) -> list[float]:
+        """How long each job took."""
+        return [(job.ended_ns - job.created_ns) / 1e9 for job in self.jobs]
+
+
+def pictures(theatre: Theatre) -> int:
+    """How many pictures the detector has had."""
+    with InferenceClient(theatre.deployment.addresses[Servable.TRITON]) as client:
+        return client.statistics(DETECTOR).inference_count
+
+
+def runs(job: pb.Job, stage: int) -> int:
+    """How often a stage's work was really done for a job."""
+    return sum(timing.runs for timing in job.timings if timing.stage == stage)
+
+
+def gather(theatre: Theatre, count: int, name: str) -> Crowd:
+    """Submit so many jobs at once, the last two of them on the same footage, and wait for all."""
+    before, detected = rss(theatre), pictures(theatre)
+    shutil.copytree(theatre.store.footage, theatre.footage / f"{name}-shared")
+    shared = f"file://{theatre.footage / f'{name}-shared'}/"
+    samples, done = [before], threading.Event()
+
+    def sample() -> None:
+        while not done.wait(_SAMPLE_SECONDS):
+            samples.append(rss(theatre))
+
+    sampling = threading.Thread(target=sample)
+    sampling.start()
+    try:
+        ids = [theatre.submit(f"{name}-{number}", shared if number >= count - 2 else "") for number in range(count)]
+        jobs = tuple(theatre.finished(job_id) for job_id in ids)
+    finally:
+        done.set()
+        sampling.join()
+    return Crowd(jobs, before, max(samples), pictures(theatre) - detected)
+
+
+def rss(theatre: Theatre) -> int:
+    """Memory of all processes of the deployment."""
+    total = 0
+    for child in theatre.supervisor.children:
+        process = psutil.Process(theatre.pid(child.spec.name))
+        total += sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))
+    return total
