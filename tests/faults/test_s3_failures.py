@@ -92,6 +92,15 @@ def test_artifacts_go_to_a_failing_s3_and_come_back_whole(
     assert {name: elsewhere.path(name).read_bytes() for name in elsewhere.names()} == content
 
 
+def test_a_small_object_whose_body_breaks_off_is_read_again(s3: FaultyS3, s3_footage: S3Footage, bucket: str) -> None:
+    content = random.Random(1).randbytes(1000)  # noqa: S311
+    s3_footage.objects.write(f"s3://{bucket}/a", content)
+    before = len(s3.requests)
+    s3.faults = lambda request: Fault(cut_after=600) if request.number == before + 1 else None
+    assert s3_footage.objects.read(f"s3://{bucket}/a") == content
+    assert len(s3.requests) == before + 2
+
+
 def test_an_outage_in_the_middle_is_waited_out(s3: FaultyS3, s3_footage: S3Footage) -> None:
     filled(s3_footage)
     expected = outcome(s3_footage)

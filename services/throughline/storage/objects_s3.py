@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,7 +88,7 @@ class S3Objects:
 
         def read() -> bytes:
             answer = self._client.get_object(Bucket=bucket, Key=key)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:  # as its own context it is the raw stream, with the errors of urllib3
                 size = answer.get("ContentLength")
                 if size is None:
                     raise ConnectionError("its answer states no length")
