@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 
 from tests.deployment.compose import LISTENERS, read_compose
 from tests.deployment.dockerfile import read_dockerfile
 from tests.deployment.rules import SERVICES, check_environment, grace_seconds
 from throughline.cli.secrets import secrets
+from throughline.domain.errors import Conflict
 
 COMPOSE = read_compose()
 DECLARED: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -57,6 +59,14 @@ def test_secrets_are_readable_for_containers_below_a_folder_that_is_not(tmp_path
     secrets(tmp_path / "secrets", database="postgres:5432")
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()} == {0o444}
+
+
+def test_secrets_in_use_are_never_replaced(tmp_path: Path) -> None:
+    secrets(tmp_path, database="postgres:5432")
+    before = (tmp_path / "postgres_password").read_text()
+    with pytest.raises(Conflict, match="postgres_password"):
+        secrets(tmp_path, database="postgres:5432")
+    assert (tmp_path / "postgres_password").read_text() == before
 
 
 def test_what_stays_up_is_checked_restarted_limited_and_confined() -> None:

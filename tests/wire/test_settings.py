@@ -30,6 +30,16 @@ def test_secrets_come_from_files_and_the_environment_wins(monkeypatch: pytest.Mo
     assert ServiceSettings().token == "from the environment"
 
 
+def test_secrets_are_found_as_kubernetes_mounts_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    version = tmp_path / "..2026_03_01"
+    version.mkdir()
+    (version / "throughline_token").write_text("from the secret")
+    (tmp_path / "..data").symlink_to(version.name)
+    (tmp_path / "throughline_token").symlink_to("..data/throughline_token")
+    monkeypatch.setenv("THROUGHLINE_SECRETS_DIR", str(tmp_path))
+    assert ServiceSettings().token == "from the secret"
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         ServiceSettings().listen = "elsewhere"
