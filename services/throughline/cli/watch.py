@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from throughline.cli import options, words
 from throughline.cli.connection import orchestrator
 from throughline.domain.errors import DependencyUnavailable
+from throughline.domain.time import Instant
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import STAGE_LIST, STAGE_TRACK, Incident
 from throughline.v1.common_pb2 import Progress as ProgressMessage
@@ -21,6 +22,7 @@ from throughline.v1.common_pb2 import Progress as ProgressMessage
 ENDED = (pb.JOB_STATE_SUCCEEDED, pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELLED)
 _AWAY_SECONDS = 120.0
 _PAUSE_SECONDS = 1.0
+_TELL_ATTEMPTS = 3
 
 
 class JobView:
@@ -37,6 +39,7 @@ class JobView:
         )
         self._tasks: dict[tuple[int, str], TaskID] = {}
         self._incidents: set[tuple[str, str, str]] = set()
+        self._waits: set[tuple[str, str, int]] = set()
         self._timed: set[int] = set()
         self._state = pb.JOB_STATE_UNSPECIFIED
 
@@ -51,6 +54,8 @@ class JobView:
         """Bring the picture up to date."""
         for incident in job.incidents:
             self._warn(incident)
+        for waiting in job.waiting:
+            self._tell_of(waiting)
         for timing in job.timings:
             if timing.stage not in self._timed and _is_over(timing.stage, job):
                 self._timed.add(timing.stage)
@@ -69,6 +74,15 @@ class JobView:
         if key not in self._incidents:
             self._incidents.add(key)
             self._console.print(f"[yellow]{incident.code}[/] {escape(incident.message)}", highlight=False)
+
+    def _tell_of(self, waiting: pb.Waiting) -> None:
+        """Once for each wait, when it is more than a hiccup."""
+        key = (waiting.step, waiting.camera, waiting.since_ns)
+        if waiting.attempts >= _TELL_ATTEMPTS and key not in self._waits:
+            self._waits.add(key)
+            since, next_one = Instant(waiting.since_ns), Instant(waiting.next_attempt_ns)
+            text = f"{waiting.step} {waiting.camera}".strip() + f" since {since}, next at {next_one}: {waiting.reason}"
+            self._console.print(f"[yellow]waiting[/] {escape(text)}", highlight=False)
 
     def _advance(self, progress: ProgressMessage) -> None:
         key = (progress.stage, progress.camera)
