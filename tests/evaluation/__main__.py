@@ -10,7 +10,9 @@ from pathlib import Path
 
 from tests.bench.measure import Measure, keep, show
 
-SUITES = ("stores", "corridor")
+SUITES = ("stores", "corridor", "models")
+REAL = ("corridor", "models")
+"""Those that need real data."""
 FOLDER = Path("build/evaluation")
 
 
@@ -19,9 +21,10 @@ def main() -> int:
     parser.add_argument("--suite", choices=("all", *SUITES), default="all")
     chosen = parser.parse_args().suite
     suites = list(SUITES) if chosen == "all" else [chosen]
-    if "corridor" in suites and "THROUGHLINE_REALDATA" not in os.environ:
-        print("corridor: skipped; set THROUGHLINE_REALDATA to the folder of real data", file=sys.stderr)
-        suites.remove("corridor")
+    for suite in REAL:
+        if suite in suites and "THROUGHLINE_REALDATA" not in os.environ:
+            print(f"{suite}: skipped; set THROUGHLINE_REALDATA to the folder of real data", file=sys.stderr)
+            suites.remove(suite)
     measures: list[Measure] = []
     for suite in suites:
         measures += importlib.import_module(f"tests.evaluation.{suite}").run((FOLDER / suite).absolute())
