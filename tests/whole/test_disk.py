@@ -63,7 +63,7 @@ def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cramped]:
     try:
         for disk in disks.values():
             disk.place.mkdir(parents=True)
-            command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk.place)]
+            command = ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(disk.place)]
             if subprocess.run(command, capture_output=True, check=False).returncode:
                 pytest.skip("small disks can't be mounted here: it takes the right to mount a tmpfs")
             mounted.append(disk.place)
