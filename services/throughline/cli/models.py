@@ -28,6 +28,8 @@ from throughline.models.graph import BGR_255, IMAGENET, IMAGENET_BGR, RGB_255, U
 from throughline.models.labelled import read_labelled
 from throughline.models.plan import build_plan
 from throughline.models.repository import check_digest, model_dirs
+from throughline.models.swap import swap as load_version
+from throughline.models.trials import calibration_pictures
 from throughline.perception.triton.card import ModelCard
 from throughline.storage.tables import read_embeddings
 
@@ -117,10 +119,16 @@ def build(
         Path | None,
         typer.Option(help="Frames with labelled people, as MOT or COCO has them: tries other settings on them."),
     ] = None,
+    int8: Annotated[
+        Path | None,
+        typer.Option(help="Pictures like those to come: the plan computes in INT8, its ranges taken from them."),
+    ] = None,
 ) -> None:
     """Make models that Triton serves, and check that they do what the weights do."""
     if detector is None and reid is None:
         raise typer.BadParameter("give --detector FILE, --reid FILE or both")
+    if int8 is not None and (target is not Target.TENSORRT or (detector is not None) == (reid is not None)):
+        raise typer.BadParameter("--int8 is for --target tensorrt and one model: frames for a detector, crops for ReID")
     cards = []
     if detector is not None:
         cards.append(
@@ -140,7 +148,7 @@ def build(
     for card in cards:
         _report(card)
         if target is Target.TENSORRT:
-            build_plan(repository / card.name)
+            build_plan(repository / card.name, calibration_pictures(int8, card) if int8 else None)
         print(f"{repository / card.name}  {card.input_width}x{card.input_height}  {card.digest[:12]}")
 
 
@@ -157,6 +165,17 @@ def calibrate(
     card = fit_calibration(repository / name, descriptors, identities, cameras, fitted_on or labels.name)
     if (found := card.calibration) is not None:
         print(f"{found.n_same} pairs of the same person, {found.n_different} of different people")
+
+
+@app.command()
+def swap(
+    fresh: Annotated[Path, typer.Argument(help="A model in another repository, such as candidate/detector.")],
+    triton: Annotated[str, typer.Option(help="HOST:PORT of the gRPC of the Triton that serves the repository.")],
+    repository: Repository = _HERE,
+) -> None:
+    """Replace a model that is being served; jobs that began with the old one end with it."""
+    version, card = load_version(repository / fresh.name, fresh, triton)
+    print(f"{repository / fresh.name}  version {version}  {card.digest[:12]}")
 
 
 @app.command("list")

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
 from throughline.domain.errors import FailedPrecondition
-from throughline.models.repository import GPU_BATCHING, ONNX_FILE, PLAN_FILE, VERSION, interface
+from throughline.models.quantise import quantised
+from throughline.models.repository import GPU_BATCHING, ONNX_FILE, PLAN_FILE, interface, versions
 from throughline.perception.triton.card import ModelCard
 
 _IN_CONTAINER = Path("/usr/src/tensorrt/bin/trtexec")
 
 
-def build_plan(model_dir: Path) -> Path:
-    """Make `1/model.plan`, in FP16, from `1/model.onnx`; its path. A plan only runs on the kind of GPU that it was made on.
+def build_plan(model_dir: Path, calibration: NDArray[np.uint8] | None = None) -> Path:
+    """Make `model.plan`, in FP16, of the newest version's `model.onnx`; its path. A plan only runs on the kind of GPU it was made on.
+
+    `calibration`: (n, height, width, 3) uint8 RGB of the model's input size; with them convolutions run in INT8.
 
     Raises FailedPrecondition when there is no trtexec, or when it fails.
     """
@@ -26,14 +34,19 @@ def build_plan(model_dir: Path) -> Path:
         )
     card = ModelCard.read(model_dir)
     received, _ = interface(card)
-    folder = model_dir.absolute() / VERSION
+    folder = model_dir.absolute() / versions(model_dir)[-1]
     fresh = folder / f".{PLAN_FILE}.new"
     sizes = {"min": 1, "opt": GPU_BATCHING.preferred[0], "max": GPU_BATCHING.largest}
     shapes = [
         f"--{name}Shapes={received.name}:{'x'.join(map(str, (batch, *received.dims)))}" for name, batch in sizes.items()
     ]
-    command = [program, f"--onnx={folder / ONNX_FILE}", f"--saveEngine={fresh}", "--fp16", "--skipInference", *shapes]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as scratch:
+        source, precision = folder / ONNX_FILE, ["--fp16"]
+        if calibration is not None:
+            source, precision = Path(scratch, ONNX_FILE), ["--fp16", "--int8"]
+            onnx.save(quantised(onnx.load(str(folder / ONNX_FILE)), calibration), str(source))
+        command = [program, f"--onnx={source}", f"--saveEngine={fresh}", *precision, "--skipInference", *shapes]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FailedPrecondition(
             f"trtexec could not make a plan of {model_dir.name}: {(done.stderr or done.stdout).strip()[-2000:]}"

@@ -19,9 +19,11 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as triton
 
 from throughline.domain.errors import FailedPrecondition
-from throughline.perception.triton.card import CARD_FILE, CARD_PARAMETER, ModelCard
+from throughline.perception.triton.card import CARD_FILE, CARD_PARAMETER, VERSION_PARAMETER, ModelCard
 
 VERSION = "1"
+_SERVED_VERSIONS = 2
+"""The newest, and the one before it, for work that began with that one."""
 ONNX_FILE = "model.onnx"
 PLAN_FILE = "model.plan"
 
@@ -91,15 +93,53 @@ def write_card(model_dir: Path, card: ModelCard) -> None:
     """Write the card and both configurations, which carry it to the model's callers."""
     (model_dir / "configs").mkdir(exist_ok=True)
     (model_dir / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
-    (model_dir / "config.pbtxt").write_text(_text(tensorrt_config(card)))
-    (model_dir / "configs" / "cpu.pbtxt").write_text(_text(cpu_config(card)))
+    served = {path.parent.name: path for path in model_dir.glob(f"*/{CARD_FILE}")}
+    if served:  # of several versions, this card is the newest's
+        served[versions(model_dir)[-1]].write_text(card.model_dump_json(indent=2) + "\n")
+    for config, path in ((tensorrt_config(card), "config.pbtxt"), (cpu_config(card), "configs/cpu.pbtxt")):
+        for version, beside in sorted(served.items()):
+            text = ModelCard.model_validate_json(beside.read_bytes()).model_dump_json()
+            config.parameters[f"{VERSION_PARAMETER}{version}"].string_value = text
+            config.version_policy.latest.num_versions = _SERVED_VERSIONS
+        (model_dir / path).write_text(_text(config))
+
+
+def versions(model_dir: Path) -> list[str]:
+    """Of a model's folder, the oldest first."""
+    return sorted((each.name for each in model_dir.iterdir() if each.name.isdecimal()), key=int)
+
+
+def add_version(model_dir: Path, fresh: Path) -> tuple[str, ModelCard]:
+    """Put the model of `fresh`, a folder of another repository, behind those of `model_dir`; its version and card.
+
+    The one before it stays and is served beside it, older ones go. Raises FailedPrecondition where the two don't take and give
+    the same: one configuration serves both.
+    """
+    old, new = ModelCard.read(model_dir), check_digest(fresh)
+    if old.digest == new.digest:
+        raise FailedPrecondition(f"{fresh} is the model that {model_dir} holds already, {new.digest[:12]}")
+    if (old.kind, interface(old)) != (new.kind, interface(new)):
+        raise FailedPrecondition(
+            f"{fresh} takes or gives other sizes than {model_dir}; both can't be served side by side: stop Triton, build it in place "
+            "with `throughline models build`, and start Triton again"
+        )
+    *_, before = versions(model_dir)
+    (model_dir / before / CARD_FILE).write_text(old.model_dump_json(indent=2) + "\n")
+    number = str(int(before) + 1)
+    new = new.model_copy(update={"name": model_dir.name})
+    shutil.copytree(fresh / versions(fresh)[-1], model_dir / number)
+    (model_dir / number / CARD_FILE).write_text(new.model_dump_json(indent=2) + "\n")
+    for older in versions(model_dir)[:-_SERVED_VERSIONS]:
+        shutil.rmtree(model_dir / older)
+    write_card(model_dir, new)
+    return number, new
 
 
 def check_digest(model_dir: Path) -> ModelCard:
     """The card of a model whose files are those that the card was written for. Raises FailedPrecondition when they are not."""
     card = ModelCard.read(model_dir)
-    script = (model_dir / VERSION / "model.py").read_text()
-    if script != serving_script() or digest(model_dir / VERSION / ONNX_FILE) != card.digest:
+    newest = model_dir / versions(model_dir)[-1]
+    if (newest / "model.py").read_text() != serving_script() or digest(newest / ONNX_FILE) != card.digest:
         raise FailedPrecondition(
             f"{model_dir} no longer holds what its card describes; build it again with `throughline models build`"
         )

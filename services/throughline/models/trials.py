@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from throughline.domain.errors import InvalidInput
 from throughline.domain.geometry import Letterbox, Size
 from throughline.models.detector import DetectorSettings
 from throughline.models.graph import Normalisation
@@ -17,10 +19,14 @@ from throughline.models.labelled import LabelledFrame, average_precision
 from throughline.models.reference import reference_detections
 from throughline.models.verify import raw_outputs
 from throughline.models.weights import Weights
+from throughline.perception.embed import fitted
 from throughline.perception.letterbox import GREY
+from throughline.perception.triton.card import ModelCard
 
 CLEARLY_BETTER = 0.02
 """In AP; what two settings differ by on few frames says nothing."""
+
+_CALIBRATION_PICTURES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,24 @@ def placed(picture: NDArray[np.uint8], canvas: Size, placing: Placing) -> tuple[
     )
     scales = np.array([scaled.width / picture.shape[1], scaled.height / picture.shape[0]] * 2)
     return whole, np.stack([np.array([left, top] * 2), scales]).astype(np.float32)
+
+
+def calibration_pictures(folder: Path, card: ModelCard) -> NDArray[np.uint8]:
+    """The pictures of a folder as the model is given them, (n, height, width, 3) uint8 RGB, at most 200.
+
+    Raises InvalidInput where there are none.
+    """
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in {".jpg", ".jpeg", ".png"}]
+    if not paths:
+        raise InvalidInput(
+            f"no pictures below {folder}; expected .jpg or .png, of frames for a detector, of crops for ReID"
+        )
+    size, nobody = Size(card.input_width, card.input_height), np.zeros((0, 4), np.float32)
+    step = max(1, -(-len(paths) // _CALIBRATION_PICTURES))
+    pictures = (LabelledFrame(path, nobody, nobody).picture() for path in paths[::step])
+    if card.kind == "reid":
+        return np.stack([fitted(picture, size) for picture in pictures])
+    return np.stack([placed(picture, size, Placing())[0] for picture in pictures])
 
 
 def _measured(

@@ -22,6 +22,7 @@ from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import Compared, Outcome, Person, best_crop_pair, compare, person_of
+from throughline.tracker.pins import pinned_reid
 
 SCORES_FILE = "scores.parquet"
 RANKING_FILE = "candidates.json"
@@ -100,7 +101,7 @@ class RankStage:
         )
         artifact = self._workspace.find(folder)
         if artifact is None:
-            card = self._client.model(REID)
+            card = pinned_reid(self._workspace, self._client, job_id).model(REID)
             calibration = _usable(card.calibration, rules)
             _check_models(card.digest, cameras)
             with self._workspace.create(folder) as place:

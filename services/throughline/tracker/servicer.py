@@ -45,7 +45,9 @@ class Tracker(TrackerServicer):
     ) -> Iterator[tracker_pb2.TrackResponse]:
         reel, rate = artifact_from_proto(request.reel), request.analysis_rate or DEFAULT_RATE
         window = optional_interval(request, "camera_window")
-        for event in stream(context, lambda work: self._track.run(reel.uri, request.camera, rate, window, work)):
+        for event in stream(
+            context, lambda work: self._track.run(reel.uri, request.camera, rate, window, work, request.job_id)
+        ):
             if isinstance(event, Step):
                 progress = step_to_proto(event, common_pb2.STAGE_TRACK, request.camera)
                 yield tracker_pb2.TrackResponse(progress=progress)

@@ -20,6 +20,7 @@ from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import SUMMARY_FILE, TrackSummary, read_reel, read_summary
 from throughline.tracker.gallery import make_gallery
 from throughline.tracker.pieces import Piece, PieceDetector, cut_into_pieces
+from throughline.tracker.pins import pin_models
 from throughline.tracker.progress import FrameProgress
 from throughline.tracker.record import CSV_FILE, TrackRecorder, record_tracks, write_csv
 from throughline.tracker.settings import TrackerSettings
@@ -47,15 +48,19 @@ class TrackStage:
         self._client = client
         self._settings = settings
 
-    def run(self, reel_uri: str, camera: str, rate: float, window: Interval | None, work: Work) -> TrackedReel:
-        """Find everyone in the reel at `reel_uri`, at `rate` frames/s, within `window` (camera time, default all)."""
+    def run(
+        self, reel_uri: str, camera: str, rate: float, window: Interval | None, work: Work, job_id: str = ""
+    ) -> TrackedReel:
+        """Find everyone in the reel at `reel_uri`, at `rate` frames/s, within `window` (camera time, default all), with the models
+        that the job is pinned to."""
         if not 0 < rate <= MAX_RATE:
             raise InvalidInput(f"analysis rate {rate:g} frames/s; give one over 0 and up to {MAX_RATE:g}")
         reel_artifact = self._workspace.get(reel_uri)
         reel = read_reel(reel_artifact)
         if reel.camera != camera:
             raise InvalidInput(f"reel {reel_uri} is of camera {reel.camera}, not {camera}; give this camera's reel")
-        detector, reid = self._client.model(DETECTOR), self._client.model(REID)
+        client = pin_models(self._workspace, self._client, job_id) if job_id else self._client
+        detector, reid = client.model(DETECTOR), client.model(REID)
         folder = "tracks/" + artifact_key(
             stage="tracks",
             revision=STAGE_REVISION,
@@ -73,9 +78,9 @@ class TrackStage:
                 self._workspace.create(folder) as place,
                 ReelReader(reel, reel_artifact.path, self._settings.decoder_threads) as reader,
             ):
-                run = _Run(self._workspace, self._client, self._settings, reader, rate, window)
+                run = _Run(self._workspace, client, self._settings, reader, rate, window)
                 (place / SUMMARY_FILE).write_bytes(documents.dump(run.make(place, reel_artifact.key, work)))
-                self._client.check_served(detector, reid)
+                client.check_served(detector, reid)
         artifact = self._workspace.get(folder)
         return TrackedReel(artifact, read_summary(artifact), False)
 

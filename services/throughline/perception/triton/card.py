@@ -6,7 +6,7 @@ It stands beside the model as `card.json` and travels in the served configuratio
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,20 @@ from throughline.domain.errors import CorruptArtifact, NotFound
 CARD_FILE = "card.json"
 CARD_PARAMETER = "card"
 """Key of the served configuration's parameter that holds the card as JSON."""
+
+
+VERSION_PARAMETER = "card-"
+"""Before a version's number: key of the parameter that holds that version's card, where several are served."""
+
+
+def card_texts(config: Any) -> dict[str, str]:
+    """Of Triton's configuration of a model: each card as JSON, by version; the newest's also by the empty version."""
+    cards = {
+        key.removeprefix(VERSION_PARAMETER): value.string_value
+        for key, value in config.parameters.items()
+        if key.startswith(VERSION_PARAMETER)
+    }
+    return {"": config.parameters[CARD_PARAMETER].string_value, **cards}
 
 
 class _Document(BaseModel):

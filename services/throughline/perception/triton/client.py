@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from prometheus_client import Gauge, Histogram
 from pydantic import ValidationError
 from tritonclient.grpc import service_pb2
 
-from throughline.domain.errors import Cancelled, CorruptArtifact, DependencyUnavailable
-from throughline.perception.triton.card import CARD_PARAMETER, ModelCard
+from throughline.domain.errors import Cancelled, CorruptArtifact, DependencyUnavailable, FailedPrecondition
+from throughline.perception.triton.card import ModelCard, card_texts
 from throughline.perception.triton.contract import check_contract
 from throughline.perception.triton.rpc import TritonRpc
 from throughline.wire.metrics import QUICK_SECONDS
@@ -81,6 +82,8 @@ class InferenceClient:
         """`address` is `host:port` of Triton's gRPC. While the server is away, as at its start or after a crash, a request is tried
         again for up to `patience_seconds`."""
         self._rpc = TritonRpc(address, patience_seconds, request_timeout_seconds)
+        self._digests: dict[str, str] = {}
+        self._versions: dict[str, str] = {}
         self._slots = threading.BoundedSemaphore(max_in_flight)
         self._workers = ThreadPoolExecutor(max_in_flight, thread_name_prefix="triton-client")
 
@@ -104,13 +107,46 @@ class InferenceClient:
         """
         config = self._rpc.call("ModelConfig", service_pb2.ModelConfigRequest(name=name)).config
         try:
-            card = ModelCard.model_validate_json(config.parameters[CARD_PARAMETER].string_value)
+            cards = {key: ModelCard.model_validate_json(text) for key, text in card_texts(config).items()}
         except ValidationError as error:
             raise CorruptArtifact(
                 f"model {name} of Triton at {self._rpc.address} carries no card; build it with `throughline models build`"
             ) from error
+        card = self._pinned_card(name, cards)
         check_contract(card, config, self._rpc.address)
         return card
+
+    def pinned(self, digests: Mapping[str, str]) -> InferenceClient:
+        """A view of this client that uses these models only: by name, their digests. It sends to the versions that they are served as.
+
+        Raises FailedPrecondition where one of them isn't served any more; so does `model`, later on.
+        """
+        view = copy.copy(self)
+        view._digests, view._versions = dict(digests), {}
+        for name in digests:
+            view.model(name)
+        return view
+
+    def _pinned_card(self, name: str, cards: Mapping[str, ModelCard]) -> ModelCard:
+        """The card of the pinned model, else of the newest; remembers which version it is."""
+        digest = self._digests.get(name)
+        if digest is None:
+            return cards[""]
+        for version, card in cards.items():
+            if card.digest == digest and (version or len(cards) == 1):
+                self._versions[name] = version or self._only_version(name)
+                return card
+        raise FailedPrecondition(
+            f"model {name} {digest[:12]}, which this work is pinned to, is no longer served by Triton at {self._rpc.address} "
+            f"({', '.join(sorted({card.digest[:12] for card in cards.values()}))}); serve it again, or submit a new job"
+        )
+
+    def _only_version(self, name: str) -> str:
+        """Of a model whose configuration names none, which is one that was never replaced."""
+        if name not in self._versions:
+            metadata = self._rpc.call("ModelMetadata", service_pb2.ModelMetadataRequest(name=name))
+            self._versions[name] = str(min(metadata.versions, key=int))
+        return self._versions[name]
 
     def check_served(self, *cards: ModelCard) -> None:
         """Raise DependencyUnavailable where another model is served under a card's name than when the card was read.
@@ -173,7 +209,10 @@ class InferenceClient:
             name=input_name, datatype="UINT8", shape=(1, *picture.shape)
         )
         request = service_pb2.ModelInferRequest(
-            model_name=model, inputs=[tensor], raw_input_contents=[picture.tobytes()]
+            model_name=model,
+            model_version=self._versions.get(model, ""),
+            inputs=[tensor],
+            raw_input_contents=[picture.tobytes()],
         )
         with _counted(model):
             answer = self._rpc.call("ModelInfer", request)

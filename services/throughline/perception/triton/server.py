@@ -163,6 +163,8 @@ class TritonServer:
             f"--backend-config=python,shm-region-prefix-name={self._region_prefix}",
             *([] if settings.config == "tensorrt" else [f"--model-config-name={settings.config}"]),
             "--disable-auto-complete-config",
+            "--model-control-mode=explicit",  # a model is replaced when that is asked for, never by a file that changes
+            "--load-model=*",
             f"--grpc-address={settings.host}",
             f"--grpc-port={grpc}",
             f"--http-address={settings.host}",
