@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
 from tests.whole.deployment import Theatre
 from throughline.cli.serve import Servable
 from throughline.perception.triton.client import DETECTOR, InferenceClient
+from throughline.storage.documents import load
+from throughline.tracker.artifacts import SUMMARY_FILE, TrackSummary
 from throughline.v1 import orchestrator_pb2 as pb
 
 _SAMPLE_SECONDS = 0.5
@@ -43,7 +46,13 @@ def runs(job: pb.Job, stage: int) -> int:
     return sum(timing.runs for timing in job.timings if timing.stage == stage)
 
 
-def gather(theatre: Theatre, count: int, name: str) -> Crowd:
+def frames(theatre: Theatre, tracks: set[str]) -> int:
+    """Frames that some tracks artifacts are made of."""
+    folder = theatre.deployment.home / "workspace" / "tracks"
+    return sum(load(TrackSummary, (folder / key / SUMMARY_FILE).read_bytes()).frame_count for key in tracks)
+
+
+def gather(theatre: Theatre, count: int, name: str, **options: Any) -> Crowd:
     """Submit so many jobs at once, the last two of them on the same footage, and wait for all."""
     before, detected = rss(theatre), pictures(theatre)
     shutil.copytree(theatre.store.footage, theatre.footage / f"{name}-shared")
@@ -57,7 +66,10 @@ def gather(theatre: Theatre, count: int, name: str) -> Crowd:
     sampling = threading.Thread(target=sample)
     sampling.start()
     try:
-        ids = [theatre.submit(f"{name}-{number}", shared if number >= count - 2 else "") for number in range(count)]
+        ids = [
+            theatre.submit(f"{name}-{number}", shared if number >= count - 2 else "", **options)
+            for number in range(count)
+        ]
         jobs = tuple(theatre.finished(job_id) for job_id in ids)
     finally:
         done.set()
