@@ -119,7 +119,7 @@ class _OSNet:
 
     def _conv(self, name: str, tensor: str, stride: int = 1, pad: int = 0) -> str:
         """A convolution; a depthwise one where its filters see one channel of several."""
-        weight = self._state[f"{name}.weight"]
+        weight = self._state[self._tensor(f"{name}.weight")]
         bias = [self._tensor(f"{name}.bias")] if f"{name}.bias" in self._state else []
         depthwise = name.endswith(".conv2")
         return self._add(
