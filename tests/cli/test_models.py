@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +93,26 @@ def test_nothing_to_build_and_labels_that_fit_no_track_are_refused(repository: P
     assert (unlabelled.exit_code, "is labelled in" in unlabelled.stderr) == (1, True)
     labels.write_text("name\n1\n")
     assert "columns camera, track_id and identity" in _run("calibrate", labels, *tracks).stderr
+
+
+def test_weights_are_fetched_from_a_mirror_and_their_licence_is_known_to_the_build(tmp_path: Path) -> None:
+    mirror, folder = tmp_path / "mirror", tmp_path / "weights"
+    mirror.mkdir()
+    tiny_reid(mirror / "yolox_m.onnx")  # the catalogue knows no SHA-256 of this file
+    handler = partial(SimpleHTTPRequestHandler, directory=str(mirror))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        result = _run("add", "yolox-m", "--folder", folder, "--base-url", url)
+        missing = _run("add", "yolox-l", "--folder", folder, "--base-url", url)
+        server.shutdown()
+        thread.join()
+    assert result.exit_code == 0, result.output
+    assert "Apache-2.0" in result.output
+    assert "throughline models build --detector" in result.output
+    assert missing.exit_code == 1
+    built = _run("build", "--reid", folder / "yolox_m.onnx", "--repository", tmp_path / "built")
+    assert built.exit_code == 0, built.output
+    assert ModelCard.read(tmp_path / "built" / "reid").source.licence == "Apache-2.0"
+    assert "osnet-ain-x1.0" in _run("add", "--list").output
