@@ -34,7 +34,7 @@ from throughline.renderer.sources import CameraRefs
 from throughline.renderer.timelines import RenderedTimeline, TimelineOrder, render_timeline
 from throughline.storage.documents import load
 
-SETTINGS = FilmSettings(merge_ms=1)
+SETTINGS = FilmSettings(merge_ms=1, edge_ms=0, still_seconds=0)
 
 
 @dataclass

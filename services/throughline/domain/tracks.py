@@ -29,6 +29,11 @@ class Track:
         """First to last box."""
         return Interval(Instant(int(self.times_ns[0])), Instant(int(self.times_ns[-1])))
 
+    def box_count(self, span: Interval) -> int:
+        """How many of its boxes lie within a span."""
+        first, after = np.searchsorted(self.times_ns, [span.start.ns, span.end.ns])
+        return int(after - first)
+
     def boxes_at(self, times_ns: NDArray[np.int64], max_gap_ns: int) -> Boxes:
         """Boxes interpolated linearly at (m,) times: (m, 4) float32, NaN outside the track and within gaps over `max_gap_ns`."""
         after = np.searchsorted(self.times_ns, times_ns, side="left")

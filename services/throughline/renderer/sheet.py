@@ -35,9 +35,10 @@ class Best:
 
 
 def best_of(source: CameraSource, appearance: Appearance) -> Best:
-    """The best view of an appearance's longest track."""
-    longest = max(appearance.tracks, key=lambda track: len(source.track(track).times_ns))
-    time, box = source.best_view(longest)
+    """The best view of an appearance's longest track within it."""
+    seen = source.clock.interval_to_camera(appearance.span)
+    longest = max(appearance.tracks, key=lambda track: source.track(track).box_count(seen))
+    time, box = source.best_view(longest, appearance.span)
     return Best(time, box[None])
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from throughline.domain.errors import CorruptArtifact, InvalidInput, NotFound
 from throughline.domain.footage import Reel
-from throughline.domain.geometry import Boxes
+from throughline.domain.geometry import Boxes, Size, area
 from throughline.domain.pairs import TrackId
 from throughline.domain.time import NS_PER_SECOND, ClockMap, Instant, Interval
 from throughline.domain.timeline import Appearance
@@ -78,9 +78,14 @@ class CameraSource:
         Raise CorruptArtifact where the reel has no frame for one of the two.
         """
         span = self.track(track).span
-        self._frame_span(span.start)
-        end = self._frame_span(span.end).end
+        self.frame_span(span.start)
+        end = self.frame_span(span.end).end
         return Appearance(self.name, self.clock.interval_to_utc(Interval(span.start, end)), (track,))
+
+    def size_at(self, time: Instant) -> Size:
+        """Size of the upright frames at a time of the camera; between two parts, that of the later one."""
+        parts = self.reader.reel.parts
+        return next((part.size for part in parts if time < part.span.end), parts[-1].size)
 
     def frame_at(self, time: Instant) -> Frame:
         """The frame shown at a time of the camera; raise CorruptArtifact where there is none."""
@@ -107,19 +112,23 @@ class CameraSource:
         stacked = np.concatenate(boxes) if boxes else np.empty((0, 4), np.float32)
         return stacked[~np.isnan(stacked).any(axis=1)]
 
-    def best_view(self, track: TrackId) -> Best:
-        """Where the track is seen best: at its best crop, or where its box is largest if no crop of it was kept."""
-        rows = self.track(track)
-        own = np.flatnonzero(self._embeddings.track_ids == track.number)
+    def best_view(self, track: TrackId, span: Interval | None = None) -> Best:
+        """Where the track is seen best, within a span of UTC if one is given: at its best crop, or where its box is largest if no
+        crop of it was kept."""
+        rows, crops = self.track(track), self._embeddings
+        camera_span = (
+            Interval(rows.span.start, rows.span.end + 1) if span is None else self.clock.interval_to_camera(span)
+        )
+        seen = np.flatnonzero((rows.times_ns >= camera_span.start.ns) & (rows.times_ns < camera_span.end.ns))
+        own = np.flatnonzero((crops.track_ids == track.number) & np.isin(crops.times_ns, rows.times_ns[seen]))
         if len(own):
-            time_ns = int(self._embeddings.times_ns[own[np.argmax(self._embeddings.qualities[own])]])
-            index = int(np.argmin(np.abs(rows.times_ns - time_ns)))
+            index = int(np.searchsorted(rows.times_ns, crops.times_ns[own[np.argmax(crops.qualities[own])]]))
         else:
-            index = int(np.argmax(np.prod(rows.boxes[:, 2:] - rows.boxes[:, :2], axis=1)))
+            index = int(seen[np.argmax(area(rows.boxes[seen]))])
         return Instant(int(rows.times_ns[index])), rows.boxes[index]
 
-    def _frame_span(self, time: Instant) -> Interval:
-        """When the frame of a box begins and ends; nothing is decoded. Raise CorruptArtifact where there is none."""
+    def frame_span(self, time: Instant) -> Interval:
+        """When the frame of a box begins and ends, by the camera; nothing is decoded. Raise CorruptArtifact where there is none."""
         with self._seeking:
             span = self.reader.span_at(time)
         if span is None:

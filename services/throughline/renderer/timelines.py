@@ -14,6 +14,7 @@ from throughline.renderer.documents import AppearanceDocument, FilmSegment, Film
 from throughline.renderer.film import Film, film_size
 from throughline.renderer.layout import Rectangle
 from throughline.renderer.metrics import count_rendered
+from throughline.renderer.presence import Stretch, appearances, stretches
 from throughline.renderer.settings import FilmSettings
 from throughline.renderer.sheet import Best, best_of, write_sheet
 from throughline.renderer.sources import CameraRefs, Sources
@@ -91,20 +92,18 @@ class _Timeline:
 
     def render(self, made: Path) -> None:
         """Write film, sheet and document into a folder."""
-        appearances = merged(self._seen(), self._settings.bridge_ns)
-        if not appearances:
+        seen = self._seen()
+        if not seen:
             reasons = "; ".join(incident.message for incident in self._incidents)
             raise FailedPrecondition(
                 f"job {self._order.job_id} has no track that a film could show: {reasons or 'none was given'}"
             )
-        gaps = {name: self._sources.camera(name).gaps for name in {appearance.camera for appearance in appearances}}
-        segments = plan(appearances, self._order.max_tiles, gaps)
+        gaps = {name: self._sources.camera(name).gaps for name in {appearance.camera for appearance in seen}}
+        segments = plan(seen, self._order.max_tiles, gaps)
         self._tell_of_hidden(segments)
         size = film_size(self._sources, segments, self._settings)
         places = Film(made / FILM, self._sources, size, self._settings, self._work).render(segments)
-        views = [
-            (appearance, best_of(self._sources.camera(appearance.camera), appearance)) for appearance in appearances
-        ]
+        views = [(appearance, best_of(self._sources.camera(appearance.camera), appearance)) for appearance in seen]
         write_sheet(made / SHEET, self._sources, self._chosen(views), self._work)
         self._tell_of_damage(gaps)
         document = TimelineDocument(
@@ -120,13 +119,14 @@ class _Timeline:
         )
         (made / DOCUMENT).write_bytes(dump(document))
 
-    def _seen(self) -> list[Appearance]:
-        """Appearances of all tracks that can be shown."""
-        seen = []
+    def _seen(self) -> tuple[Appearance, ...]:
+        """Appearances in all tracks that can be shown."""
+        seen: dict[str, list[Stretch]] = {}
         for track in sorted(set(self._order.tracks)):
             self._work.check()
             try:
-                seen.append(self._sources.camera(track.camera).appearance(track))
+                found = stretches(self._sources.camera(track.camera), track, self._settings)
+                seen.setdefault(track.camera, []).extend(found)
             except ThroughlineError as error:
                 if error.retryable:
                     raise
@@ -134,7 +134,11 @@ class _Timeline:
                 self._incidents.append(
                     Incident("track_not_shown", f"{track.camera}/{track.number}", message, track.camera)
                 )
-        return seen
+        return merged(
+            appearance
+            for camera, found in seen.items()
+            for appearance in appearances(self._sources.camera(camera), found, self._settings)
+        )
 
     def _tell_of_hidden(self, segments: Sequence[Segment]) -> None:
         for camera in sorted({appearance.camera for segment in segments for appearance in segment.hidden}):

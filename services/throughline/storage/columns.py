@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -56,13 +57,29 @@ class TableWriter:
 
 def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None, **options: Any) -> pa.Table:
     """A whole table, checked against its schema. Raises CorruptArtifact when the file holds something else."""
-    try:
+    with _readable(path):
         table = pq.read_table(path, columns=list(columns) if columns else None, **options)
+    _check(path, table.schema, schema if columns is None else pa.schema([schema.field(name) for name in columns]))
+    return table
+
+
+def read_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """A table in blocks of its rows, in their order; memory stays flat. Raises CorruptArtifact as `read_table` does."""
+    with _readable(path), pq.ParquetFile(path) as file:
+        _check(path, file.schema_arrow, schema)
+        yield from file.iter_batches(ROW_GROUP)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, pa.ArrowException, KeyError) as error:
         raise CorruptArtifact(
             f"{path} cannot be read as a table: {error}; delete its artifact to make it anew"
         ) from error
-    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    if not table.schema.equals(wanted):
-        raise CorruptArtifact(f"{path} has columns {table.schema.names}, not {wanted.names}, or other types")
-    return table
+
+
+def _check(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
+    if not found.equals(wanted):
+        raise CorruptArtifact(f"{path} has columns {found.names}, not {wanted.names}, or other types")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from throughline.domain.errors import CorruptArtifact
 from throughline.domain.geometry import Boxes
 from throughline.domain.time import Interval
 from throughline.domain.tracks import TrackEmbeddings, TrackTable
-from throughline.storage.columns import BOX_FIELDS, ROW_GROUP, TableWriter, read_table, schema
+from throughline.storage.columns import BOX_FIELDS, ROW_GROUP, TableWriter, read_batches, read_table, schema
 
 TRACKS_FILE = "tracks.parquet"
 VECTORS_FILE = "embeddings.npy"
@@ -54,6 +54,26 @@ def write_tracks(path: Path, tracks: TrackTable) -> None:
         for start in range(0, len(order), ROW_GROUP):
             rows = order[start : start + ROW_GROUP]
             writer.write_boxes(tracks.track_ids[rows], tracks.times_ns[rows], tracks.boxes[rows], tracks.scores[rows])
+
+
+class BoxBlock(NamedTuple):
+    """Some rows of a table of tracks, in the order in which they were written: each track's in order of time.
+
+    track_ids, times_ns: (n,) int64; boxes: (n, 4) float32 xyxy, pixels of the upright source frame; scores: (n,) float32.
+    """
+
+    track_ids: NDArray[np.int64]
+    times_ns: NDArray[np.int64]
+    boxes: Boxes
+    scores: NDArray[np.float32]
+
+
+def track_blocks(path: Path) -> Iterator[BoxBlock]:
+    """All boxes of a file, block by block, however many there are."""
+    for batch in read_batches(path, TRACKS):
+        columns = {name: batch.column(name).to_numpy() for name in TRACKS.names}
+        boxes = np.stack([columns[name] for name in BOX_FIELDS], axis=1)
+        yield BoxBlock(columns["track_id"], columns["time_ns"], boxes, columns["score"])
 
 
 def read_tracks(path: Path, *, track_ids: Collection[int] | None = None, span: Interval | None = None) -> TrackTable:

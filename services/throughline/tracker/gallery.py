@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -36,31 +35,27 @@ class _Crop(NamedTuple):
     file: str
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """What was made: crops in all, and of each track the file of the best one. Tracks whose frames did not decode have none."""
-
-    crop_count: int
-    best_crops: dict[int, str]
+def crop_file(track_id: int, time_ns: int) -> str:
+    """Where a crop is kept, relative to the tracks' folder."""
+    return f"{CROPS_FOLDER}/{track_id:06d}-{time_ns}.jpg"
 
 
 def make_gallery(
     reader: ReelReader, chosen: NDArray[np.void], folder: Path, client: InferenceClient, limit: int, work: Work
-) -> Gallery:
-    """Cut, save and embed the moments of `chosen` (CHOSEN, in order of time) into `folder`: crops/, embeddings.npy and .parquet.
+) -> int:
+    """Cut, save and embed the moments of `chosen` (CHOSEN, in order of time) into `folder`: crops/, embeddings.npy and .parquet; return how
+    many there are. Moments whose frames do not decode are left out.
 
     Up to `limit` crops are with the ReID model at once.
     """
     (folder / CROPS_FOLDER).mkdir()
-    best: dict[int, tuple[float, str]] = {}
     count = 0
     with EmbeddingWriter(folder, client.model(REID).embedding_dim or 0) as writer:
         for crop, vector in embed(_crops(reader, chosen, folder), client, limit, work.check):
             writer.add(*crop, vector)
-            best[crop.track_id] = max(best.get(crop.track_id, (-1.0, "")), (crop.quality, crop.file))
             count += 1
             work.report(count, len(chosen), "crops")
-    return Gallery(count, {track: file for track, (_, file) in best.items()})
+    return count
 
 
 def _crops(reader: ReelReader, chosen: NDArray[np.void], folder: Path) -> Iterator[tuple[_Crop, Picture]]:
@@ -73,7 +68,7 @@ def _crops(reader: ReelReader, chosen: NDArray[np.void], folder: Path) -> Iterat
             moment = chosen[row]
             pixels = cut(picture, tuple(moment["box"].tolist()))
             quality = float(moment["quality"]) * (0.5 + 0.5 * sharpness(pixels))
-            file = f"{CROPS_FOLDER}/{int(moment['track_id']):06d}-{frame.time.ns}.jpg"
+            file = crop_file(int(moment["track_id"]), frame.time.ns)
             _save(folder / file, pixels)
             yield _Crop(int(moment["track_id"]), frame.time.ns, quality, file), pixels
 

@@ -24,18 +24,18 @@ class TrackerSettings(ServiceSettings):
     piece_seconds: float = Field(
         default=300.0, gt=0, description="longer chunks are cut into pieces of this length, each cached on its own"
     )
-    crops_per_track: int = Field(default=8, ge=1, le=64, description="crops embedded of each track, the best ones")
+    crops_per_track: int = Field(default=12, ge=1, le=64, description="crops embedded of each track, the best ones")
     activation_score: float = Field(default=0.6, ge=0, le=1, description="least detector score that begins a track")
     high_score: float = Field(
         default=0.5, ge=0, le=1, description="detections below it only prolong tracks; at most activation_score"
     )
     least_overlap: float = Field(
-        default=0.3,
+        default=0.35,
         ge=0,
         le=1,
         description="least IoU times score at which a box continues a track; higher: fewer mixed-up people, more broken tracks",
     )
-    lost_seconds: float = Field(default=2.0, ge=0, description="a person out of sight for longer is a new track")
+    lost_seconds: float = Field(default=1.5, ge=0, description="a person out of sight for longer is a new track")
     longest_gap_seconds: float = Field(
         default=2.0, gt=0, description="no track goes on over a longer gap in the footage"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,13 +20,15 @@ from throughline.storage.detections import FrameDetections
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import SUMMARY_FILE, TrackSummary, read_reel, read_summary
 from throughline.tracker.gallery import make_gallery
+from throughline.tracker.lines import CSV_FILE, write_csv
 from throughline.tracker.pieces import Piece, PieceDetector, cut_into_pieces
 from throughline.tracker.pins import pin_models
 from throughline.tracker.progress import FrameProgress
-from throughline.tracker.record import CSV_FILE, TrackRecorder, record_tracks, write_csv
+from throughline.tracker.record import TrackRecorder, record_tracks
+from throughline.tracker.refine import refine
 from throughline.tracker.settings import TrackerSettings
 
-STAGE_REVISION = 1
+STAGE_REVISION = 2
 """Raise it when the same detections would give other tracks or embeddings."""
 PERSON = "person"
 MAX_RATE = 60.0
@@ -68,6 +71,7 @@ class TrackStage:
             rate=rate,
             window=None if window is None else [str(window.start), str(window.end)],
             models=[detector.digest, reid.digest],
+            calibration="" if reid.calibration is None else reid.calibration.digest,
             association=asdict(self._settings.association),
             crops_per_track=self._settings.crops_per_track,
         )
@@ -100,11 +104,15 @@ class _Run:
         detector, reid = self.client.model(DETECTOR), self.client.model(REID)
         incidents: list[Incident] = []
         association = Association(self.rate, self.settings.association)
-        with TrackRecorder(place, self.settings.crops_per_track) as recorder:
+        raw = place / "raw"
+        raw.mkdir()
+        with TrackRecorder(raw, self.settings.crops_per_track) as recorder:
             frames = self._frames(work, incidents)
             frame_count = record_tracks(frames, person_class(detector), association, recorder)
-        gallery = make_gallery(self.reader, recorder.chosen(), place, self.client, self.settings.crops_in_flight, work)
-        write_csv(place / CSV_FILE, recorder.lines, gallery.best_crops)
+        crop_count = make_gallery(self.reader, recorder.chosen(), raw, self.client, self.settings.crops_in_flight, work)
+        refined = refine(raw, recorder.starts_ns, place, reid.calibration)
+        shutil.rmtree(raw)
+        write_csv(place / CSV_FILE, refined.lines, refined.best_crops)
         return TrackSummary(
             camera=self.reader.reel.camera,
             reel_key=reel_key,
@@ -114,8 +122,8 @@ class _Run:
             reid_digest=reid.digest,
             frame_count=frame_count,
             box_count=recorder.box_count,
-            track_count=len(recorder.lines),
-            crop_count=gallery.crop_count,
+            track_count=len(refined.lines),
+            crop_count=crop_count,
             incidents=tuple(shortened(incidents)),
         )
 

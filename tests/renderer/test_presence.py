@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.renderer.footage import FRAME_NS, Camera, Seen, build, camera_time, track_id
+from throughline.renderer.presence import appearances, stretches
+from throughline.renderer.settings import FilmSettings
+from throughline.renderer.sources import Sources
+
+EXACT = FilmSettings(edge_ms=0)
+"""The person of every track walks a pixel a frame at 20 frames/s, from x = 40 to the edge of the picture at about frame 240."""
+
+
+def shown(
+    root: Path, tracks: Sequence[Seen], settings: FilmSettings = EXACT, frames: Sequence[int] = range(320)
+) -> list[tuple[int, int, list[int]]]:
+    """First frame, frame after the last, and tracks of each appearance."""
+    workspace, refs = build(root, [Camera("a", 1, tracks, frames=frames)])
+    ids = [track_id(refs[0], seen.number) for seen in tracks]
+    with Sources(workspace, refs, ids) as sources:
+        source = sources.camera("a")
+        found = [stretch for each in ids for stretch in stretches(source, each, settings)]
+        zero = camera_time(0)
+        return [
+            (
+                (appearance.span.start - zero) // FRAME_NS,
+                (appearance.span.end - zero) // FRAME_NS,
+                [track.number for track in appearance.tracks],
+            )
+            for appearance in appearances(source, found, settings)
+        ]
+
+
+def test_somebody_who_stays_about_is_one_appearance_and_somebody_long_away_two(tmp_path: Path) -> None:
+    tracks = [Seen(1, 0, 20), Seen(2, 80, 100), Seen(3, 190, 200)]
+    assert shown(tmp_path, tracks) == [(0, 101, [1, 2]), (190, 201, [3])]
+
+
+def test_somebody_who_may_have_left_by_the_edge_is_not_bridged(tmp_path: Path) -> None:
+    tracks = [Seen(1, 200, 250), Seen(2, 300, 310)]
+    assert shown(tmp_path, tracks) == [(200, 251, [1]), (300, 311, [2])]
+
+
+def test_how_long_somebody_may_be_hidden_is_a_setting(tmp_path: Path) -> None:
+    tracks = [Seen(1, 0, 20), Seen(2, 99, 120)]
+    assert shown(tmp_path / "four", tracks) == [(0, 121, [1, 2])]
+    three = EXACT.model_copy(update={"still_seconds": 3.0})
+    assert shown(tmp_path / "three", tracks, three) == [(0, 21, [1]), (99, 121, [2])]
+
+
+def test_a_track_with_a_long_interruption_is_two_appearances(tmp_path: Path) -> None:
+    assert shown(tmp_path, [Seen(1, 0, 200, step=100)]) == [(0, 1, [1]), (100, 101, [1]), (200, 201, [1])]
+
+
+def test_frames_around_the_analysed_ones_are_shown_where_there_are_any(tmp_path: Path) -> None:
+    frames = [*range(10, 60), *range(70, 120)]
+    tracks = [Seen(1, 11, 40), Seen(2, 72, 119)]
+    settings = FilmSettings(edge_ms=100, bridge_seconds=0.5, still_seconds=0)
+    assert shown(tmp_path, tracks, settings, frames) == [(10, 43, [1]), (70, 120, [2])]

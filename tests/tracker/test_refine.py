@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from throughline.domain.calibration import Calibration
+from throughline.domain.tracks import TrackEmbeddings, TrackTable
+from throughline.storage.tables import TRACKS_FILE, read_embeddings, read_tracks, write_embeddings, write_tracks
+from throughline.tracker.gallery import CROPS_FOLDER
+from throughline.tracker.refine import Refined, refine
+
+STEP = 100_000_000
+EVEN_AT_HALF = Calibration((-1.0, 0.5, 1.0), (0.0, 0.5, 1.0), "a test", 8, 8)
+ANNA, BERT, CARL = np.eye(8, dtype=np.float32)[:3]
+JUMP = 40.0
+"""Pixels that a box moves where an association mistook one person for the next; otherwise it moves by one."""
+
+
+class Raw:
+    """Tracks before they are refined: boxes every 100 ms, of whom the crops say they show somebody."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.boxes: list[tuple[int, int, float]] = []
+        self.crops: list[tuple[int, int, np.ndarray]] = []
+
+    def track(
+        self, number: int, first: int, count: int, looks: dict[int, np.ndarray], jumps: tuple[int, ...] = ()
+    ) -> None:
+        """`looks`: of the box of each step, counted from the track's first; `jumps`: steps at which the box jumps."""
+        left = 0.0
+        for step in range(count):
+            left += JUMP if step in jumps else 1.0
+            self.boxes.append((number, (first + step) * STEP, left))
+        self.crops += [(number, (first + step) * STEP, look) for step, look in looks.items()]
+
+    def refined(self, out: Path, calibration: Calibration | None = EVEN_AT_HALF) -> Refined:
+        (self.folder / CROPS_FOLDER).mkdir(parents=True)
+        out.mkdir()
+        ids, times, lefts = (np.array(column) for column in zip(*self.boxes, strict=True))
+        boxes = np.stack([lefts, lefts * 0, lefts + 50, lefts * 0 + 100], axis=1).astype(np.float32)
+        write_tracks(self.folder / TRACKS_FILE, TrackTable(ids, times, boxes, np.full(len(ids), 0.9, np.float32)))
+        names = tuple(f"{CROPS_FOLDER}/raw-{index}.jpg" for index in range(len(self.crops)))
+        for index, name in enumerate(names):
+            (self.folder / name).write_text(str(self.crops[index][1] // STEP))
+        numbers, moments, looks = zip(*self.crops, strict=True)
+        qualities = np.linspace(0.5, 0.9, len(names), dtype=np.float32)
+        write_embeddings(
+            self.folder,
+            TrackEmbeddings(np.stack(looks), np.array(numbers), np.array(moments), qualities, names),
+        )
+        starts = {int(number): int(times[ids == number].min()) for number in np.unique(ids)}
+        return refine(self.folder, starts, out, calibration)
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Raw:
+    return Raw(tmp_path / "raw")
+
+
+def steps(out: Path) -> dict[int, tuple[int, int]]:
+    """First and last step of each track that was written."""
+    spans = {track.track_id: track.span for track in read_tracks(out / TRACKS_FILE).tracks()}
+    return {number: (span.start.ns // STEP, span.end.ns // STEP) for number, span in spans.items()}
+
+
+def test_a_track_of_two_people_becomes_two_where_its_box_jumps(raw: Raw, tmp_path: Path) -> None:
+    raw.track(1, 0, 40, {2: ANNA, 8: ANNA, 14: ANNA, 24: BERT, 30: BERT, 36: BERT}, jumps=(17,))
+    raw.refined(tmp_path / "out")
+    assert steps(tmp_path / "out") == {1: (0, 16), 2: (17, 39)}
+
+
+def test_a_track_of_one_person_stays_whole_though_a_crop_shows_another(raw: Raw, tmp_path: Path) -> None:
+    raw.track(1, 0, 40, {2: ANNA, 8: ANNA, 14: BERT, 24: ANNA, 30: ANNA}, jumps=(17,))
+    raw.track(2, 5, 20, {6: BERT, 12: CARL})
+    raw.refined(tmp_path / "out")
+    assert steps(tmp_path / "out") == {1: (0, 39), 2: (5, 24)}
+
+
+def test_three_people_become_three_tracks_numbered_by_time_among_the_others(raw: Raw, tmp_path: Path) -> None:
+    looks = {2: ANNA, 8: ANNA, 12: ANNA, 18: BERT, 22: BERT, 28: CARL, 34: CARL, 38: CARL}
+    raw.track(1, 0, 40, looks, jumps=(15, 25))
+    raw.track(2, 20, 10, {22: ANNA, 24: ANNA})
+    raw.refined(tmp_path / "out")
+    assert steps(tmp_path / "out") == {1: (0, 14), 2: (15, 24), 3: (20, 29), 4: (25, 39)}
+
+
+def test_crops_go_with_the_people_whom_they_show(raw: Raw, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    raw.track(1, 0, 40, {2: ANNA, 8: ANNA, 14: ANNA, 24: BERT, 30: BERT, 36: BERT}, jumps=(17,))
+    refined = raw.refined(out)
+    embeddings = read_embeddings(out)
+    assert embeddings.track_ids.tolist() == [1, 1, 1, 2, 2, 2]
+    np.testing.assert_array_equal(embeddings.vectors, [ANNA] * 3 + [BERT] * 3)
+    assert [int((out / crop).read_text()) * STEP for crop in embeddings.crops] == embeddings.times_ns.tolist()
+    assert refined.best_crops == {1: embeddings.crops[2], 2: embeddings.crops[5]}
+    assert not list((raw.folder / CROPS_FOLDER).iterdir())
+
+
+def test_every_box_is_kept_and_each_track_has_its_line(raw: Raw, tmp_path: Path) -> None:
+    raw.track(1, 0, 40, {2: ANNA, 8: ANNA, 14: ANNA, 24: BERT, 30: BERT, 36: BERT}, jumps=(17,))
+    refined = raw.refined(tmp_path / "out")
+    assert [line[:4] for line in refined.lines] == [(1, 0, 16 * STEP, 17), (2, 17 * STEP, 39 * STEP, 23)]
+    assert [(round(line.mean_score, 3), line.mean_height_px) for line in refined.lines] == [(0.9, 100.0)] * 2
+
+
+def test_without_a_calibration_nothing_is_divided(raw: Raw, tmp_path: Path) -> None:
+    raw.track(1, 0, 40, {2: ANNA, 8: ANNA, 24: BERT, 30: BERT}, jumps=(17,))
+    raw.refined(tmp_path / "out", calibration=None)
+    assert steps(tmp_path / "out") == {1: (0, 39)}
