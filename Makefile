@@ -11,7 +11,7 @@ help:
 	@echo "make test    set up everything and run the tests"
 	@echo "make check   style, types, protos, stubs, images and manifests"
 	@echo "make bench   speed and memory            (SUITE=perception|pipeline|memory)"
-	@echo "make eval    accuracy                    (SUITE=stores|corridor)"
+	@echo "make eval    accuracy                    (SUITE=stores|corridor|models)"
 	@echo "make chaos   the kill matrix             (SUITE=kill|pause|PROCESS)"
 	@echo "make stubs   regenerate services/throughline/v1 from protos/"
 
