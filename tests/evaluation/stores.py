@@ -1,4 +1,4 @@
-"""The whole job on five simulated stores that no model was trained on, each with another person to find."""
+"""The whole job on five simulated stores that no model was trained on, for three people of each."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ SECONDS = 60.0
 
 
 def run(folder: Path) -> list[Measure]:
-    """One job a seed; figures for each and over all."""
+    """One job a query; figures for each and over all."""
     console = Console(stderr=True)
-    found = [_evaluated(seed, folder / f"store-{seed}", console) for seed in SEEDS]
-    measures = [measure for seed, each in zip(SEEDS, found, strict=True) for measure in _of_one(seed, each)]
+    by_seed = {seed: _evaluated(seed, folder / f"store-{seed}", console) for seed in SEEDS}
+    found = [each for several in by_seed.values() for each in several]
+    measures = [measure for seed, several in by_seed.items() for each in several for measure in _of_one(seed, each)]
     true = sum(each.retrieval.true for each in found)
     missed = sum(len(each.retrieval.missed) for each in found)
     aucs = [each.retrieval.auc for each in found if not math.isnan(each.retrieval.auc)]
@@ -49,10 +50,9 @@ def run(folder: Path) -> list[Measure]:
     ]
 
 
-def _evaluated(seed: int, folder: Path, console: Console) -> Evaluation:
+def _evaluated(seed: int, folder: Path, console: Console) -> list[Evaluation]:
     shutil.rmtree(folder, ignore_errors=True)
     store = simulate(SimulationSettings(seed=seed, seconds=SECONDS), folder / "store")
-    query = store.document.queries[0]
     settings = StackSettings(
         home=folder / "home",
         port=0,
@@ -60,20 +60,23 @@ def _evaluated(seed: int, folder: Path, console: Console) -> Evaluation:
         truth=folder / "store" / "truth" / "truth.parquet",
     )
     clocks = [ClockMap(camera=camera, offset_ns=clock.offset_ns) for camera, clock in store.clocks.items()]
-    console.rule(f"seed {seed}: {query.person} on {query.camera}")
+    found = []
     with running(settings, console) as (deployment, _):
-        text = (store.folder / query.file).read_text()
-        job = run_job(deployment, f"file://{store.footage}/", text, JobOptions(clock_maps=clocks), console)
-        return evaluate(workspace_of(deployment, folder / "cache"), job, store, query.person)
+        for query in store.document.queries:
+            console.rule(f"seed {seed}: {query.person} on {query.camera}")
+            text = (store.folder / query.file).read_text()
+            job = run_job(deployment, f"file://{store.footage}/", text, JobOptions(clock_maps=clocks), console)
+            found.append(evaluate(workspace_of(deployment, folder / "cache"), job, store, query.person))
+    return found
 
 
 def _of_one(seed: int, found: Evaluation) -> list[Measure]:
-    retrieval, film = found.retrieval, found.film
+    retrieval, film, name = found.retrieval, found.film, f"seed {seed}, {found.person}"
     return [
-        Measure(f"seed {seed}: candidates, of them wrong {retrieval.wrong}", retrieval.candidates, "tracks"),
-        Measure(f"seed {seed}: recall of {retrieval.true}", retrieval.recall, ""),
-        Measure(f"seed {seed}: AUC", retrieval.auc, ""),
-        Measure(f"seed {seed}: film right of {film.stays_ns / NS_PER_SECOND:.1f} s of stays", film.stay_share, ""),
-        Measure(f"seed {seed}: film right of {film.owed_ns / NS_PER_SECOND:.1f} s tracked", film.right_share, ""),
-        Measure(f"seed {seed}: entrances and exits within 0.5 s", film.edges_within(), ""),
+        Measure(f"{name}: candidates, of them wrong {retrieval.wrong}", retrieval.candidates, "tracks"),
+        Measure(f"{name}: recall of {retrieval.true}", retrieval.recall, ""),
+        Measure(f"{name}: AUC", retrieval.auc, ""),
+        Measure(f"{name}: film right of {film.stays_ns / NS_PER_SECOND:.1f} s of stays", film.stay_share, ""),
+        Measure(f"{name}: film right of {film.owed_ns / NS_PER_SECOND:.1f} s tracked", film.right_share, ""),
+        Measure(f"{name}: entrances and exits within 0.5 s", film.edges_within(), ""),
     ]

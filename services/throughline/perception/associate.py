@@ -29,7 +29,7 @@ class AssociationSettings:
 
     activation_score: float = 0.6
     high_score: float = 0.5
-    least_overlap: float = 0.35
+    least_overlap: float = 0.4
     lost_seconds: float = 1.5
     longest_gap_seconds: float = 2.0
     least_boxes: int = 3

@@ -18,7 +18,7 @@ Box = NDArray[np.float32]
 
 _EDGE_SHARE = 0.02
 """Who is nearer to the picture's edge than this share of it may have left there."""
-_REACH, _SPEED = 0.5, 0.3
+_REACH, _SPEED = 0.4, 0.2
 """How far somebody who stays about moves: in body heights, at once and per second."""
 
 
@@ -52,7 +52,7 @@ def appearances(source: CameraSource, found: Iterable[Stretch], settings: FilmSe
 
     Stretches at most `bridge_seconds` apart are one appearance, and at most `still_seconds` apart where the person cannot have left
     in between: well within the picture before and after, and about the same place. Each begins and ends `edge_ms` outside of its
-    boxes, as far as there is footage: the frames between those that were analysed.
+    boxes, as far as there is footage.
     """
     joined: list[Stretch] = []
     for each in sorted(found, key=lambda one: (one.span.start, one.span.end, one.tracks)):

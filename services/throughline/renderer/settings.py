@@ -62,8 +62,9 @@ class FilmSettings(DrawSettings):
     """As for clips, but longer: whoever passes behind a shelf and comes out again has not left the camera."""
     still_seconds: float = Field(default=4.0, ge=0, le=60)
     """Longest absence of somebody who cannot have left the picture, since they stand about the same place within it afterwards."""
-    edge_ms: int = Field(default=100, ge=0, le=5000)
-    """Milliseconds shown before the first and after the last box: frames between those that were analysed, at 10 a second."""
+    edge_ms: int = Field(default=200, ge=0, le=5000)
+    """Milliseconds shown before the first and after the last box: the frames between those that were analysed, and those in which
+    somebody was only half there."""
     merge_ms: int = Field(default=20, ge=1, le=100)
     """As for clips, but shorter: a film is evidence, and every camera's frame appears when it was taken."""
     max_width: int = Field(default=1920, ge=320, le=4096, multiple_of=2)

@@ -30,7 +30,7 @@ class TrackerSettings(ServiceSettings):
         default=0.5, ge=0, le=1, description="detections below it only prolong tracks; at most activation_score"
     )
     least_overlap: float = Field(
-        default=0.35,
+        default=0.4,
         ge=0,
         le=1,
         description="least IoU times score at which a box continues a track; higher: fewer mixed-up people, more broken tracks",
