@@ -83,8 +83,8 @@ def test_scene(what: str, people: list[Person], expected: dict[int, Iterable[int
 
 def test_no_track_spans_a_gap_in_the_footage() -> None:
     stands = [Person(100, 0, 100, speed=0)]
-    assert associated(stands, absent=range(40, 55)) == {1: [*range(40), *range(55, 100)]}, "1.5 s are bridged"
-    assert associated(stands, absent=range(40, 65)) == {1: list(range(40)), 2: list(range(65, 100))}, "2.5 s are not"
+    assert associated(stands, absent=range(40, 50)) == {1: [*range(40), *range(50, 100)]}, "1 s is bridged"
+    assert associated(stands, absent=range(40, 57)) == {1: list(range(40)), 2: list(range(57, 100))}, "1.7 s are not"
 
 
 def test_no_track_spans_a_change_of_the_picture_size() -> None:
