@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestrator.bench import Client
+from tests.orchestrator.bench import ENDED, Client
 from tests.orchestrator.processes import Process
 from tests.orchestrator.scripted import Script, wait_until
 from throughline.domain.errors import DependencyUnavailable, InvalidInput, StorageFull, ThroughlineError
@@ -81,6 +81,28 @@ def test_a_tier_that_refuses_fails_the_job_at_once(client: Client, script: Scrip
     job = client.until(client.submit())
     assert (job.state, len(script.reviews)) == (pb.JOB_STATE_FAILED, 0)
     assert "these are no pairs" in job.error
+
+
+UNEXPLAINED = ThroughlineError("internal error; the log explains it")
+
+
+@pytest.mark.parametrize("method", ["ListFootage", "Track/cam1", "RenderTimeline", "ReviewPairs", "TimelineReady"])
+def test_an_error_that_says_nothing_is_waited_out(client: Client, script: Script, method: str) -> None:
+    script.fail(method, *[UNEXPLAINED] * 3)
+    job_id = client.submit()
+    job = client.until(job_id, pb.JOB_STATE_WAITING_FOR_REVIEW, *ENDED)
+    assert job.state == pb.JOB_STATE_WAITING_FOR_REVIEW, job.error
+    client.answer_all(script, job_id)
+    assert client.until(job_id).state == pb.JOB_STATE_SUCCEEDED
+    assert not script.failures[method]
+
+
+@pytest.mark.parametrize("method", ["Track/cam1", "ReviewPairs"])
+def test_an_error_that_says_nothing_is_met_so_often_and_no_more(client: Client, script: Script, method: str) -> None:
+    script.fail(method, *[UNEXPLAINED] * 1000)
+    job = client.until(client.submit())
+    assert job.state == pb.JOB_STATE_FAILED
+    assert f"{UNEXPLAINED}; given up after 8 attempts" in job.error
 
 
 def test_a_cancelled_job_waits_for_nothing(client: Client, script: Script) -> None:

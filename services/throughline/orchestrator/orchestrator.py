@@ -76,8 +76,8 @@ class Orchestrator:
             film=FilmSteps(ledger, stages, Herald(settings), documents, settings.alert_target, self._sweeper.wake),
         )
         first, most = settings.retry_first_seconds, settings.retry_most_seconds
-        near = Patience(first, most, settings.stage_patience_seconds)
-        far = Patience(first, most, settings.outside_patience_seconds)
+        near = Patience(first, most, settings.stage_patience_seconds, settings.unexplained_attempts)
+        far = Patience(first, most, settings.outside_patience_seconds, settings.unexplained_attempts)
         runner = Runner(self._durable, self._in_flight, ledger.jobs, ledger.waits)
         return Workflow(self._durable, runner, steps, ledger.jobs, (near, far))
 

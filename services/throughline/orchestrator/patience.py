@@ -31,6 +31,8 @@ class Patience:
     first_seconds: float
     most_seconds: float
     seconds: float
+    unexplained_attempts: int
+    """After so many failures in a row of which nobody knows what they are, such as a crash of the other side's code, it ends, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def _insist(
     errand: Errand, attempt: Callable[[], R], patience: Patience, waiting: Waiting, wait: Wait | None
 ) -> tuple[R, Wait | None]:
     """The result, and how it was waited for."""
-    told = False
+    told, unexplained = False, 0
     while True:
         if wait is not None:
             left_seconds = (wait.next_ns - time.time_ns()) / NS_PER_SECOND
@@ -80,7 +82,8 @@ def _insist(
             if not _may_pass(error):
                 raise error from problem
             wait = _longer(wait, error, errand, patience, time.monotonic() - began)
-            if wait.spent_seconds > patience.seconds:
+            unexplained = (0 if errand.has_advanced else unexplained) + 1 if _is_unexplained(error) else 0
+            if wait.spent_seconds > patience.seconds or unexplained >= patience.unexplained_attempts:
                 raise _given_up(error, wait) from problem
             told = _keep(waiting, wait, error, told)
 
@@ -132,4 +135,9 @@ def _plain(problem: ThroughlineError | OperationalError) -> ThroughlineError:
 
 def _may_pass(error: ThroughlineError) -> bool:
     """A call that was cancelled, though not by us, fell with its server."""
-    return error.retryable or isinstance(error, Cancelled)
+    return error.retryable or isinstance(error, Cancelled) or _is_unexplained(error)
+
+
+def _is_unexplained(error: ThroughlineError) -> bool:
+    """INTERNAL, UNKNOWN and the like: as often a process that is in trouble as a bug that is met again each time."""
+    return type(error) is ThroughlineError

@@ -85,6 +85,12 @@ class OrchestratorSettings(ServiceSettings):
         ge=0,
         description="how long a tier or an alert target may be out of reach before the job fails",
     )
+    unexplained_attempts: int = Field(
+        default=8,
+        ge=1,
+        description="how often in a row a stage, tier or alert target may fail with an error that says nothing (INTERNAL, UNKNOWN) "
+        "before the job fails; with the usual pauses about 2 min",
+    )
     silence_seconds: float = Field(
         default=900.0, gt=0, description="how long a running call may say nothing before it is given up and tried again"
     )
