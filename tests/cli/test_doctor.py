@@ -25,6 +25,7 @@ from tests.wire.generic import generic_service, serving
 from throughline.cli.checks.machine import graphics_card, python_version, shared_memory
 from throughline.cli.deployment import Deployment
 from throughline.cli.main import app
+from throughline.models.repository import PLAN_FILE
 from throughline.perception.triton.environment import ensure_environment
 from throughline.storage.records import Records
 from throughline.wire.auth import Scope, token_digest
@@ -166,13 +167,25 @@ def test_models_that_are_not_there_or_not_what_their_cards_say_are_told(tmp_path
     status, state, words = finding("inference", "calibration of reid", *arguments)
     assert (status, state) == (0, "warning")
     assert "throughline models calibrate" in words
-    assert finding("inference", "model detector for the card", *arguments, "--gpu")[:2] == (1, "missing")
+    status, state, words = finding("inference", "model detector for the card", *arguments, "--gpu")
+    assert (status, state, "no 1/model.plan" in words) == (1, "missing", True)
     with (tmp_path / "models" / "reid" / "1" / "model.onnx").open("ab") as graph:
         graph.write(b"x")
     shutil.rmtree(tmp_path / "models" / "detector")
     _, found = examined("inference", *arguments)
     assert "no longer holds what its card describes" in found["model reid"][1]
     assert (found["model detector"][0], "throughline models build" in found["model detector"][1]) == ("missing", True)
+
+
+def test_the_plan_of_the_version_that_is_served_counts(tmp_path: Path) -> None:
+    shutil.copytree(MODELS, tmp_path / "models")
+    detector = tmp_path / "models" / "detector"
+    shutil.copytree(detector / "1", detector / "2")
+    (detector / "1" / PLAN_FILE).write_bytes(b"of the version before")
+    arguments = ("--models", str(tmp_path / "models"), "--gpu")
+    assert "no 2/model.plan" in finding("inference", "model detector for the card", *arguments)[2]
+    (detector / "2" / PLAN_FILE).write_bytes(b"of this version")
+    assert "model detector for the card" not in examined("inference", *arguments)[1]
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from throughline.cli.checks.finding import Examined, Finding, looked, missing, ok, warning
 from throughline.domain.errors import FailedPrecondition, ThroughlineError
-from throughline.models.repository import PLAN_FILE, VERSION, check_digest
+from throughline.models.repository import PLAN_FILE, check_digest, versions
 from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import DETECTOR, REID
 from throughline.perception.triton.environment import MAKE_ENVIRONMENT, TritonEnvironment, existing_environment
@@ -57,9 +57,10 @@ def _model(folder: Path, needs_gpu: bool) -> Iterator[Finding]:
         yield missing(what, str(error), _BUILD)
         return
     yield ok(what, f"{card.source.file}, {card.input_width}x{card.input_height}, digest {card.digest[:12]}")
-    if needs_gpu and not (folder / VERSION / PLAN_FILE).is_file():
+    plan = folder / versions(folder)[-1] / PLAN_FILE
+    if needs_gpu and not plan.is_file():
         remedy = "on the machine with the card: throughline models build --target tensorrt"
-        yield missing(f"{what} for the card", f"no {VERSION}/{PLAN_FILE}", remedy)
+        yield missing(f"{what} for the card", f"no {plan.relative_to(folder)}", remedy)
     if folder.name == REID:
         yield _calibration(card)
 
