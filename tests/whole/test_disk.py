@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,9 +123,17 @@ def test_a_full_cache_is_named_and_waited_for(cramped: Cramped, roomy: pb.Job) -
 
 def test_a_job_outlives_records_that_cannot_be_written(cramped: Cramped, roomy: pb.Job) -> None:
     theatre, disk = cramped.theatre, cramped.records
+    log = theatre.deployment.home / "logs" / "orchestrator.log"
     job_id = theatre.submit("full-records")
     theatre.wait(job_id, lambda job: job.stage >= STAGE_TRACK)
+    told = log.stat().st_size
+    with closing(sqlite3.connect(disk.place / "orchestrator.db", timeout=30)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else it would write on in the room that it has already
     disk.fill()
-    time.sleep(3)  # the records are written to every second at the latest
+    deadline = time.monotonic() + 60
+    while b"disk is full" not in log.read_bytes()[told:]:
+        assert time.monotonic() < deadline, "nothing was written, or there was room for it"
+        time.sleep(0.05)
+    time.sleep(2)  # for everyone who writes to meet it
     disk.free()
     assert theatre.outcome(theatre.finished(job_id)) == theatre.outcome(roomy)
