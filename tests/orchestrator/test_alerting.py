@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf import json_format
 
-from tests.orchestrator.bench import Client
+from tests.orchestrator.bench import Client, settings_for
 from tests.orchestrator.conftest import WEBHOOK_SECRET
 from tests.orchestrator.scripted import Script, wait_until
+from throughline.domain.errors import DependencyUnavailable
+from throughline.orchestrator.alerting import Herald
+from throughline.orchestrator.inflight import Errand
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.alert_pb2 import TimelineReadyRequest
 from throughline.wire.tracing import trace_of
@@ -124,3 +130,49 @@ def test_a_webhook_without_the_tls_it_should_have_is_waited_for(client: Client, 
     assert "can't be reached" in client.job(job_id).waiting[0].reason
     client.cancel(job_id)
     assert hook.posts == []
+
+
+@contextmanager
+def dripping(first: bytes) -> Iterator[str]:
+    """The URL of a webhook that says `first` at once, and after that a byte now and then, for ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ending = threading.Event()
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(first)
+            while not ending.wait(0.05):
+                connection.sendall(b"x")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/films"
+    ending.set()
+    thread.join()
+    listener.close()
+
+
+def tell(tmp_path: Path, url: str) -> None:
+    """Call a webhook that may take half a second."""
+    settings = settings_for(tmp_path, "127.0.0.1:9", webhook_secret=WEBHOOK_SECRET, webhook_timeout_seconds=0.5)
+    Herald(settings).tell(Errand("job", bound=True), url, TimelineReadyRequest(request_id="once"))
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: "], ids=["status", "header"])
+def test_a_webhook_that_drips_bytes_has_so_long_for_all_of_its_answer(tmp_path: Path, first: bytes) -> None:
+    with dripping(first) as url, pytest.raises(DependencyUnavailable, match=r"no answer within 0\.5 s"):
+        tell(tmp_path, url)
+
+
+def test_a_webhook_whose_body_never_ends_has_answered(tmp_path: Path) -> None:
+    with dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n") as url:
+        tell(tmp_path, url)
+
+
+def test_a_webhook_that_says_nothing_is_given_up_in_time(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(DependencyUnavailable, match=r"no answer within 0\.5 s"),
+    ):
+        tell(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}/films")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import httpx
 from google.protobuf import json_format
@@ -57,12 +58,14 @@ class Herald:
             SIGNATURE_HEADER: sign(body, secret, int(self._now())),
             REQUEST_ID_HEADER: request.request_id,
         }
+        seconds = self._settings.webhook_timeout_seconds
         try:
-            with (
-                tracing.span("webhook", {"server.address": host}, SpanKind.CLIENT),
-                httpx.Client(timeout=self._settings.webhook_timeout_seconds, follow_redirects=False) as client,
-            ):
-                status = client.post(url, content=body, headers=headers | tracing.headers()).status_code
+            with tracing.span("webhook", {"server.address": host}, SpanKind.CLIENT):
+                status = asyncio.run(_post(url, body, headers | tracing.headers(), seconds))
+        except TimeoutError as error:
+            raise DependencyUnavailable(
+                f"the webhook at {host} gave no answer within {seconds:g} s; it is called again"
+            ) from error
         except httpx.HTTPError as error:
             raise DependencyUnavailable(
                 f"the webhook at {host} can't be reached: {error}; start it, or check its URL"
@@ -73,3 +76,13 @@ class Herald:
             raise FailedPrecondition(
                 f"the webhook at {host} refused the film with status {status}; check its URL and secret"
             )
+
+
+async def _post(url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> int:
+    """The status of the answer, whose body is not read. Raises TimeoutError after `seconds` in all, whatever came until then."""
+    async with (
+        asyncio.timeout(seconds),
+        httpx.AsyncClient(timeout=None, follow_redirects=False) as client,  # noqa: S113 - the timeout is around all of it
+        client.stream("POST", url, content=body, headers=headers) as answer,
+    ):
+        return answer.status_code
