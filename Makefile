@@ -12,7 +12,7 @@ help:
 	@echo "make check   style, types, protos, stubs, images and manifests"
 	@echo "make bench   speed and memory            (SUITE=perception|pipeline|memory)"
 	@echo "make eval    accuracy                    (SUITE=stores|corridor|models)"
-	@echo "make chaos   the kill matrix             (SUITE=kill|pause|PROCESS)"
+	@echo "make chaos   kill matrix, ten jobs at once (SUITE=kill|pause|crowd|scale|PROCESS)"
 	@echo "make stubs   regenerate services/throughline/v1 from protos/"
 
 # A Python without ensurepip (Debian's, without python3-venv) can still install below a folder with pip.

@@ -1,4 +1,7 @@
-"""Runs the kill matrix, prints it, writes it to build/chaos.json; exits 1 where a job came to something else than in peace."""
+"""Runs the kill matrix, ten jobs at once, or great numbers of chunks and cameras; prints it and writes it to build/chaos.json.
+
+Exits 1 where a job came to something else than in peace, or a bar was missed.
+"""
 
 from __future__ import annotations
 
@@ -12,45 +15,79 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.crowded import Crowding, crowded
 from tests.chaos.matrix import STAGES, Cell, cells, stage_name
 from tests.chaos.scene import VICTIMS, scene
+from tests.faults import scale
 
 OUT = Path("build/chaos.json")
-SUITES = {"kill": ("kill",), "pause": ("pause",), "all": ("kill", "pause")}
+CROWD, SCALE = "crowd", "scale"
+SUITES = {"kill": ("kill",), "pause": ("pause",), CROWD: (), "all": ("kill", "pause")}
+"""Blows of the matrix by suite."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--suite", default="all", help=f"{', '.join(SUITES)}, or one of {', '.join(VICTIMS)}")
+    parser.add_argument("--suite", default="all", help=f"{', '.join(SUITES)}, {SCALE}, or one of {', '.join(VICTIMS)}")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the moments of the blows")  # noqa: S311
     asked = parser.parse_args()
-    blows, victims = SUITES.get(asked.suite, SUITES["all"]), VICTIMS if asked.suite in SUITES else (asked.suite,)
-    print(f"seed {asked.seed}", flush=True)
-    began, found = time.monotonic(), []
+    began = time.monotonic()
+    found, failed = _scale() if asked.suite == SCALE else _tormented(asked.suite, asked.seed)
+    report = {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "suite": asked.suite,
+        "machine": f"{platform.machine()}, {platform.system()} {platform.release()}",
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        **found,
+    }
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps(report, indent=2))
+    return 1 if failed else 0
+
+
+def _scale() -> tuple[dict[str, Any], bool]:
+    """Great numbers, for the report; they have no bars of their own."""
+    return {"scale": {title: asdict(figures) for title, figures in scale.main().items()}}, False
+
+
+def _tormented(suite: str, seed: int) -> tuple[dict[str, Any], bool]:
+    """The matrix and the crowd on one deployment, for the report; and whether anything failed."""
+    blows, victims = SUITES.get(suite, SUITES["all"]), VICTIMS if suite in SUITES else (suite,)
+    print(f"seed {seed}", flush=True)
+    found: list[Cell] = []
+    crowd: Crowding | None = None
     with tempfile.TemporaryDirectory(prefix="throughline-chaos-") as folder, scene(Path(folder)) as stage:
-        for cell in cells(stage, blows, victims, asked.seed):
+        if suite in (CROWD, "all"):
+            crowd = crowded(stage)
+        for cell in cells(stage, blows, victims, seed) if blows else ():
             found.append(cell)
             print(
                 f"{cell.blow:<6}{cell.victim:<13}{cell.stage:<17}{cell.seconds:6.1f} s  {cell.problem or 'ok'}",
                 flush=True,
             )
     show(found)
-    report = {
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "seed": asked.seed,
-        "machine": f"{platform.machine()}, {platform.system()} {platform.release()}",
-        "minutes": round((time.monotonic() - began) / 60, 1),
-        "cells": [asdict(cell) for cell in found],
-    }
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(report, indent=2))
+    if crowd is not None:
+        show_crowd(crowd)
     failed = [cell for cell in found if cell.problem]
-    print(f"{len(found) - len(failed)} of {len(found)} jobs came to the same as in peace")
-    return 1 if failed else 0
+    print(f"{len(found) - len(failed)} of {len(found)} jobs of the matrix came to the same as in peace")
+    report = {"seed": seed, "cells": [asdict(cell) for cell in found], "crowd": asdict(crowd) if crowd else None}
+    return report, bool(failed or (crowd and crowd.problems))
+
+
+def show_crowd(crowd: Crowding) -> None:
+    """A row for each figure, and one for each bar that was missed."""
+    table = Table("ten jobs at once", "", title_justify="left")
+    for name, value in asdict(crowd).items():
+        if name != "problems":
+            table.add_row(name.replace("_", " "), str(value))
+    for problem in crowd.problems:
+        table.add_row("[red]missed[/]", problem)
+    Console(width=150).print(table)
 
 
 def show(found: Sequence[Cell]) -> None:
