@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 
 from tests.whole.deployment import Theatre
 from throughline.cli.connection import orchestrator
 from throughline.v1 import orchestrator_pb2 as pb
-from throughline.v1.common_pb2 import STAGE_RENDER_PAIRS, STAGE_TRACK
+from throughline.v1.common_pb2 import (
+    STAGE_ALERT,
+    STAGE_INGEST,
+    STAGE_LIST,
+    STAGE_RENDER_PAIRS,
+    STAGE_REVIEW,
+    STAGE_TRACK,
+)
 
 _SECONDS = 8.0
 """More than the two or three that it takes: the machine may be busy."""
@@ -45,3 +57,48 @@ def test_cancelling_while_pairs_are_rendered(theatre: Theatre, undisturbed_job: 
     assert 0 < len(clips) < len(job.candidates)
     assert {uri.rsplit("/", 2)[1] for uri in clips} <= theatre.folders(f"jobs/{job_id}/pairs")
     assert len(theatre.folders(f"jobs/{job_id}/pairs")) < len(job.candidates)
+
+
+@contextmanager
+def frozen(theatre: Theatre, name: str) -> Iterator[None]:
+    """While the block runs, a service's process stands still: it takes calls and answers none."""
+    theatre.signal(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        theatre.signal(name, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("ingest", STAGE_LIST),
+        ("tracker", STAGE_TRACK),
+        ("renderer", STAGE_RENDER_PAIRS),
+        ("tier", STAGE_REVIEW),
+        ("alert", STAGE_ALERT),
+    ],
+    ids=["list", "track", "render_pairs", "review", "alert"],
+)
+def test_a_job_is_cancelled_though_the_service_it_waits_for_stands_still(
+    theatre: Theatre, undisturbed_job: pb.Job, name: str, stage: int
+) -> None:
+    made = theatre.folders("reels"), theatre.folders("tracks")
+    with frozen(theatre, name):
+        job_id = theatre.submit(f"cancel-{name}", undisturbed_job.footage_uri)
+        theatre.wait(job_id, lambda job: job.stage == stage)
+        job = cancelled(theatre, job_id, ())
+        assert job.stage == stage
+    again = theatre.finished(theatre.submit(f"again-{name}", undisturbed_job.footage_uri))
+    assert theatre.outcome(again) == theatre.outcome(undisturbed_job)
+    assert (theatre.folders("reels"), theatre.folders("tracks")) == made, "finished work is found ready"
+
+
+def test_cancelling_while_footage_is_collated(theatre: Theatre) -> None:
+    for attempt in range(5):  # it is short: the job may be past it before the process stands still
+        job_id = theatre.submit(f"cancel-ingest-{attempt}")
+        theatre.wait(job_id, lambda job: job.stage >= STAGE_INGEST)
+        with frozen(theatre, "ingest"):
+            if cancelled(theatre, job_id, ()).stage == STAGE_INGEST:
+                return
+    pytest.fail("no job was met while its footage was collated")
