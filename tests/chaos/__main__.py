@@ -70,11 +70,12 @@ def _tormented(suite: str, seed: int) -> tuple[dict[str, Any], bool]:
                 f"{cell.blow:<6}{cell.victim:<13}{cell.stage:<17}{cell.seconds:6.1f} s  {cell.problem or 'ok'}",
                 flush=True,
             )
-    show(found)
+    failed = [cell for cell in found if cell.problem]
+    if found:
+        show(found)
+        print(f"{len(found) - len(failed)} of {len(found)} jobs of the matrix came to the same as in peace")
     if crowd is not None:
         show_crowd(crowd)
-    failed = [cell for cell in found if cell.problem]
-    print(f"{len(found) - len(failed)} of {len(found)} jobs of the matrix came to the same as in peace")
     report = {"seed": seed, "cells": [asdict(cell) for cell in found], "crowd": asdict(crowd) if crowd else None}
     return report, bool(failed or (crowd and crowd.problems))
 
