@@ -27,10 +27,15 @@ class Raw:
         self.crops: list[tuple[int, int, np.ndarray]] = []
 
     def track(
-        self, number: int, first: int, count: int, looks: dict[int, np.ndarray], jumps: tuple[int, ...] = ()
+        self,
+        number: int,
+        first: int,
+        count: int,
+        looks: dict[int, np.ndarray],
+        jumps: tuple[int, ...] = (),
+        left: float = 0.0,
     ) -> None:
         """`looks`: of the box of each step, counted from the track's first; `jumps`: steps at which the box jumps."""
-        left = 0.0
         for step in range(count):
             left += JUMP if step in jumps else 1.0
             self.boxes.append((number, (first + step) * STEP, left))
@@ -110,3 +115,18 @@ def test_without_a_calibration_nothing_is_divided(raw: Raw, tmp_path: Path) -> N
     raw.track(1, 0, 40, {2: ANNA, 8: ANNA, 24: BERT, 30: BERT}, jumps=(17,))
     raw.refined(tmp_path / "out", calibration=None)
     assert steps(tmp_path / "out") == {1: (0, 39)}
+
+
+def test_where_another_begins_on_top_looks_must_say_clearly_that_it_goes_on(raw: Raw, tmp_path: Path) -> None:
+    between = (ANNA + BERT) / np.sqrt(2).astype(np.float32)
+    raw.track(1, 0, 40, {8: ANNA, 14: ANNA, 24: between, 30: between})
+    raw.track(2, 20, 10, {22: CARL, 24: CARL}, left=19.0)
+    raw.refined(tmp_path / "out")
+    assert steps(tmp_path / "out") == {1: (0, 19), 2: (20, 39), 3: (20, 29)}
+
+
+def test_a_track_that_clearly_goes_on_stays_whole_though_another_begins_on_top(raw: Raw, tmp_path: Path) -> None:
+    raw.track(1, 0, 40, {8: ANNA, 14: ANNA, 24: ANNA, 30: ANNA})
+    raw.track(2, 20, 10, {22: CARL, 24: CARL}, left=19.0)
+    raw.refined(tmp_path / "out")
+    assert steps(tmp_path / "out") == {1: (0, 39), 2: (20, 29)}
