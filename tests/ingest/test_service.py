@@ -48,7 +48,9 @@ def test_footage_is_listed_and_collated_over_the_wire(stub: IngestStub, s3_foota
 
     request = ingest_pb2.CollateRequest(job_id="job-1", footage=footage.footage, camera="cam1")
     *steps, last = collated(stub, request)
-    assert all(step.progress.unit in ("chunks", "chunks looked at") and step.progress.camera == "cam1" for step in steps)
+    assert all(
+        step.progress.unit in ("chunks", "chunks looked at") and step.progress.camera == "cam1" for step in steps
+    )
     result = last.result
     assert (result.part_count, result.reused) == (1, False)
     assert result.camera_span.start_ns == 1_772_359_200_000_000_000
