@@ -108,6 +108,7 @@ WALL_CLOCK_MATTERS = {
     "orchestrator/rounds.py": "deadlines of days, which outlive processes",
     "orchestrator/search_steps.py": "when a stage ran",
     "tier/reviews.py": "when a review came and was answered",
+    "wire/auth.py": "when a token expires",
 }
 """Every module that reads the wall clock, and why it may."""
 

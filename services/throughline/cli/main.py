@@ -27,6 +27,7 @@ _COMMANDS = {
     "models": "models:app",
     "serve": "serve:serve",
     "secrets": "secrets:secrets",
+    "tokens": "tokens:app",
     "healthy": "probes:healthy",
 }
 """Module and name of each. A process of `serve` starts sooner for not loading the others."""

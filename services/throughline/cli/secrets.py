@@ -14,7 +14,7 @@ import typer
 
 from throughline.cli.stack import ROLES
 from throughline.domain.errors import Conflict
-from throughline.wire.auth import Caller, token_digest
+from throughline.wire.auth import Caller, token_digest, tokens_json
 
 _DATABASES = {
     "database_url": "throughline",
@@ -52,9 +52,7 @@ def _files(database: str) -> Mapping[str, str]:
         **{name: f"postgresql+psycopg://{_USER}:{password}@{database}/{base}" for name, base in _DATABASES.items()},
         "s3_credentials": _credentials(key, secret),
         "s3_config.json": _identities(key, secret),
-        "tokens.json": json.dumps(
-            {digest: caller.model_dump(mode="json") for digest, caller in callers.items()}, indent=2
-        ),
+        "tokens.json": tokens_json(callers),
         **{f"{role}_token": token for role, token in tokens.items()},
         "webhook_secret": randomness.token_urlsafe(32),
     }

@@ -16,7 +16,7 @@ from throughline.cli.ports import LOOPBACK, choose_ports
 from throughline.cli.probes import http_ready, serving
 from throughline.cli.serve import Servable
 from throughline.cli.supervisor import ChildSpec
-from throughline.wire.auth import Caller, Scope, token_digest
+from throughline.wire.auth import Caller, Scope, load_tokens, token_digest, tokens_json
 
 SERVICES = ("orchestrator", "ingest", "tracker", "renderer", "tier", "alert")
 """Those that speak Throughline's own contracts."""
@@ -164,10 +164,11 @@ def _tokens_file(home: Path) -> Path:
 
 
 def _write_tokens(home: Path) -> dict[str, str]:
-    """A fresh random token for each role; the file holds only their digests."""
+    """A fresh random token for each role; the file holds only their digests, and keeps those of tokens that were given out."""
     tokens = {role: secrets.token_urlsafe(32) for role in ROLES}
     callers = {token_digest(tokens[role]): Caller(name=role, scopes=scopes) for role, scopes in ROLES.items()}
-    write_private(
-        _tokens_file(home), json.dumps({digest: caller.model_dump(mode="json") for digest, caller in callers.items()})
-    )
+    path = _tokens_file(home)
+    given_out = load_tokens(path) if path.exists() else {}
+    callers |= {digest: caller for digest, caller in given_out.items() if caller.name not in ROLES}
+    write_private(path, tokens_json(callers))
     return tokens

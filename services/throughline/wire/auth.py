@@ -1,21 +1,27 @@
 """Who may call what: tokens with scopes, checked before anything of a request is read.
 
-The tokens file is JSON: {"<SHA-256 of the token, hexadecimal>": {"name": "tier", "scopes": ["annotate"]}, ...}.
-Callers send `authorization: Bearer <token>`.
+The tokens file is JSON: {"<SHA-256 of the token, hexadecimal>": {"name": "tier", "scopes": ["annotate"],
+"expires": "2027-01-01T00:00:00Z"}, ...}; without `expires` a token lasts until it is taken out. The file is read again when it
+changes. Callers send `authorization: Bearer <token>`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
+import json
+import logging
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import grpc
-from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from throughline.domain.errors import InvalidInput, NotServed, PermissionDenied, ThroughlineError, Unauthenticated
 from throughline.wire.handlers import Behaviour, Continuation, Handler, with_behaviour
@@ -75,7 +81,14 @@ class Caller(BaseModel):
 
     name: str
     scopes: frozenset[Scope]
+    expires: AwareDatetime | None = None
 
+
+_LOOK_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+_audit = logging.getLogger("throughline.audit")
+"""A line for each call that was refused, and for each that changes something: who, and what."""
+_CHANGING = {Scope.SUBMIT, Scope.ANNOTATE, Scope.REVIEW, Scope.ALERT}
 
 _TokenDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _TOKENS = TypeAdapter(dict[_TokenDigest, Caller])
@@ -92,6 +105,51 @@ def load_tokens(path: Path) -> dict[str, Caller]:
         return _TOKENS.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise InvalidInput(f"THROUGHLINE_TOKENS_FILE {path} can't be used: {error}") from error
+
+
+def tokens_json(callers: Mapping[str, Caller]) -> str:
+    """The content of a tokens file, from callers by the digest of their token."""
+    content = {digest: caller.model_dump(mode="json", exclude_none=True) for digest, caller in callers.items()}
+    return json.dumps(content, indent=2)
+
+
+class TokensFile:
+    """The tokens that are valid now: the file is looked at again at most once a second. One that can't be used any more is
+    logged, and what was read before stays valid."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._looking = threading.Lock()
+        self._looked = time.monotonic()
+        self._state = self._stat()
+        self._callers = load_tokens(path)
+
+    def caller(self, token: str) -> Caller | None:
+        """Whom a token was given to; None where nobody has it, or has it any more."""
+        with self._looking:
+            if time.monotonic() - self._looked >= _LOOK_SECONDS:
+                self._look()
+            return self._callers.get(token_digest(token))
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        state = self._stat()
+        if state == self._state:
+            return
+        self._state = state
+        try:
+            self._callers = load_tokens(self._path)
+        except InvalidInput as error:
+            _log.error("%s; the tokens that were read before stay valid", error)
+        else:
+            _log.info("read %d tokens from %s", len(self._callers), self._path)
+
+    def _stat(self) -> tuple[int, int, int] | None:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def require_loopback(listen: str) -> None:
@@ -111,7 +169,7 @@ def require_loopback(listen: str) -> None:
 class AuthInterceptor(grpc.ServerInterceptor):
     """Lets a call through when its token has the scope of its method."""
 
-    tokens: Mapping[str, Caller]
+    tokens: TokensFile
 
     def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -122,6 +180,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
         try:
             self._check(handler_call_details)
         except ThroughlineError as refusal:
+            _audit.warning("refused %s: %s", handler_call_details.method, refusal)
             return with_behaviour(handler, _raising(refusal), parse=False)
         return handler
 
@@ -130,16 +189,26 @@ class AuthInterceptor(grpc.ServerInterceptor):
         scheme, _, token = str(header).partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated(f"{call.method} needs a token; send the header authorization: Bearer <token>")
-        caller = self.tokens.get(token_digest(token))
+        caller = self.tokens.caller(token)
         if caller is None:
             raise Unauthenticated("nobody gave out this token; ask the operator for one")
-        if call.method.startswith(REFLECTION_SERVICES) or Scope.ADMIN in caller.scopes:
-            return
+        if caller.expires is not None and caller.expires <= datetime.now(UTC):
+            raise Unauthenticated(
+                f"the token of {caller.name!r} expired at {caller.expires.isoformat()}; ask the operator for a new one"
+            )
         scope = SCOPE_OF.get(call.method)
+        if call.method.startswith(REFLECTION_SERVICES) or Scope.ADMIN in caller.scopes:
+            self._note(call.method, scope, caller)
+            return
         if scope is None:
             raise NotServed(f"{call.method} is not open to callers of this release")
         if scope not in caller.scopes:
             raise PermissionDenied(f"the token of {caller.name!r} lacks the scope {scope}, which {call.method} needs")
+        self._note(call.method, scope, caller)
+
+    def _note(self, method: str, scope: Scope | None, caller: Caller) -> None:
+        if scope in _CHANGING:
+            _audit.info("%s called %s", caller.name, method)
 
 
 def _raising(refusal: ThroughlineError) -> Behaviour:

@@ -69,7 +69,7 @@ def error_of(error: grpc.RpcError, peer: str) -> ThroughlineError:
     if kind is None or STATUS_OF[kind] is not code:
         kind = _CLASS_OF_STATUS.get(code, ThroughlineError)
         found = (
-            kind(f"{peer}: {details or code.name}{_NEXT.get(code, '')}")
+            kind(f"{peer}: {details or code.name}; {_next(code, details)}".removesuffix("; "))
             if kind is not InvalidQuery
             else kind("", details)
         )
@@ -86,11 +86,27 @@ def error_of(error: grpc.RpcError, peer: str) -> ThroughlineError:
 
 
 _NEXT = {
-    grpc.StatusCode.UNAVAILABLE: "; start it, or check its address",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "; send less, such as fewer observations, or name a long query by query_uri",
-    grpc.StatusCode.UNAUTHENTICATED: "; set THROUGHLINE_TOKEN to a token that it knows",
-    grpc.StatusCode.UNIMPLEMENTED: "; check that the address is that of this service and its release",
+    grpc.StatusCode.UNAVAILABLE: "start it, or check its address",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "send less, such as fewer observations, or name a long query by query_uri",
+    grpc.StatusCode.UNAUTHENTICATED: "set THROUGHLINE_TOKEN to a token that it knows",
+    grpc.StatusCode.UNIMPLEMENTED: "check that the address is that of this service and its release",
 }
+_NEXT_OF_HANDSHAKE = {
+    "Hostname Verification Check failed": "its certificate is not for this host name; call it by a name that the certificate has",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not valid, or not of the authority in THROUGHLINE_TLS_CA",
+    "WRONG_VERSION_NUMBER": "it speaks plain text; give it a certificate, or unset THROUGHLINE_TLS_CA here",
+    "Socket closed": "if it speaks TLS, set THROUGHLINE_TLS_CA here, and THROUGHLINE_TLS_CERTIFICATE where it asks for one",
+}
+"""By words that gRPC uses where two sides cannot agree on TLS."""
+
+
+def _next(code: grpc.StatusCode, details: str) -> str:
+    """What to do about the status of a peer that says nothing more."""
+    if code is grpc.StatusCode.UNAVAILABLE:
+        for words, remedy in _NEXT_OF_HANDSHAKE.items():
+            if words in details:
+                return remedy
+    return _NEXT.get(code, "")
 
 
 def _as_dict(metadata: Iterable[Any] | None) -> dict[str, str | bytes]:

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client.registry import Collector
 
 from throughline.domain.errors import Conflict, ThroughlineError
-from throughline.wire.auth import AuthInterceptor, load_tokens, require_loopback
+from throughline.wire.auth import AuthInterceptor, TokensFile, require_loopback
 from throughline.wire.interceptors import ErrorInterceptor
 from throughline.wire.logs import configure_logging
 from throughline.wire.metrics import DiskSpace, MetricsServer
@@ -81,7 +81,7 @@ def serve(services: Sequence[Service], settings: ServiceSettings) -> RunningServ
     """Start a server for `services`; raise InvalidInput for unsafe or unusable settings, Conflict where the address is taken."""
     interceptors: list[grpc.ServerInterceptor] = [TelemetryInterceptor(), ErrorInterceptor()]
     if settings.tokens_file is not None:
-        interceptors.append(AuthInterceptor(load_tokens(settings.tokens_file)))
+        interceptors.append(AuthInterceptor(TokensFile(settings.tokens_file)))
     else:
         require_loopback(settings.listen)
     server = grpc.server(

@@ -1,43 +1,134 @@
-"""Certificates from files to gRPC credentials."""
+"""Certificates from files to gRPC credentials, checked before they are used."""
 
 from __future__ import annotations
 
+import logging
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from throughline.domain.errors import InvalidInput
 from throughline.wire.settings import ServiceSettings
 
+_log = logging.getLogger(__name__)
+
 
 def server_credentials(settings: ServiceSettings) -> grpc.ServerCredentials | None:
-    """Credentials for serving, or None for plain text; raise InvalidInput for files that can't be used."""
-    pair = _own_pair(settings)
-    if pair is None and settings.tls_require_client_certificate:
-        raise InvalidInput("client certificates need TLS; set THROUGHLINE_TLS_CERTIFICATE and THROUGHLINE_TLS_KEY")
-    if settings.tls_require_client_certificate and settings.tls_ca is None:
-        raise InvalidInput("client certificates can only be checked against an authority; set THROUGHLINE_TLS_CA")
-    if pair is None:
+    """Credentials for serving, or None for plain text; raise InvalidInput for files that can't be used.
+
+    Files that change are taken from the next handshake on. Those that can't be used then are logged, and the ones before stay.
+    """
+    strict = settings.tls_require_client_certificate
+    if settings.tls_certificate is None and settings.tls_key is None:
+        if strict:
+            raise InvalidInput("client certificates need TLS; set THROUGHLINE_TLS_CERTIFICATE and THROUGHLINE_TLS_KEY")
         return None
-    authority = _read(settings.tls_ca) if settings.tls_ca else None
-    return grpc.ssl_server_credentials([pair], authority, settings.tls_require_client_certificate)
+    if strict and settings.tls_ca is None:
+        raise InvalidInput("client certificates can only be checked against an authority; set THROUGHLINE_TLS_CA")
+    files = _ServerFiles(settings)
+    fetch: Any = files.changed  # None, for no change, is missing in the types of gRPC
+    return grpc.dynamic_ssl_server_credentials(files.configuration(), fetch, strict)
 
 
 def channel_credentials(settings: ServiceSettings) -> grpc.ChannelCredentials | None:
     """Credentials for calling, or None for plain text; raise InvalidInput for files that can't be used."""
     if settings.tls_ca is None:
         return None
-    key, certificate = _own_pair(settings) or (None, None)
-    return grpc.ssl_channel_credentials(_read(settings.tls_ca), key, certificate)
+    has_own = settings.tls_certificate is not None or settings.tls_key is not None
+    key, certificate = _own_pair(settings) if has_own else (None, None)
+    return grpc.ssl_channel_credentials(_authority(settings.tls_ca), key, certificate)
 
 
-def _own_pair(settings: ServiceSettings) -> tuple[bytes, bytes] | None:
-    """Key and certificate of this process."""
-    if settings.tls_key is None and settings.tls_certificate is None:
+class _ServerFiles:
+    """The files of a server, looked at before each handshake."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._paths = [path for path in (settings.tls_certificate, settings.tls_key, settings.tls_ca) if path]
+        self._looking = threading.Lock()
+        self._seen = self._stamps()
+
+    def configuration(self) -> grpc.ServerCertificateConfiguration:
+        """What the files hold now; raise InvalidInput where that can't be used."""
+        authority = self._settings.tls_ca
+        return grpc.ssl_server_certificate_configuration(
+            [_own_pair(self._settings)], _authority(authority) if authority else None
+        )
+
+    def changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """What they hold now, where that is another than the last time and can be used."""
+        with self._looking:
+            stamps = self._stamps()
+            if stamps == self._seen:
+                return None
+            self._seen = stamps
+        try:
+            configuration = self.configuration()
+        except InvalidInput as error:
+            _log.error("%s; the certificate before it stays in use", error)
+            return None
+        _log.info("certificate %s and its key are in use now", self._settings.tls_certificate)
+        return configuration
+
+    def _stamps(self) -> list[tuple[int, int, int] | None]:
+        return [_stamp(path) for path in self._paths]
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
         return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _own_pair(settings: ServiceSettings) -> tuple[bytes, bytes]:
+    """Key and certificate of this process."""
     if settings.tls_key is None or settings.tls_certificate is None:
         raise InvalidInput("TLS needs both THROUGHLINE_TLS_CERTIFICATE and THROUGHLINE_TLS_KEY")
-    return _read(settings.tls_key), _read(settings.tls_certificate)
+    key, chain = _read(settings.tls_key), _read(settings.tls_certificate)
+    own = _valid(settings.tls_certificate, chain)[0]
+    try:
+        private = load_pem_private_key(key, None)
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"the TLS file {settings.tls_key} is no key that can be used; give one in PEM form without a password"
+        ) from error
+    if private.public_key() != own.public_key():
+        raise InvalidInput(
+            f"the TLS key {settings.tls_key} does not belong to {settings.tls_certificate}; give the one that it was made for"
+        )
+    return key, chain
+
+
+def _authority(path: Path) -> bytes:
+    """Certificates of authorities, of which some may have expired, as in a bundle."""
+    content = _read(path)
+    _certificates(path, content)
+    return content
+
+
+def _valid(path: Path, content: bytes) -> list[x509.Certificate]:
+    chain, now = _certificates(path, content), datetime.now(UTC)
+    for each in chain:
+        if not each.not_valid_before_utc <= now <= each.not_valid_after_utc:
+            raise InvalidInput(
+                f"the TLS certificate {path} ({each.subject.rfc4514_string()}) is valid from {each.not_valid_before_utc:%Y-%m-%d %H:%M} "
+                f"to {each.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; renew it, or check the clock of this machine"
+            )
+    return chain
+
+
+def _certificates(path: Path, content: bytes) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError as error:
+        raise InvalidInput(f"the TLS file {path} holds no certificate; give one in PEM form") from error
 
 
 def _read(path: Path) -> bytes:
