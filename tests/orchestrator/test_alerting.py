@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -54,15 +55,26 @@ class _Handler(BaseHTTPRequestHandler):
         return
 
 
-@pytest.fixture
-def hook() -> Iterator[Hook]:
+@contextmanager
+def hooked(tls: ssl.SSLContext | None = None) -> Iterator[Hook]:
+    """A webhook on loopback."""
     server = Hook()
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with hooked() as server:
+        yield server
 
 
 def run(client: Client, script: Script, hook: Hook) -> pb.Job:

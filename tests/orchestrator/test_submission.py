@@ -87,6 +87,7 @@ def test_a_good_request_is_taken_with_its_query(tmp_path: Path) -> None:
         (options(cameras=["cam2"]), "options.cameras: lacks 'cam1'"),
         (options(cameras=["cam1", "cam1"]), "options.cameras.1.: names 'cam1' again"),
         (options(cameras=["cam1", "a/b"]), "options.cameras.1."),
+        (options(cameras=[f"cam{index}" for index in range(10_001)]), "options.cameras: has 10001 entries"),
         (options(file_name_time_zone="Mars/Olympus"), "options.file_name_time_zone"),
         (options(file_name_time_zone="../../etc/passwd"), "options.file_name_time_zone"),
         (options(clock_maps=[common.ClockMap()]), "options.clock_maps.0."),
@@ -196,6 +197,18 @@ def test_only_targets_on_the_allow_list_are_used(tmp_path: Path, field: str, tar
     else:
         with pytest.raises(PermissionDenied, match=field):
             check(tmp_path, message, **changes)
+
+
+def test_only_buckets_on_the_allow_list_are_read(tmp_path: Path) -> None:
+    allowed = {"allowed_buckets": ("footage", "workspace")}
+    assert check(tmp_path, request(footage_uri="s3://footage/store-7/"), **allowed)
+    for message in (
+        request(footage_uri="s3://payroll/store-7/"),
+        request(footage_uri="s3://footage.evil/store-7/"),
+        request(query_json=None, query_uri="s3://payroll/query.json"),
+    ):
+        with pytest.raises(PermissionDenied, match="THROUGHLINE_ALLOWED_BUCKETS"):
+            check(tmp_path, message, **allowed)
 
 
 def test_a_deployment_without_defaults_needs_targets_in_the_request(tmp_path: Path) -> None:

@@ -1,69 +1,38 @@
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
 
+from tests.certificates import Pair, issue
 from tests.wire.generic import call, connected, generic_service, methods, serving
 from throughline.domain.errors import DependencyUnavailable, InvalidInput
 from throughline.wire.client import connect, translated_errors
 from throughline.wire.service import RunningServer, serve
 from throughline.wire.settings import ServiceSettings
 
-Pair = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
-
-
-def _certificate(name: str, issuer: Pair | None, folder: Path, days: tuple[float, float] = (-1, 1)) -> Pair:
-    """A certificate for 127.0.0.1, written to <name>.pem and <name>.key; valid from and to so many days from now."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[1].subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now + timedelta(days=days[0]))
-        .not_valid_after(now + timedelta(days=days[1]))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(issuer[0] if issuer else key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / f"{name}.key").write_bytes(private)
-    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return key, certificate
-
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return _certificate("ca", None, tmp_path_factory.mktemp("authority"))
+    return issue("ca", None, tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, authority: Pair) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     (folder / "ca.pem").write_bytes(authority[1].public_bytes(serialization.Encoding.PEM))
-    other = _certificate("other-ca", None, folder)
+    other = issue("other-ca", None, folder)
     for name in ("server", "client"):
-        _certificate(name, authority, folder)
-    _certificate("stranger", other, folder)
-    _certificate("expired", authority, folder, (-2, -1))
-    _certificate("early", authority, folder, (1, 2))
+        issue(name, authority, folder)
+    issue("stranger", other, folder)
+    issue("expired", authority, folder, days=(-2, -1))
+    issue("early", authority, folder, days=(1, 2))
     (folder / "words.pem").write_text("no certificate")
     return folder
 
@@ -149,13 +118,13 @@ def test_a_renewed_certificate_is_shown_without_a_restart(
 ) -> None:
     caplog.set_level("INFO", "throughline.wire.tls")
     own = partial(_settings, tmp_path)
-    _certificate("server", authority, tmp_path)
+    issue("server", authority, tmp_path)
     with serving(generic_service(), own("server")) as server:
         first = _shown(server)
         (tmp_path / "server.pem").write_text("half a certif")
         assert _shown(server) == first
         assert "stays in use" in caplog.text
-        _certificate("server", authority, tmp_path)
+        issue("server", authority, tmp_path)
         second = _shown(server)
         assert second != first
         assert "are in use now" in caplog.text

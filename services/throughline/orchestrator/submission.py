@@ -26,6 +26,7 @@ from throughline.v1.orchestrator_pb2 import (
 from throughline.wire.query_document import MAX_BYTES, QueryDocument, check_times, parse_query
 
 _FOOTAGE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.*", re.DOTALL)
+_CAMERAS_AT_MOST = 10_000
 _LONGEST_KEY_BYTES = 1024
 """Of S3, for a whole key in UTF-8."""
 _YEAR_NS = 366 * 86_400 * 10**9
@@ -150,11 +151,16 @@ def _cameras(options: JobOptions) -> Iterator[str]:
         ("cameras", list(options.cameras)),
         ("clock_maps", [clock.camera for clock in options.clock_maps]),
     ):
+        if len(names) > _CAMERAS_AT_MOST:
+            yield f"{field}: has {len(names)} entries; at most {_CAMERAS_AT_MOST}"
+            return
+        seen = set()
         for index, name in enumerate(names):
             if not name or "/" in name or len(name.encode()) > _LONGEST_KEY_BYTES:
                 yield f"{field}[{index}]: {name[:100]!r} is no camera; expected the name of a folder"
-            elif name in names[:index]:
+            elif name in seen:
                 yield f"{field}[{index}]: names {name!r} again; once is enough"
+            seen.add(name)
     for index, clock in enumerate(options.clock_maps):
         yield from _clock(index, clock)
 

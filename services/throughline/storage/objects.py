@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from throughline.domain.errors import InvalidInput
+from throughline.domain.errors import InvalidInput, PermissionDenied
 from throughline.storage.object_store import ANY, ObjectInfo, ObjectStore, Pin, go_on
 from throughline.storage.objects_file import FileObjects
 from throughline.storage.objects_s3 import S3Objects
@@ -25,20 +25,27 @@ def file_uri(path: Path) -> str:
 
 def open_objects(settings: ObjectSettings) -> ObjectStore:
     """The store for all URIs that `settings` allow."""
-    return _RoutedObjects({"file": FileObjects(settings.allowed_roots), "s3": S3Objects(settings)})
+    stores: Mapping[str, ObjectStore] = {"file": FileObjects(settings.allowed_roots), "s3": S3Objects(settings)}
+    return _RoutedObjects(stores, settings.allowed_buckets)
 
 
 class _RoutedObjects:
-    """Hands each URI to the store of its scheme."""
+    """Hands each URI to the store of its scheme, unless its bucket is not allowed."""
 
-    def __init__(self, stores: Mapping[str, ObjectStore]) -> None:
+    def __init__(self, stores: Mapping[str, ObjectStore], buckets: tuple[str, ...]) -> None:
         self._stores = stores
+        self._buckets = buckets
 
     def _store(self, uri: str) -> ObjectStore:
-        scheme, separator, _ = uri.partition("://")
+        scheme, separator, rest = uri.partition("://")
         store = self._stores.get(scheme)
         if not separator or store is None:
             raise InvalidInput(f"{uri!r} is not a place that can be used; give s3://bucket/key or file:///path")
+        bucket = rest.partition("/")[0]
+        if scheme == "s3" and self._buckets and bucket not in self._buckets:
+            raise PermissionDenied(
+                f"bucket {bucket[:63]!r} is not on the allow list; ask for it to be put into THROUGHLINE_ALLOWED_BUCKETS"
+            )
         return store
 
     def list(self, prefix_uri: str) -> Iterator[ObjectInfo]:

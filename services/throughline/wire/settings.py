@@ -23,6 +23,8 @@ class ObjectSettings(BaseModel):
 
     allowed_roots: tuple[Path, ...] = ()
     """Folders below which file:// may be used; none allows no file:// at all."""
+    allowed_buckets: tuple[str, ...] = ()
+    """Buckets that s3:// may be used with, that of the workspace among them; none given: all that the credentials open."""
     s3_endpoint_url: str = ""
     """URL of an S3 API other than AWS's own, such as http://127.0.0.1:9000. Credentials come from where boto3 finds them."""
     s3_region: str = ""
