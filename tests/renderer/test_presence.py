@@ -33,8 +33,8 @@ def shown(
 
 
 def test_somebody_who_stays_about_is_one_appearance_and_somebody_long_away_two(tmp_path: Path) -> None:
-    tracks = [Seen(1, 0, 20), Seen(2, 80, 100), Seen(3, 190, 200)]
-    assert shown(tmp_path, tracks) == [(0, 101, [1, 2]), (190, 201, [3])]
+    tracks = [Seen(1, 0, 20), Seen(2, 80, 100), Seen(3, 220, 230)]
+    assert shown(tmp_path, tracks) == [(0, 101, [1, 2]), (220, 231, [3])]
 
 
 def test_somebody_who_may_have_left_by_the_edge_is_not_bridged(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_somebody_who_may_have_left_by_the_edge_is_not_bridged(tmp_path: Path) -
 
 def test_how_long_somebody_may_be_hidden_is_a_setting(tmp_path: Path) -> None:
     tracks = [Seen(1, 0, 20), Seen(2, 99, 120)]
-    assert shown(tmp_path / "four", tracks) == [(0, 121, [1, 2])]
+    assert shown(tmp_path / "five", tracks) == [(0, 121, [1, 2])]
     three = EXACT.model_copy(update={"still_seconds": 3.0})
     assert shown(tmp_path / "three", tracks, three) == [(0, 21, [1]), (99, 121, [2])]
 

@@ -60,7 +60,7 @@ class FilmSettings(DrawSettings):
 
     bridge_seconds: float = Field(default=1.5, ge=0, le=60)
     """As for clips, but longer: whoever passes behind a shelf and comes out again has not left the camera."""
-    still_seconds: float = Field(default=4.0, ge=0, le=60)
+    still_seconds: float = Field(default=5.0, ge=0, le=60)
     """Longest absence of somebody who cannot have left the picture, since they stand about the same place within it afterwards."""
     edge_ms: int = Field(default=300, ge=0, le=5000)
     """Milliseconds shown before the first and after the last box: the frames between those that were analysed, and those in which
