@@ -50,7 +50,7 @@ def test_how_long_somebody_may_be_hidden_is_a_setting(tmp_path: Path) -> None:
 
 
 def test_a_track_with_a_long_interruption_is_two_appearances(tmp_path: Path) -> None:
-    assert shown(tmp_path, [Seen(1, 0, 200, step=100)]) == [(0, 1, [1]), (100, 101, [1]), (200, 201, [1])]
+    assert shown(tmp_path, [Seen(1, 0, 220, step=110)]) == [(0, 1, [1]), (110, 111, [1]), (220, 221, [1])]
 
 
 def test_frames_around_the_analysed_ones_are_shown_where_there_are_any(tmp_path: Path) -> None:
