@@ -11,6 +11,7 @@ import hashlib
 import ipaddress
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -22,9 +23,10 @@ from typing import Annotated, Any, NoReturn
 
 import grpc
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from throughline.domain.errors import InvalidInput, NotServed, PermissionDenied, ThroughlineError, Unauthenticated
-from throughline.wire.handlers import Behaviour, Continuation, Handler, with_behaviour
+from throughline.wire.handlers import Behaviour, Continuation, Handler, behaviour_of, with_behaviour
 
 
 class Scope(StrEnum):
@@ -90,7 +92,8 @@ _audit = logging.getLogger("throughline.audit")
 """A line for each call that was refused, and for each that changes something: who, and what."""
 _CHANGING = {Scope.SUBMIT, Scope.ANNOTATE, Scope.REVIEW, Scope.ALERT}
 
-_TokenDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_DIGEST = r"^[0-9a-f]{64}$"
+_TokenDigest = Annotated[str, StringConstraints(pattern=_DIGEST)]
 _TOKENS = TypeAdapter(dict[_TokenDigest, Caller])
 
 
@@ -103,8 +106,20 @@ def load_tokens(path: Path) -> dict[str, Caller]:
     """Read a tokens file; raise InvalidInput where there is none or it is malformed."""
     try:
         return _TOKENS.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise InvalidInput(f"THROUGHLINE_TOKENS_FILE {path} can't be used: {error}") from error
+    except OSError as error:
+        raise InvalidInput(f"THROUGHLINE_TOKENS_FILE {path} can't be read: {error.strerror}") from error
+    except ValidationError as error:
+        problems = "; ".join(map(_problem, error.errors(include_url=False, include_input=False)))
+        raise InvalidInput(f"THROUGHLINE_TOKENS_FILE {path} can't be used: {problems}") from None
+
+
+def _problem(error: ErrorDetails) -> str:
+    """One mistake. A key is named only where it is a digest: by mistake it may be a token."""
+    key, *place = (*map(str, error["loc"]), "")
+    if not place:
+        return error["msg"]
+    where = f"{key[:8]}..." if re.fullmatch(_DIGEST, key) else "a key that is no SHA-256 digest"
+    return f"{where} {'.'.join(filter(None, place))}: {error['msg']}"
 
 
 def tokens_json(callers: Mapping[str, Caller]) -> str:
@@ -177,14 +192,17 @@ class AuthInterceptor(grpc.ServerInterceptor):
         handler = continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(OPEN_SERVICE):
             return handler
+        method = handler_call_details.method
         try:
-            self._check(handler_call_details)
+            caller = self._check(handler_call_details)
         except ThroughlineError as refusal:
-            _audit.warning("refused %s: %s", handler_call_details.method, refusal)
-            return with_behaviour(handler, _raising(refusal), parse=False)
+            return with_behaviour(handler, _refusing(method, refusal), parse=False)
+        if SCOPE_OF.get(method) in _CHANGING:
+            return with_behaviour(handler, _noting(method, caller, behaviour_of(handler)))
         return handler
 
-    def _check(self, call: grpc.HandlerCallDetails) -> None:
+    def _check(self, call: grpc.HandlerCallDetails) -> Caller:
+        """Whose call it is; raises Unauthenticated, PermissionDenied or NotServed where it may not be made."""
         header = next((value for name, value in call.invocation_metadata or () if name == "authorization"), "")
         scheme, _, token = str(header).partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -198,21 +216,27 @@ class AuthInterceptor(grpc.ServerInterceptor):
             )
         scope = SCOPE_OF.get(call.method)
         if call.method.startswith(REFLECTION_SERVICES) or Scope.ADMIN in caller.scopes:
-            self._note(call.method, scope, caller)
-            return
+            return caller
         if scope is None:
             raise NotServed(f"{call.method} is not open to callers of this release")
         if scope not in caller.scopes:
             raise PermissionDenied(f"the token of {caller.name!r} lacks the scope {scope}, which {call.method} needs")
-        self._note(call.method, scope, caller)
-
-    def _note(self, method: str, scope: Scope | None, caller: Caller) -> None:
-        if scope in _CHANGING:
-            _audit.info("%s called %s", caller.name, method)
+        return caller
 
 
-def _raising(refusal: ThroughlineError) -> Behaviour:
-    def refuse(_request: Any, _context: grpc.ServicerContext) -> NoReturn:
+def _noting(method: str, caller: Caller, behaviour: Behaviour) -> Behaviour:
+    """Notes each call where its job and its request are known."""
+
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        _audit.info("%s called %s from %s", caller.name, method, context.peer())
+        return behaviour(request, context)
+
+    return call
+
+
+def _refusing(method: str, refusal: ThroughlineError) -> Behaviour:
+    def refuse(_request: Any, context: grpc.ServicerContext) -> NoReturn:
+        _audit.warning("refused %s from %s: %s", method, context.peer(), refusal)
         raise refusal
 
     return refuse
