@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +16,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.reflection import Reflection
 from tests.wire.generic import call, connected, generic_service, methods, path, serving
 from throughline.domain.errors import InvalidInput
+from throughline.v1 import orchestrator_pb2 as pb
 from throughline.wire.auth import SCOPE_OF, Scope, TokensFile, load_tokens, require_loopback, token_digest
 from throughline.wire.service import RunningServer, serve
 from throughline.wire.settings import ServiceSettings
+from throughline.wire.subject import Subject, subject
 
 EVERY_METHOD = pytest.mark.parametrize("method", methods(), ids=path)
 
@@ -94,12 +98,16 @@ def test_a_call_with_its_scope_passes(method: MethodDescriptor, admin: bool, ser
         assert len(call(channel, method)) == 1
 
 
-@pytest.mark.parametrize("header", ["token-of-read", "Basic token-of-read", "Bearer", "Bearer ", ""])
-def test_other_forms_of_the_header_are_refused(header: str, server: RunningServer) -> None:
-    method = next(method for method in methods() if method.name == "GetJob")
-    with connected(server) as channel, pytest.raises(grpc.RpcError) as caught:
-        call(channel, method, metadata=(("authorization", header),))
-    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+@EVERY_METHOD
+def test_a_call_with_what_is_no_token_is_refused(method: MethodDescriptor, server: RunningServer) -> None:
+    token = f"token-of-{SCOPE_OF[path(method)]}"
+    forms = ("", "{}", "Basic {}", "Bearer", "Bearer ", "Bearer  {}", "Bearer {} {}", f"Bearer {token_digest(token)}")
+    with connected(server) as channel:
+        for header in (form.format(token, token) for form in forms):
+            with pytest.raises(grpc.RpcError) as caught:
+                call(channel, method, metadata=(("authorization", header),))
+            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+            assert token not in (caught.value.details() or "")
 
 
 def test_health_needs_no_token_and_reflection_any(server: RunningServer) -> None:
@@ -135,6 +143,31 @@ def test_tokens_are_given_and_taken_without_a_restart(tmp_path: Path) -> None:
     assert file.caller("old") is not None
 
 
+def test_every_call_with_a_token_that_was_taken_back_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    file.write_text(json.dumps({token_digest("mine"): {"name": "mine", "scopes": ["admin"]}}))
+    with (
+        serving(generic_service(), ServiceSettings(tokens_file=file)) as server,
+        connected(server, token="mine") as channel,
+    ):
+        assert {_code(channel, method) for method in methods()} == {None}
+        file.write_text("{}")
+        deadline = time.monotonic() + 60
+        while _code(channel, methods()[0]) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert {_code(channel, method) for method in methods()} == {grpc.StatusCode.UNAUTHENTICATED}
+
+
+def _code(channel: grpc.Channel, method: MethodDescriptor) -> grpc.StatusCode | None:
+    """What a call ends with; None for what was asked for."""
+    try:
+        call(channel, method)
+    except grpc.RpcError as error:
+        return error.code()
+    return None
+
+
 def test_a_tokens_file_that_breaks_later_locks_nobody_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "tokens.json"
     path.write_text(_tokens("old"))
@@ -159,11 +192,32 @@ def test_refused_calls_and_those_that_change_something_are_noted(
     with connected(server, token="token-of-read") as channel:
         call(channel, get)
     _refused(server, submit, "token-of-read")
-    assert [record.getMessage() for record in caplog.records if record.name == "throughline.audit"] == [
-        "submit called /throughline.v1.Orchestrator/SubmitJob",
-        "refused /throughline.v1.Orchestrator/SubmitJob: the token of 'read' lacks the scope submit, which "
+    lines = [re.sub(r"ipv4:127\.0\.0\.1:\d+", "<peer>", record.getMessage()) for record in caplog.records]
+    assert [line for line in lines if "<peer>" in line] == [
+        "submit called /throughline.v1.Orchestrator/SubmitJob from <peer>",
+        "refused /throughline.v1.Orchestrator/SubmitJob from <peer>: the token of 'read' lacks the scope submit, which "
         "/throughline.v1.Orchestrator/SubmitJob needs",
     ]
+
+
+def test_a_noted_call_names_its_job_and_its_request(server: RunningServer) -> None:
+    seen: list[Subject] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(subject())
+
+    audit, listener = logging.getLogger("throughline.audit"), Listener(logging.INFO)
+    audit.setLevel(logging.INFO)
+    audit.addHandler(listener)
+    try:
+        cancel = next(each for each in methods() if each.name == "CancelJob")
+        with connected(server, token="token-of-submit") as channel:
+            call(channel, cancel, pb.CancelJobRequest(job_id="job-7", request_id="once"))
+    finally:
+        audit.removeHandler(listener)
+        audit.setLevel(logging.NOTSET)
+    assert seen == [Subject("job-7", "", "once")]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"short": {"name": "x", "scopes": []}}', "{}x", None])
@@ -173,6 +227,28 @@ def test_a_tokens_file_that_cannot_be_used_stops_the_start(content: str | None, 
         file.write_text(content)
     with pytest.raises(InvalidInput, match="THROUGHLINE_TOKENS_FILE"):
         serve([generic_service()], ServiceSettings(tokens_file=file))
+
+
+def test_a_token_that_stands_in_the_file_itself_is_not_told(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    file.write_text(json.dumps({"my-own-token": {"name": "x", "scopes": ["all"]}, token_digest("t"): {"name": 7}}))
+    with pytest.raises(InvalidInput, match="no SHA-256 digest") as caught:
+        load_tokens(file)
+    assert "my-own" not in "".join(traceback.format_exception(caught.value))
+    assert f"{token_digest('t')[:8]}... name: " in str(caught.value)
+
+
+def test_settings_that_are_printed_show_no_token() -> None:
+    assert "not-this-one" not in repr(ServiceSettings(token="not-this-one"))
+
+
+def test_the_table_of_scopes_in_the_docs_is_this_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE))
+    for called, scope in SCOPE_OF.items():
+        service, method = called.removeprefix("/throughline.v1.").split("/")
+        listed = re.findall(rf"{service}: ([\w, ]+)", rows[scope])
+        assert method in ", ".join(listed).split(", "), called
 
 
 def test_an_unknown_scope_in_a_tokens_file_stops_the_start(tmp_path: Path) -> None:

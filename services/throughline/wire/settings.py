@@ -71,7 +71,7 @@ class ServiceSettings(ObjectSettings, BaseSettings):
 
     tokens_file: Path | None = None
     """JSON of the tokens that callers may use (wire/auth.py). None: every caller is let in; allowed on loopback only."""
-    token: str = ""
+    token: str = Field(default="", repr=False)
     """The token that this service sends when it calls others."""
     tls_certificate: Path | None = None
     """This server's certificate chain, PEM. None: no TLS. As a client it is shown to servers that ask for one."""
