@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.reflection import Reflection
 from tests.wire.generic import call, connected, descriptors, generic_service, methods, serving
-from throughline.domain.errors import Conflict, LimitExceeded
+from throughline.domain.errors import Conflict, DependencyUnavailable, LimitExceeded
 from throughline.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 from throughline.wire.client import connect, translated_errors
 from throughline.wire.service import Service, serve
@@ -93,6 +94,45 @@ def test_a_query_of_the_largest_size_passes() -> None:
     with serving(generic_service(behave)) as server, connected(server) as channel:
         call(channel, SUBMIT, orchestrator_pb2.SubmitJobRequest(query_json="x" * 2**24))
     assert sizes == [2**24]
+
+
+def test_calls_over_the_limit_are_refused_and_may_be_made_again() -> None:
+    going_on = threading.Event()
+
+    def behave(method: MethodDescriptor, request: Any, context: grpc.ServicerContext) -> None:
+        if method.name == "WatchJob":
+            going_on.wait(60)
+
+    with (
+        serving(generic_service(behave), ServiceSettings(max_workers=1, max_waiting=0)) as server,
+        connected(server) as channel,
+    ):
+        watched = orchestrator_pb2_grpc.OrchestratorStub(channel).WatchJob(orchestrator_pb2.WatchJobRequest())
+        next(watched)
+        with pytest.raises(DependencyUnavailable, match="too many calls: try again later"), translated_errors("it"):
+            call(channel, SUBMIT)
+        going_on.set()
+        assert list(watched) == []
+        deadline = time.monotonic() + 60
+        while not _is_taken(channel):
+            assert time.monotonic() < deadline
+
+
+def _is_taken(channel: grpc.Channel) -> bool:
+    try:
+        call(channel, SUBMIT)
+    except grpc.RpcError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("listen", "warned"), [("0.0.0.0:0", True), ("127.0.0.1:0", False)])
+def test_a_server_that_others_reach_in_plain_text_says_so(
+    listen: str, warned: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "tokens.json").write_text("{}")
+    with serving(generic_service(), ServiceSettings(listen=listen, tokens_file=tmp_path / "tokens.json")):
+        assert ("in plain text; set THROUGHLINE_TLS_" in caplog.text) == warned
 
 
 PROGRAM = """

@@ -18,8 +18,8 @@ _PROBE_SECONDS = 2.0
 
 
 def serving(address: str) -> bool:
-    """Whether the gRPC server at host:port says of itself that it serves."""
-    return _serves(grpc.insecure_channel(address))
+    """Whether the gRPC server at host:port of this machine, with this process's THROUGHLINE_TLS_*, says that it serves."""
+    return _serves(_channel(address, ServiceSettings()))
 
 
 def healthy() -> None:
@@ -29,17 +29,20 @@ def healthy() -> None:
     """
     settings = ServiceSettings()
     address = f"127.0.0.1:{settings.listen.rpartition(':')[2]}"
-    credentials = channel_credentials(settings)
-    if settings.tls_certificate is None or credentials is None:
-        channel = grpc.insecure_channel(address)
-    else:
-        certificate = x509.load_pem_x509_certificate(settings.tls_certificate.read_bytes())
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        name = names.get_values_for_type(x509.DNSName)[0]
-        channel = grpc.secure_channel(address, credentials, [("grpc.ssl_target_name_override", name)])
-    if not _serves(channel):
+    if not _serves(_channel(address, settings)):
         typer.echo(f"nothing serves at {address}", err=True)
         raise typer.Exit(1)
+
+
+def _channel(address: str, settings: ServiceSettings) -> grpc.Channel:
+    """To a server on this machine, which is called by a name that its certificate has."""
+    credentials = channel_credentials(settings)
+    if settings.tls_certificate is None or credentials is None:
+        return grpc.insecure_channel(address)
+    certificate = x509.load_pem_x509_certificate(settings.tls_certificate.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    called = names.get_values_for_type(x509.DNSName)[:1]
+    return grpc.secure_channel(address, credentials, [("grpc.ssl_target_name_override", name) for name in called])
 
 
 def _serves(channel: grpc.Channel) -> bool:

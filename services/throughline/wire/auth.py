@@ -167,17 +167,21 @@ class TokensFile:
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def require_loopback(listen: str) -> None:
-    """Raise InvalidInput where `listen` can be reached from another machine; for servers without tokens."""
+def is_loopback(listen: str) -> bool:
+    """Whether host:port can be reached from this machine alone."""
     host = listen.rpartition(":")[0].strip("[]")
     if listen.startswith("unix:") or host == "localhost":
-        return
+        return True
     try:
-        if ipaddress.ip_address(host).is_loopback:
-            return
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        pass
-    raise InvalidInput(f"{listen} is open to other machines; set THROUGHLINE_TOKENS_FILE, or listen on 127.0.0.1")
+        return False
+
+
+def require_loopback(listen: str) -> None:
+    """Raise InvalidInput where `listen` can be reached from another machine; for servers without tokens."""
+    if not is_loopback(listen):
+        raise InvalidInput(f"{listen} is open to other machines; set THROUGHLINE_TOKENS_FILE, or listen on 127.0.0.1")
 
 
 @dataclass(frozen=True)

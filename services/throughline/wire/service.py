@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client.registry import Collector
 
 from throughline.domain.errors import Conflict, ThroughlineError
-from throughline.wire.auth import AuthInterceptor, TokensFile, require_loopback
+from throughline.wire.auth import AuthInterceptor, TokensFile, is_loopback, require_loopback
 from throughline.wire.interceptors import ErrorInterceptor
 from throughline.wire.logs import configure_logging
 from throughline.wire.metrics import DiskSpace, MetricsServer
@@ -84,9 +84,15 @@ def serve(services: Sequence[Service], settings: ServiceSettings) -> RunningServ
         interceptors.append(AuthInterceptor(TokensFile(settings.tokens_file)))
     else:
         require_loopback(settings.listen)
+    if settings.tls_certificate is None and not is_loopback(settings.listen):
+        _log.warning(
+            "%s is open to other machines in plain text; set THROUGHLINE_TLS_*, or see to it that the network encrypts",
+            settings.listen,
+        )
     server = grpc.server(
         ThreadPoolExecutor(settings.max_workers, "rpc"),
         interceptors=interceptors,
+        maximum_concurrent_rpcs=settings.max_workers + settings.max_waiting,
         options=[
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", settings.max_message_bytes),

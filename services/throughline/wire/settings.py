@@ -84,6 +84,8 @@ class ServiceSettings(ObjectSettings, BaseSettings):
 
     max_workers: int = Field(default=64, ge=1)
     """RPCs served at once; further ones wait."""
+    max_waiting: int = Field(default=1000, ge=0)
+    """RPCs that may wait; further ones are refused, and may be made again later."""
     max_message_bytes: int = Field(default=64 * 2**20, ge=2**20)
     """Largest message taken or sent."""
     connection_seconds: float = Field(default=300.0, gt=0)
