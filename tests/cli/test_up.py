@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -32,11 +35,13 @@ CHILDREN = ("tier", "alert", "objects")
 class Up:
     """A running `throughline up` with a few children."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, children: tuple[str, ...] = CHILDREN, **variables: str) -> None:
         self.home = home
-        only = [word for name in CHILDREN for word in ("--only", name)]
+        only = [word for name in children for word in ("--only", name)]
         command = [sys.executable, "-m", "throughline", "up", "--home", str(home), "--port", "0", *only]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **variables}
+        )
         eventually(lambda: (home / "up.json").exists() or self.process.poll() is not None, 60)
         if self.process.poll() is not None:
             pytest.fail(self.process.communicate()[0])
@@ -96,6 +101,35 @@ def test_every_caller_needs_a_token_with_the_right_scope_even_on_loopback(up: Up
             translated_errors("tier"),
         ):
             TierStub(channel).ReviewPairs(request)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+def test_the_certificates_of_the_docs_serve_a_deployment_with_mutual_tls(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    commands = re.findall(r"```bash\n(openssl .*?)```", page, re.DOTALL)
+    subprocess.run(["bash", "-ec", *commands], cwd=tmp_path, check=True, capture_output=True)
+    own: dict[str, Any] = {"tls_certificate": tmp_path / "orchestrator.pem", "tls_key": tmp_path / "orchestrator.key"}
+    settings = ServiceSettings(**own, tls_ca=tmp_path / "ca.pem")
+    variables = {f"THROUGHLINE_{name.upper()}": str(path) for name, path in own.items()}
+    variables["THROUGHLINE_TLS_CA"] = str(settings.tls_ca)
+    up = Up(tmp_path / "home", ("orchestrator", "tier"), **variables, THROUGHLINE_TLS_REQUIRE_CLIENT_CERTIFICATE="true")
+    try:
+        jobs = [sys.executable, "-m", "throughline", "jobs", "--home", str(up.home)]
+        assert subprocess.run(jobs, env={**os.environ, **variables}, check=False, capture_output=True).returncode == 0
+        del variables["THROUGHLINE_TLS_KEY"], variables["THROUGHLINE_TLS_CERTIFICATE"]
+        stranger = subprocess.run(
+            jobs, env={**os.environ, **variables}, check=False, capture_output=True, text=True, timeout=120
+        )
+        assert stranger.returncode == 1
+        assert "THROUGHLINE_TLS_CERTIFICATE where it asks for one" in stranger.stderr
+        with (
+            connect(up.deployment.addresses["tier"], settings) as channel,
+            pytest.raises(Unauthenticated),
+            translated_errors("tier"),
+        ):
+            TierStub(channel).ReviewPairs(review_request("127.0.0.1:1", "p1"))
+    finally:
+        up.end()
 
 
 def test_secrets_are_for_their_owner_only_and_the_tokens_file_has_no_token(up: Up) -> None:
