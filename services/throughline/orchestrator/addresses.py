@@ -15,6 +15,9 @@ _METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.2
 """Of clouds that serve their machines' credentials at an address that is not link-local."""
 
 
+_NAT64, _COMPATIBLE = ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")
+
+
 async def resolve(host: str, port: int) -> list[str]:
     """The IP addresses of a host name; raise DependencyUnavailable where it has none."""
     try:
@@ -36,10 +39,17 @@ def check_addresses(host: str, addresses: list[str]) -> None:
 def is_forbidden(address: str) -> bool:
     """Whether an address is this machine's own, link-local, a group's, or one where a cloud gives out credentials."""
     ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = _within(ip) or ip
     own = ip.is_loopback or ip.is_unspecified
     return own or ip.is_link_local or ip.is_multicast or ip in _METADATA
+
+
+def _within(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 one leads to: mapped, by 6to4, by NAT64, or of the old compatible form."""
+    if ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
+        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour
 
 
 def is_proxied(url: str) -> bool:

@@ -105,7 +105,7 @@ _NEXT_OF_HANDSHAKE = {
 def _next(code: grpc.StatusCode, details: str) -> str:
     """What to do about the status of a peer that says nothing more."""
     if _BUSY in details:
-        return "; it has too many calls: try again later"
+        return "it has too many calls: try again later"
     if code is grpc.StatusCode.UNAVAILABLE:
         for words, remedy in _NEXT_OF_HANDSHAKE.items():
             if words in details:
