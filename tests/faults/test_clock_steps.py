@@ -109,6 +109,7 @@ WALL_CLOCK_MATTERS = {
     "orchestrator/search_steps.py": "when a stage ran",
     "tier/reviews.py": "when a review came and was answered",
     "wire/auth.py": "when a token expires",
+    "wire/tls.py": "when a certificate expires",
 }
 """Every module that reads the wall clock, and why it may."""
 
