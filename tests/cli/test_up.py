@@ -91,6 +91,27 @@ def test_no_child_outlives_an_up_that_is_killed(tmp_path: Path) -> None:
     eventually(lambda: all(is_gone(child.pid) for child in children))
 
 
+def test_a_repository_without_models_is_refused_at_once(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "throughline",
+        "up",
+        "--home",
+        str(tmp_path / "home"),
+        "--port",
+        "0",
+        "--only",
+        "triton",
+    ]
+    ended = subprocess.run(
+        [*command, "--models", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1
+    assert str(tmp_path / "detector" / "card.json") in ended.stderr
+    assert "throughline models build" in ended.stderr
+
+
 def test_every_caller_needs_a_token_with_the_right_scope_even_on_loopback(up: Up) -> None:
     request = review_request("127.0.0.1:1", "p1")
     address = up.deployment.addresses["tier"]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from throughline.alert.announcements import Announcements
 from throughline.alert.settings import AlertSettings
@@ -26,7 +26,7 @@ def alerts(
     else:
         url = Deployment.load(options.home_of(home)).alert_database_url
     announcements = Announcements.open(url)
-    table = Table("heard (UTC)", "job", "query", "appearances", "film")
+    table = Table("heard (UTC)", "job", "query", "appearances", Column("film", overflow="fold"))
     try:
         for heard in announcements.all(job_id):
             seen = ", ".join(f"{each.camera} {words.span(each.span)}" for each in heard.request.appearances)

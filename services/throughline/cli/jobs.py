@@ -25,7 +25,14 @@ def jobs(
     """List jobs, the newest first."""
     with orchestrator(home) as stub:
         answer = stub.ListJobs(pb.ListJobsRequest(page_size=limit), timeout=CALL_SECONDS)
-    table = Table(Column("job", no_wrap=True, min_width=32), "state", "stage", "taken", "footage", "incidents")
+    table = Table(
+        Column("job", no_wrap=True, min_width=32),
+        "state",
+        "stage",
+        "taken",
+        Column("footage", overflow="fold"),
+        "incidents",
+    )
     for each in answer.jobs:
         table.add_row(
             each.job_id,

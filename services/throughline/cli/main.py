@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -32,6 +34,9 @@ _COMMANDS = {
 }
 """Module and name of each. A process of `serve` starts sooner for not loading the others."""
 
+_PIPED_COLUMNS = "200"
+"""Of tables that go into a file or a pipe: ids and paths stay whole."""
+
 
 class _Group(TyperGroup):
     """Ends with status 1 and the message where something was wrong that its user can mend."""
@@ -54,6 +59,8 @@ class _Group(TyperGroup):
         return command
 
     def invoke(self, ctx: Any) -> Any:
+        if not sys.stdout.isatty():
+            os.environ.setdefault("COLUMNS", _PIPED_COLUMNS)
         try:
             return super().invoke(ctx)
         except ThroughlineError as error:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 
 from throughline.domain.errors import InvalidInput
 from throughline.models import catalogue
@@ -227,9 +227,9 @@ def _size(text: str) -> tuple[int, int] | None:
 
 
 def _show_catalogue() -> None:
-    table = Table("name", "kind", "file", "licence", "SHA-256", "what")
+    table = Table(Column("name", no_wrap=True), "kind", Column("file", overflow="fold"), "licence", "SHA-256", "what")
     for each in catalogue.ENTRIES:
-        known = each.sha256[:12] or "of the first fetch"
+        known = each.sha256[:12] or "as first fetched"
         table.add_row(each.name, each.kind, each.file, each.licence, known, escape(each.note))
     Console().print(table)
 

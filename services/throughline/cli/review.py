@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from throughline.cli import options, words
 from throughline.cli.deployment import Deployment
@@ -135,6 +135,7 @@ def _ask(pairs: list[AnsweredPair], desk: _Desk, to_play: ObjectStore | None) ->
     for number, pair in enumerate(pairs, start=1):
         clip = pair.pair.clip_uri
         desk.console.print(f"\n[bold]{number} of {len(pairs)}[/]  {_line(pair)}", highlight=False)
+        desk.console.print(clip, style="dim", markup=False, highlight=False, soft_wrap=True)
         if to_play is not None:
             _play(clip, to_play, desk.console)
         while True:
@@ -156,7 +157,7 @@ def _line(pair: AnsweredPair) -> str:
 
 
 def _table(pairs: list[AnsweredPair], objects: ObjectStore) -> Table:
-    table = Table("rank", "similarity", "camera", "seen (UTC)", "answer", "by", "clip")
+    table = Table("rank", "similarity", "camera", "seen (UTC)", "answer", "by", Column("clip", overflow="fold"))
     for pair in pairs:
         answer = f"{pair.verdict or ''}{'' if pair.sent or not pair.verdict else ' (not sent)'}"
         table.add_row(

@@ -16,6 +16,9 @@ from throughline.cli.ports import LOOPBACK, choose_ports
 from throughline.cli.probes import http_ready, serving
 from throughline.cli.serve import Servable
 from throughline.cli.supervisor import ChildSpec
+from throughline.domain.errors import FailedPrecondition
+from throughline.perception.triton.card import CARD_FILE
+from throughline.perception.triton.client import DETECTOR, REID
 from throughline.wire.auth import Caller, Scope, load_tokens, token_digest, tokens_json
 
 SERVICES = ("orchestrator", "ingest", "tracker", "renderer", "tier", "alert")
@@ -102,6 +105,7 @@ def _child(
     address = deployment.addresses[name]
     environment = {**shared, "THROUGHLINE_LISTEN": address, "THROUGHLINE_TOKEN": tokens.get(name, "")}
     if name is Servable.TRITON:
+        _check_models(Path(environment[_MODELS_VARIABLE]))
         environment |= _triton_ports(deployment.addresses)
         is_ready = partial(http_ready, f"http://{deployment.addresses['triton-http']}/v2/health/ready")
     elif name is Servable.OBJECTS:
@@ -152,6 +156,16 @@ def default_models() -> Path:
     """`model_repository` in the current folder, else that of the source checkout."""
     here, checkout = Path.cwd() / "model_repository", Path(__file__).absolute().parents[3] / "model_repository"
     return checkout if checkout.is_dir() and not here.is_dir() else here
+
+
+def _check_models(repository: Path) -> None:
+    """Raise FailedPrecondition where a model lacks; Triton would say so in its log alone."""
+    for card in (repository / name / CARD_FILE for name in (DETECTOR, REID)):
+        if not card.is_file():
+            raise FailedPrecondition(
+                f"{repository} is no repository of models: {card} is not there; make one with `throughline models build`, "
+                "or name another with --models"
+            )
 
 
 def _triton_ports(addresses: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from throughline.cli import options
 from throughline.cli.deployment import FILE_NAME, Deployment
@@ -64,10 +64,10 @@ def up(
 def running(settings: StackSettings, console: Console) -> Iterator[tuple[Deployment, Supervisor]]:
     """A deployment that serves when entered and is gone when left. Raises FailedPrecondition where the home is in use."""
     with _locked(settings.home):
+        stack = plan(settings)
         if Servable.TRITON in settings.children:
             with console.status("Triton's environment (the first time some 200 MB are downloaded)"):
                 ensure_environment()
-        stack = plan(settings)
         supervisor = Supervisor(stack.children, on_event=lambda text: console.print(text, style="yellow", markup=False))
         try:
             with supervisor:
@@ -94,9 +94,8 @@ def _locked(home: Path) -> Iterator[None]:
 
 
 def _table(deployment: Deployment, supervisor: Supervisor) -> Table:
-    table = Table(
-        "service", "address", "metrics", "pid", "log", title=f"Throughline at {deployment.home}", title_justify="left"
-    )
+    columns = ("service", "address", "metrics", "pid", Column("log", overflow="fold"))
+    table = Table(*columns, title=f"Throughline at {deployment.home}", title_justify="left")
     for child in supervisor.children:
         name, addresses = child.spec.name, deployment.addresses
         metrics = addresses.get(METRICS.get(name, ""), "")

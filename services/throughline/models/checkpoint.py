@@ -45,8 +45,9 @@ def read_state(checkpoint: Path) -> State:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if "No module named 'torch'" in done.stderr:
             raise FailedPrecondition(
-                f"{checkpoint.name} is a torch checkpoint, and {python} has no torch; install the extra `torch`, or name the Python "
-                f"of an environment that has it in {TORCH_PYTHON}"
+                f"{checkpoint.name} is a torch checkpoint, and {python} has no torch; install it with "
+                f"`pip install throughline[torch]`, in a checkout with `uv sync --extra embedded --extra torch`, or name the Python of "
+                f"an environment that has it in {TORCH_PYTHON}"
             )
         if done.returncode:
             raise InvalidInput(f"{checkpoint.name} cannot be read as a torch checkpoint: {done.stderr.strip()[-800:]}")

@@ -108,7 +108,10 @@ def _check(path: Path, found: str, wanted: str, remedy: str) -> None:
 
 def _other_file(url: str, pinned: bool, path: Path) -> str:
     if pinned:
-        return f"{url} gave another file than the one that is known; it was thrown away"
+        return (
+            f"{url} gave another file than the one that is known; it was thrown away. Weights of your own need no fetching: "
+            "give their file to `throughline models build`"
+        )
     return f"{url} gives another file than when it was first fetched; to trust the new one, remove {record_path(path)}"
 
 
