@@ -140,6 +140,24 @@ def test_a_deadline_that_passed_at_the_client_is_an_exceeded_deadline() -> None:
         call(channel, UNARY, timeout=0.2)
 
 
+@pytest.mark.parametrize(
+    ("details", "kind"),
+    [
+        ("quota of 100 calls a minute is used up", errors.DependencyUnavailable),
+        ("Received message larger than max (70000000 vs. 67108864)", errors.LimitExceeded),
+    ],
+)
+def test_what_a_foreign_peer_has_too_little_of_may_be_there_later(details: str, kind: type[ThroughlineError]) -> None:
+    def refuse(method: MethodDescriptor, request: Any, context: grpc.ServicerContext) -> None:
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, details)
+
+    with serving(generic_service(refuse)) as server, connected(server) as channel:
+        error = Failing(channel, RuntimeError()).call()
+    assert type(error) is kind
+    assert error.retryable is (kind is errors.DependencyUnavailable)
+    assert details in str(error)
+
+
 def test_errors_that_are_not_of_a_call_pass_unchanged() -> None:
     with pytest.raises(KeyError), translated_errors("the peer"):
         raise KeyError("x")

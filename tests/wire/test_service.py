@@ -109,7 +109,7 @@ def test_calls_over_the_limit_are_refused_and_may_be_made_again() -> None:
     ):
         watched = orchestrator_pb2_grpc.OrchestratorStub(channel).WatchJob(orchestrator_pb2.WatchJobRequest())
         next(watched)
-        with pytest.raises(DependencyUnavailable, match="too many calls: try again later"), translated_errors("it"):
+        with pytest.raises(DependencyUnavailable, match="too much to do: try again later"), translated_errors("it"):
             call(channel, SUBMIT)
         going_on.set()
         assert list(watched) == []

@@ -20,7 +20,7 @@ from throughline.storage.records.models import Answer, Callback, CandidateTrack,
 from throughline.v1.common_pb2 import VERDICT_UNSPECIFIED, Verdict
 from throughline.v1.orchestrator_pb2 import Annotation, AnnotationResultRequest, AnnotationResultResponse
 
-_ANSWERS_AT_MOST = 10_000
+ANSWERS_AT_MOST = 10_000
 
 
 class Answers:
@@ -83,8 +83,8 @@ def _check(request: AnnotationResultRequest) -> None:
     check_request_id(request.request_id)
     if not request.job_id:
         raise InvalidInput("job_id: is empty; name the job that came with ReviewPairs")
-    if not 1 <= len(request.annotations) <= _ANSWERS_AT_MOST:
-        raise InvalidInput(f"annotations: holds {len(request.annotations)}; expected 1 to {_ANSWERS_AT_MOST}")
+    if not 1 <= len(request.annotations) <= ANSWERS_AT_MOST:
+        raise InvalidInput(f"annotations: holds {len(request.annotations)}; expected 1 to {ANSWERS_AT_MOST}")
     for index, annotation in enumerate(request.annotations):
         problem = _problem(annotation)
         if problem:

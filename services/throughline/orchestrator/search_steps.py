@@ -14,7 +14,7 @@ from throughline.v1.common_pb2 import ArtifactRef, Incident
 from throughline.v1.renderer_pb2 import PairClip, RenderPairsRequest
 from throughline.v1.tracker_pb2 import CameraTracks, LocateQueryRequest, RankCandidatesRequest
 
-_DEFAULT_CANDIDATES = 500
+DEFAULT_CANDIDATES = 500
 _DEFAULT_THRESHOLD = 0.5
 
 
@@ -53,7 +53,7 @@ class SearchSteps:
             cameras=self._cameras(job_id),
             similarity_threshold=options.similarity_threshold if has_threshold else _DEFAULT_THRESHOLD,
             threshold_scale=options.threshold_scale,
-            max_candidates=options.max_candidates or _DEFAULT_CANDIDATES,
+            max_candidates=options.max_candidates or DEFAULT_CANDIDATES,
             round=ROUND,
         )
         answer = self.stages.rank_candidates(errand, request)

@@ -26,8 +26,11 @@ from throughline.v1.orchestrator_pb2 import (
 from throughline.wire.query_document import MAX_BYTES, QueryDocument, check_times, parse_query
 
 _FOOTAGE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.*", re.DOTALL)
-_CAMERAS_AT_MOST = 10_000
-_LONGEST_KEY_BYTES = 1024
+CAMERAS_AT_MOST = 10_000
+LONGEST_NAME_BYTES = 1024
+CANDIDATES_AT_MOST = 10_000
+LABEL_AT_MOST = 256
+"""Characters of a label's name or value."""
 """Of S3, for a whole key in UTF-8."""
 _YEAR_NS = 366 * 86_400 * 10**9
 _LATEST_NS = 2**63 - 1 - 2 * _YEAR_NS
@@ -120,8 +123,8 @@ def _numbers(options: JobOptions) -> Iterator[str]:
     rate = options.analysis_rate
     if options.HasField("analysis_rate") and not (math.isfinite(rate) and 0 < rate <= 60):
         yield f"analysis_rate: is {rate}; expected over 0 to 60 frames per second"
-    if not 0 <= options.max_candidates <= 10_000:
-        yield f"max_candidates: is {options.max_candidates}; expected 1 to 10000, or 0 for 500"
+    if not 0 <= options.max_candidates <= CANDIDATES_AT_MOST:
+        yield f"max_candidates: is {options.max_candidates}; expected 1 to {CANDIDATES_AT_MOST}, or 0 for 500"
     if options.HasField("review_deadline_seconds") and not 1 <= options.review_deadline_seconds <= 2_592_000:
         yield f"review_deadline_seconds: is {options.review_deadline_seconds}; expected 1 to 2592000"
 
@@ -151,12 +154,12 @@ def _cameras(options: JobOptions) -> Iterator[str]:
         ("cameras", list(options.cameras)),
         ("clock_maps", [clock.camera for clock in options.clock_maps]),
     ):
-        if len(names) > _CAMERAS_AT_MOST:
-            yield f"{field}: has {len(names)} entries; at most {_CAMERAS_AT_MOST}"
+        if len(names) > CAMERAS_AT_MOST:
+            yield f"{field}: has {len(names)} entries; at most {CAMERAS_AT_MOST}"
             return
         seen = set()
         for index, name in enumerate(names):
-            if not name or "/" in name or len(name.encode()) > _LONGEST_KEY_BYTES:
+            if not name or "/" in name or len(name.encode()) > LONGEST_NAME_BYTES:
                 yield f"{field}[{index}]: {name[:100]!r} is no camera; expected the name of a folder"
             elif name in seen:
                 yield f"{field}[{index}]: names {name!r} again; once is enough"
@@ -181,5 +184,5 @@ def _labels(options: JobOptions) -> Iterator[str]:
     if len(options.labels) > 32:
         yield f"labels: has {len(options.labels)} entries; at most 32"
     for key in sorted(options.labels):
-        if max(len(key), len(options.labels[key])) > 256:
+        if max(len(key), len(options.labels[key])) > LABEL_AT_MOST:
             yield f"labels[{key[:60]!r}]: has more than 256 characters"

@@ -18,7 +18,7 @@ from throughline.storage.database import open_database
 from throughline.tier.records import MIGRATIONS, Answer, Pair, Review, ReviewRequest
 from throughline.v1.tier_pb2 import ReviewPair, ReviewPairsRequest
 
-_PAIRS_AT_MOST = 10_000
+PAIRS_AT_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +188,8 @@ def _check(request: ReviewPairsRequest) -> None:
     for field in ("request_id", "job_id", "callback_target", "callback_token"):
         if not getattr(request, field):
             raise InvalidInput(f"ReviewPairs {field}: is empty; it is needed")
-    if not 1 <= len(request.pairs) <= _PAIRS_AT_MOST:
-        raise InvalidInput(f"ReviewPairs pairs: holds {len(request.pairs)}; expected 1 to {_PAIRS_AT_MOST}")
+    if not 1 <= len(request.pairs) <= PAIRS_AT_MOST:
+        raise InvalidInput(f"ReviewPairs pairs: holds {len(request.pairs)}; expected 1 to {PAIRS_AT_MOST}")
     if not all(pair.pair_id for pair in request.pairs):
         raise InvalidInput("ReviewPairs pairs: one has an empty pair_id")
 

@@ -67,7 +67,8 @@ def error_of(error: grpc.RpcError, peer: str) -> ThroughlineError:
     code, details = error.code(), error.details() or ""
     kind = _CLASS_OF_NAME.get(str(metadata.get("throughline-error", "")))
     if kind is None or STATUS_OF[kind] is not code:
-        kind = _CLASS_OF_STATUS.get(code, ThroughlineError) if _BUSY not in details else errors.DependencyUnavailable
+        is_busy = _is_busy(code, details)
+        kind = errors.DependencyUnavailable if is_busy else _CLASS_OF_STATUS.get(code, ThroughlineError)
         found = (
             kind(f"{peer}: {details or code.name}; {_next(code, details)}".removesuffix("; "))
             if kind is not InvalidQuery
@@ -91,8 +92,8 @@ _NEXT = {
     grpc.StatusCode.UNAUTHENTICATED: "set THROUGHLINE_TOKEN to a token that it knows",
     grpc.StatusCode.UNIMPLEMENTED: "check that the address is that of this service and its release",
 }
-_BUSY = "Concurrent RPC limit exceeded"
-"""What gRPC says where THROUGHLINE_MAX_WAITING calls wait already."""
+_TOO_LARGE = "larger than max"
+"""What gRPC says of a message over a limit. Of anything else, such as calls or a quota, a peer can have more again later."""
 _NEXT_OF_HANDSHAKE = {
     "Hostname Verification Check failed": "its certificate is not for this host name; call it by a name that the certificate has",
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not valid, or not of the authority in THROUGHLINE_TLS_CA",
@@ -102,10 +103,14 @@ _NEXT_OF_HANDSHAKE = {
 """By words that gRPC uses where two sides cannot agree on TLS."""
 
 
+def _is_busy(code: grpc.StatusCode, details: str) -> bool:
+    return code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE not in details
+
+
 def _next(code: grpc.StatusCode, details: str) -> str:
     """What to do about the status of a peer that says nothing more."""
-    if _BUSY in details:
-        return "it has too many calls: try again later"
+    if _is_busy(code, details):
+        return "it has too much to do: try again later"
     if code is grpc.StatusCode.UNAVAILABLE:
         for words, remedy in _NEXT_OF_HANDSHAKE.items():
             if words in details:
