@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.measure import Measure, keep, show
 
-SUITES = ("memory", "perception", "pipeline")
+SUITES = ("ingest", "memory", "perception", "pipeline")
 OUT = Path("build/bench.json")
 
 
