@@ -57,7 +57,7 @@ def test_footage_is_listed_and_collated_over_the_wire(stub: IngestStub, s3_foota
     assert [(incident.code, incident.stage) for incident in result.incidents] == [
         ("chunk_empty", common_pb2.STAGE_INGEST)
     ]
-    assert s3_footage.workspace.get(result.reel.uri).names() == ["part-000.mp4", "reel.json"]
+    assert s3_footage.workspace.get(result.reel.uri).names() == ["gops.parquet", "part-000.mp4", "reel.json"]
 
     again = collated(stub, request)[-1].result
     assert again.reused

@@ -76,6 +76,8 @@ class ReelChunk:
     dropped_frames: int = 0
     """Frames left out at its end because the next chunk covers their time."""
     problem: str = ""
+    version_id: str = ""
+    """The object's version that was read, where the store keeps versions."""
 
 
 @dataclass(frozen=True, slots=True)

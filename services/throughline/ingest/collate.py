@@ -20,11 +20,12 @@ from throughline.ingest.settings import CollateSettings
 from throughline.ingest.survey import UNIT, Surveyed, order, survey, within
 from throughline.media.clip import UnusableClip
 from throughline.storage import documents
+from throughline.storage.gops import GOPS_FILE, GopWriter
 from throughline.storage.object_store import ObjectStore
 from throughline.storage.staging import staging_folder
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 
-STAGE_REVISION = 2
+STAGE_REVISION = 3
 """Raise it whenever the same chunks would give another reel."""
 REEL = "reel.json"
 
@@ -102,12 +103,15 @@ class Collator:
             return CollatedReel(ready, read_reel(ready), was_reused=True)
         chosen = within(surveyed, request.window, self._snap_ns)
         with self._workspace.create(folder) as made:
-            reel = self._build(request.camera, chosen, made, scratch, work)
+            with GopWriter(made / GOPS_FILE) as gops:
+                reel = self._build(request.camera, chosen, made, gops, scratch, work)
             (made / REEL).write_bytes(documents.dump(reel))
         return CollatedReel(self._workspace.get(folder), reel, was_reused=False)
 
-    def _build(self, camera: str, chosen: list[Surveyed], folder: Path, scratch: Path, work: Work) -> Reel:
-        builder = ReelBuilder(camera, folder, self._snap_ns, work.check)
+    def _build(
+        self, camera: str, chosen: list[Surveyed], folder: Path, gops: GopWriter, scratch: Path, work: Work
+    ) -> Reel:
+        builder = ReelBuilder(camera, folder, gops, self._snap_ns, work.check)
         timed = [one for one in chosen if one.time is not None]
 
         losses: dict[str, Loss] = {}
@@ -165,4 +169,4 @@ def _take(builder: ReelBuilder, one: Surveyed, arrived: Fetched) -> None:
         builder.skip(one.chunk, one.time, arrived.info.code, str(arrived.info), arrived.sha256)
         arrived.path.unlink(missing_ok=True)
     else:
-        builder.add(UsableChunk(one.chunk, one.time, arrived.path, arrived.sha256, arrived.info))
+        builder.add(UsableChunk(one.chunk, one.time, arrived.path, arrived.sha256, arrived.version_id, arrived.info))

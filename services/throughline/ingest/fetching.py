@@ -38,6 +38,7 @@ class Fetched:
 
     path: Path
     sha256: str
+    version_id: str
     info: ClipInfo | UnusableClip
 
 
@@ -53,8 +54,8 @@ def fetched(objects: ObjectStore, chunk: ChunkObject, path: Path, check: Callabl
 def fetch(objects: ObjectStore, chunk: ChunkObject, path: Path, check: Callable[[], None]) -> Fetched:
     """Fetch and probe a chunk; what `check` raises ends it. An empty one is not even asked for."""
     if not chunk.size_bytes:
-        return Fetched(path, "", UnusableClip("chunk_empty", "it has no bytes"))
-    objects.fetch(chunk.uri, path, pin=Pin(chunk.etag, chunk.size_bytes), check=check)
+        return Fetched(path, "", "", UnusableClip("chunk_empty", "it has no bytes"))
+    found = objects.fetch(chunk.uri, path, pin=Pin(chunk.etag, chunk.size_bytes), check=check)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     _BYTES.inc(chunk.size_bytes)
@@ -64,7 +65,7 @@ def fetch(objects: ObjectStore, chunk: ChunkObject, path: Path, check: Callable[
     except UnusableClip as error:
         info = error
     _CHUNKS.labels("no" if isinstance(info, UnusableClip) else "yes").inc()
-    return Fetched(path, sha256, info)
+    return Fetched(path, sha256, found.version_id, info)
 
 
 def in_order(

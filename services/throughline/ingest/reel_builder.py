@@ -12,7 +12,8 @@ from throughline.ingest.account import Account
 from throughline.ingest.names import AMBIGUITY_NS
 from throughline.ingest.placement import Place, place
 from throughline.media.probe import ClipFormat, ClipInfo
-from throughline.media.remux import PartWriter
+from throughline.media.remux import Copied, PartWriter
+from throughline.storage.gops import GopWriter
 
 NEW_PART_GAP_NS = 3600 * NS_PER_SECOND
 """A longer gap starts a new part: FFmpeg's MP4 muxer silently collapses gaps of more than INT_MAX ticks."""
@@ -30,6 +31,7 @@ class UsableChunk:
     time: ChunkTime
     path: Path
     sha256: str
+    version_id: str
     info: ClipInfo
 
 
@@ -39,9 +41,10 @@ class ReelBuilder:
     One chunk is always held back, since the next one decides where it ends. The files of chunks that are done with are removed.
     """
 
-    def __init__(self, camera: str, folder: Path, snap_ns: int, check: Callable[[], None]) -> None:
+    def __init__(self, camera: str, folder: Path, gops: GopWriter, snap_ns: int, check: Callable[[], None]) -> None:
         self._camera = camera
         self._folder = folder
+        self._gops = gops
         self._snap_ns = snap_ns
         self._check = check
         self._account = Account(camera)
@@ -87,20 +90,24 @@ class ReelBuilder:
             return
         usable, where = self._held
         self._held = None
-        writer = self._part_for(usable.info.format, where.start)
-        copied = writer.append(usable.path, usable.info, where.start, until, self._check)
+        start = where.start
+        if self._end is not None and abs(start - self._end) <= _TICK_NS:
+            start = self._end  # which was rounded to a tick of its part
+        writer = self._part_for(usable.info.format, start)
+        copied = writer.append(usable.path, usable.info, start, until, self._check)
         usable.path.unlink()
         if not copied.frame_count:
             self.skip(usable.chunk, usable.time, "chunk_corrupt", copied.flaw, usable.sha256)
             return
-        if self._end is not None and copied.span.start - self._end > _TICK_NS:
+        if self._end is not None and copied.span.start > self._end:
             self._gaps.append(Interval(self._end, copied.span.start))
-        self._gaps += _pauses(usable.info, copied.span)
+        self._gaps += copied.pauses
         self._end = copied.span.end
         part = self._parts[-1]
         self._parts[-1] = replace(part, span=Interval(part.span.start, copied.span.end), frame_count=writer.frame_count)
         entry = replace(
             _entry(usable.chunk, usable.time, usable.sha256),
+            version_id=usable.version_id,
             part=len(self._parts) - 1,
             span=copied.span,
             first_pts_ns=ticks_to_ns(usable.info.first_pts, usable.info.time_base),
@@ -110,8 +117,22 @@ class ReelBuilder:
             dropped_frames=copied.cut_frames,
             problem=usable.info.flaw or copied.flaw,
         )
+        self._index(writer, copied)
         self._chunks.append(entry)
         self._account.used(entry, is_ambiguous=_is_ambiguous(usable.time))
+
+    def _index(self, writer: PartWriter, copied: Copied) -> None:
+        """Note which bytes of the chunk that was just copied hold which moments."""
+        count = len(copied.gops)
+        self._gops.write(
+            [len(self._chunks)] * count,
+            [len(self._parts) - 1] * count,
+            [writer.at(gop.start).ns for gop in copied.gops],
+            [writer.at(gop.end).ns for gop in copied.gops],
+            [gop.frame_count for gop in copied.gops],
+            [gop.source_start for gop in copied.gops],
+            [gop.source_end for gop in copied.gops],
+        )
 
     def _part_for(self, clip_format: ClipFormat, start: Instant) -> PartWriter:
         """The open part where a clip may go on in it, else a new one that begins with the clip."""
@@ -156,11 +177,6 @@ def _recorded(usable: UsableChunk, where: Place, moment: Instant, snap_ns: int) 
         if where.start + (pause_start - snap_ns) <= moment < where.start + pause_end:
             return Interval(where.start, where.start + pause_start)
     return Interval(where.start, where.start + usable.info.duration_ns)
-
-
-def _pauses(info: ClipInfo, span: Interval) -> list[Interval]:
-    pauses = (Interval(span.start + start, span.start + end) for start, end in info.pauses)
-    return [pause for pause in pauses if pause.end < span.end]
 
 
 def _is_ambiguous(time: ChunkTime) -> bool:

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from throughline.domain.time import MEDIA_RATE, Instant, Interval, ns_to_ticks, ticks_to_ns
 from throughline.media.clip import ClipPackets, open_clip
+from throughline.media.gops import GopLog, GopTicks
 from throughline.media.probe import PAUSE_NS, ClipInfo
 
 TICK = Fraction(1, MEDIA_RATE)
@@ -34,6 +35,9 @@ class Copied:
     """Frames at its end that were left out because `until` came first."""
     flaw: str = ""
     """Why the copy ended early; empty if it did not."""
+    pauses: tuple[Interval, ...] = ()
+    """Where nothing was recorded within `span`."""
+    gops: tuple[GopTicks, ...] = ()
 
 
 class PartWriter:
@@ -59,23 +63,25 @@ class PartWriter:
         until: Instant | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> Copied:
-        """Copy a clip so that its first frame lies at `start`, and end before `until`.
+        """Copy a clip so that its first frame lies at `start`, and end before `until`, both to the nearest tick.
 
         Where that cuts it, B-frames that need a frame beyond the cut go too. `check` is called now and then; what it
         raises ends the work. A clip that MP4 can't hold beyond some packet is copied up to there.
         """
-        first_tick = ns_to_ticks(start - self.epoch, TICK)
-        limit = None if until is None else ns_to_ticks(until - self.epoch, TICK)
-        copied, end_tick, flaw = 0, first_tick, ""
+        first_tick = _nearest(start - self.epoch)
+        limit = None if until is None else _nearest(until - self.epoch)
+        copied, reach, flaw = 0, first_tick, ""
         with open_clip(clip) as (container, source):
             target = self._target(source, info)
+            gops = GopLog(container.format.name, container.size)
             for packet, source_pts in ClipPackets(container, source):
                 pts = first_tick + _ticks(source_pts - info.first_pts, info)
                 if limit is not None and pts >= limit:
                     break
                 self._set_times(packet, pts, first_tick, info)
                 packet.stream = target
-                end_tick = max(end_tick, pts + (packet.duration or 0))
+                gops.add(packet, packet.pts or 0)
+                reach = max(reach, pts + (packet.duration or 0))
                 try:
                     self._container.mux(packet)
                 except av.FFmpegError as error:
@@ -87,10 +93,22 @@ class PartWriter:
                 if copied % _CHECK_EVERY == 0:
                     check()
         self.frame_count += copied
-        begin = self.epoch + ticks_to_ns(first_tick, TICK)
-        end = min(begin + info.duration_ns, self.epoch + ticks_to_ns(end_tick, TICK) + PAUSE_NS)
-        span = Interval(begin, end if until is None else min(end, until))
-        return Copied(span, copied, 0 if flaw else info.frame_count - copied, flaw)
+        ends = (_nearest(start + info.duration_ns - self.epoch), reach + _nearest(PAUSE_NS), limit)
+        end_tick = min(tick for tick in ends if tick is not None)
+        pauses = [(first_tick + _nearest(start), first_tick + _nearest(end)) for start, end in info.pauses]
+        pauses = [pause for pause in pauses if pause[1] < end_tick]
+        return Copied(
+            span=Interval(self.at(first_tick), self.at(end_tick)),
+            frame_count=copied,
+            cut_frames=0 if flaw else info.frame_count - copied,
+            flaw=flaw,
+            pauses=tuple(Interval(self.at(start), self.at(end)) for start, end in pauses),
+            gops=tuple(gops.finish(end_tick, pauses)),
+        )
+
+    def at(self, tick: int) -> Instant:
+        """The moment at which a PTS of the part lies."""
+        return self.epoch + ticks_to_ns(tick, TICK)
 
     def close(self) -> None:
         """Finish the file; one without a frame is removed."""
@@ -121,4 +139,8 @@ class PartWriter:
 
 
 def _ticks(source_ticks: int, info: ClipInfo) -> int:
-    return ns_to_ticks(ticks_to_ns(source_ticks, info.time_base), TICK)
+    return _nearest(ticks_to_ns(source_ticks, info.time_base))
+
+
+def _nearest(ns: int) -> int:
+    return ns_to_ticks(ns, TICK)
