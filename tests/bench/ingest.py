@@ -173,7 +173,7 @@ def main() -> None:
     listing = list_footage(objects, file_uri(arguments.folder / "footage"))
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         workspace = Workspace(file_uri(Path(name) / "workspace"), objects, Path(name) / "cache")
-        collator = Collator(objects, workspace, CollateSettings(), Path(name) / "scratch")
+        collator = Collator(objects, workspace, CollateSettings())
         collator.collate(CollateRequest(listing, _WARM_UP), Work())
         wall, cpu = time.perf_counter(), _cpu_seconds()
         collator.collate(CollateRequest(listing, arguments.camera), Work())

@@ -63,7 +63,7 @@ def _reel(folder: Path) -> Artifact:
     objects = open_objects(ObjectSettings(allowed_roots=(folder,)))
     workspace = Workspace(file_uri(folder / "workspace"), objects, folder / "cache")
     listing = list_footage(objects, file_uri(store.footage))
-    collator = Collator(objects, workspace, CollateSettings(), folder / "scratch")
+    collator = Collator(objects, workspace, CollateSettings())
     return collator.collate(CollateRequest(listing, next(iter(listing.cameras))), Work()).artifact
 
 

@@ -53,7 +53,7 @@ class Footage(ABC):
         return self.collator().collate(CollateRequest(listing, camera, time_zone, window), work or Work())
 
     def collator(self) -> Collator:
-        return Collator(self.objects, self.workspace, self.settings.collate(), self.settings.cache_dir / "ingest")
+        return Collator(self.objects, self.workspace, self.settings.collate())
 
 
 class DiskFootage(Footage):

@@ -8,9 +8,9 @@ from pathlib import Path
 from tests.media.clips import Clip, make_clip
 from throughline.domain.footage import Reel, ReelChunk, ReelPart
 from throughline.domain.time import Instant, Interval
-from throughline.media.probe import probe
+from throughline.media.probe import ClipScan
 from throughline.media.reader import ReelReader
-from throughline.media.remux import PartWriter
+from throughline.media.remux import ClipCopy, PartWriter
 
 
 def make_reel(folder: Path, parts: Sequence[Sequence[tuple[Clip, Instant]]]) -> Reel:
@@ -23,14 +23,16 @@ def make_reel(folder: Path, parts: Sequence[Sequence[tuple[Clip, Instant]]]) -> 
         writer = PartWriter(folder / file, clips[0][1])
         for clip, start in clips:
             source = make_clip(folder / "originals" / f"{len(chunks)}.mp4", clip)
-            info = probe(source)
-            span = writer.append(source, info, start).span
+            with ClipScan(source) as scan:
+                copy = ClipCopy(writer, scan, start)
+                copy.run()
+                span = copy.finish().span
             if chunks and chunks[-1].span is not None and chunks[-1].span.end < start:
                 gaps.append(Interval(chunks[-1].span.end, start))
             chunks.append(ReelChunk(source.name, f"file://{source}", "", 0, part=number, span=span))
         writer.close()
         whole = Interval(clips[0][1], span.end)
-        form = info.format
+        form = scan.format
         reel_parts.append(
             ReelPart(file, whole.start, whole, form.codec, form.upright, form.rotation_degrees, writer.frame_count)
         )

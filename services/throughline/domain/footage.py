@@ -66,9 +66,11 @@ class ReelChunk:
     span: Interval | None = None
     """Where it lies in the reel, first frame to the end of the last."""
     first_pts_ns: int = 0
-    """Its first frame's own PTS; time in the reel = span.start + (PTS - this)."""
+    """Its first frame's own PTS; time in the reel = span.start + (PTS - this) * (1 + stretch_ppb / 10^9)."""
     snapped_ns: int = 0
     """How far it was moved from its stated time to lie end to end with the chunk before it."""
+    stretch_ppb: int = 0
+    """By how many billionths its times are stretched, so that the reel comes back to the times that its chunks state."""
     frame_count: int = 0
     """Frames of it in the reel."""
     undecodable_frames: int = 0

@@ -18,7 +18,7 @@ def build(settings: IngestSettings | None = None) -> Service:
     settings = settings or IngestSettings()
     objects = open_objects(settings)
     workspace = Workspace(settings.workspace_uri, objects, settings.cache_dir)
-    collator = Collator(objects, workspace, settings.collate(), settings.cache_dir / "ingest")
+    collator = Collator(objects, workspace, settings.collate())
     servicer = Ingest(objects, workspace, collator, settings.ingest_extensions)
     return Service("ingest", ("throughline.v1.Ingest",), partial(add_IngestServicer_to_server, servicer))
 

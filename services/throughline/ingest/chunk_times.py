@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from throughline.domain.footage import ChunkObject, ChunkTime, TimeSource
 from throughline.domain.time import NS_PER_SECOND, Instant
 from throughline.ingest.names import FileNameTimes
-from throughline.media.probe import ClipInfo
+from throughline.media.probe import ClipScan
 
 DEFAULT_METADATA_KEYS = ("start-time", "capture-time", "start_time", "capture_time")
 """User metadata of the object, in S3 `x-amz-meta-start-time` and so on."""
@@ -60,13 +60,15 @@ def read_metadata_time(text: str) -> ChunkTime | None:
     return ChunkTime(start, TimeSource.OBJECT_METADATA, 10 ** (9 - len(stated[1])) if stated else NS_PER_SECOND)
 
 
-def time_from_content(chunk: ChunkObject, info: ClipInfo) -> ChunkTime:
+def time_from_content(chunk: ChunkObject, scan: ClipScan) -> ChunkTime:
     """For a chunk whose metadata and name state no time.
 
     The container's creation time is taken as the start of the recording, which is what the movie header's definition and most
-    recorders mean by it; some write the end. Without it the recording is taken to have ended when the object was uploaded.
+    recorders mean by it; some write the end. Without it the recording is taken to have ended when the object was uploaded, and has to
+    be read to know how long it is.
     """
-    if info.creation_time is not None:
-        return ChunkTime(info.creation_time, TimeSource.CONTAINER, CONTAINER_UNCERTAINTY_NS)
+    if scan.creation_time is not None:
+        return ChunkTime(scan.creation_time, TimeSource.CONTAINER, CONTAINER_UNCERTAINTY_NS)
+    info = scan.read()
     recorded_ns = info.lead_ns + info.duration_ns
     return ChunkTime(chunk.last_modified + -recorded_ns, TimeSource.LAST_MODIFIED, GUESS_UNCERTAINTY_NS)

@@ -1,4 +1,4 @@
-"""From a camera's chunks to its reel: fetched several at once, timed, and copied in order. Memory and disk stay flat."""
+"""From a camera's chunks to its reel: read several at once, timed, and copied in order. Memory stays flat, and only the reel is written."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from throughline.domain.errors import InvalidInput, NotFound
-from throughline.domain.footage import ChunkObject, Listing, Reel
+from throughline.domain.errors import NotFound
+from throughline.domain.footage import ChunkObject, ChunkTime, Listing, Reel
 from throughline.domain.time import Interval, seconds_to_ns
 from throughline.domain.work import Work
 from throughline.ingest.chunk_times import TimeRules
-from throughline.ingest.fetching import Fetched, fetch, in_order
+from throughline.ingest.fetching import in_order, open_chunk
 from throughline.ingest.loss import LOSS_CODES, LOSSES, Loss, LostOnTheWay
 from throughline.ingest.names import FileNameTimes
-from throughline.ingest.reel_builder import ReelBuilder, UsableChunk
+from throughline.ingest.reel_builder import Arrived, ReelBuilder
 from throughline.ingest.settings import CollateSettings
 from throughline.ingest.survey import UNIT, Surveyed, order, survey, within
-from throughline.media.clip import UnusableClip
 from throughline.storage import documents
 from throughline.storage.gops import GOPS_FILE, GopWriter
-from throughline.storage.object_store import ObjectStore
-from throughline.storage.staging import staging_folder
+from throughline.storage.object_store import ObjectStore, OpenObject
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 
 STAGE_REVISION = 3
@@ -62,12 +60,10 @@ class CollatedReel:
 class Collator:
     """Makes reels, or finds them ready."""
 
-    def __init__(self, objects: ObjectStore, workspace: Workspace, settings: CollateSettings, scratch: Path) -> None:
-        """`scratch` is a local folder for chunks on their way in."""
+    def __init__(self, objects: ObjectStore, workspace: Workspace, settings: CollateSettings) -> None:
         self._objects = objects
         self._workspace = workspace
         self._settings = settings
-        self._scratch = scratch
 
     def collate(self, request: CollateRequest, work: Work) -> CollatedReel:
         """The camera's reel, made once for all who ask for it at the same time. One without a usable chunk has no parts, and
@@ -84,18 +80,15 @@ class Collator:
                 return CollatedReel(ready, read_reel(ready), was_reused=True)
             while True:
                 try:
-                    with staging_folder(self._scratch, f"chunks-{artifact_key(camera=request.camera)}") as scratch:
-                        return self._collate(request, rules, losses, scratch, work)
+                    return self._collate(request, rules, losses, work)
                 except LostOnTheWay as more:
                     losses |= more.losses
 
-    def _collate(
-        self, request: CollateRequest, rules: TimeRules, losses: dict[str, Loss], scratch: Path, work: Work
-    ) -> CollatedReel:
+    def _collate(self, request: CollateRequest, rules: TimeRules, losses: dict[str, Loss], work: Work) -> CollatedReel:
         work.report(0, len(request.chunks), UNIT)
         present = [chunk for chunk in request.chunks if chunk.name not in losses]
         lost = [Surveyed.lost(chunk, losses[chunk.name]) for chunk in request.chunks if chunk.name in losses]
-        surveyed = sorted([*survey(self._objects, present, rules, scratch, work), *lost], key=order)
+        surveyed = sorted([*survey(self._objects, present, rules, work), *lost], key=order)
         gone = [one.chunk.name for one in surveyed if one.code in LOSS_CODES]
         folder = self._folder(request, gone)
         ready = self._workspace.find(folder) if gone else None
@@ -104,33 +97,35 @@ class Collator:
         chosen = within(surveyed, request.window, self._snap_ns)
         with self._workspace.create(folder) as made:
             with GopWriter(made / GOPS_FILE) as gops:
-                reel = self._build(request.camera, chosen, made, gops, scratch, work)
+                reel = self._build(request.camera, chosen, made, gops, work)
             (made / REEL).write_bytes(documents.dump(reel))
         return CollatedReel(self._workspace.get(folder), reel, was_reused=False)
 
-    def _build(
-        self, camera: str, chosen: list[Surveyed], folder: Path, gops: GopWriter, scratch: Path, work: Work
-    ) -> Reel:
+    def _build(self, camera: str, chosen: list[Surveyed], folder: Path, gops: GopWriter, work: Work) -> Reel:
         builder = ReelBuilder(camera, folder, gops, self._snap_ns, work.check)
-        timed = [one for one in chosen if one.time is not None]
-
+        timed = [(one.chunk, one.time) for one in chosen if one.time is not None]
+        following = [time.start for _, time in timed[1:]]
         losses: dict[str, Loss] = {}
 
-        def bring(indexed: tuple[int, Surveyed], check: Callable[[], None]) -> Fetched | Loss:
+        def bring(one: tuple[ChunkObject, ChunkTime], check: Callable[[], None]) -> OpenObject | Loss:
             try:
-                return fetch(self._objects, indexed[1].chunk, scratch / f"chunk-{indexed[0]}", check)
+                return open_chunk(self._objects, one[0], check, work.check)
             except LOSSES as error:
                 return Loss.of(error)
 
-        arriving = in_order(bring, list(enumerate(timed)), self._settings.fetches_at_once, work)
+        arriving = in_order(bring, timed, self._settings.fetches_at_once, work, drop=_close)
         with closing(builder), closing(arriving):
-            for done, (one, arrived) in enumerate(zip(timed, arriving, strict=True), 1):
-                if isinstance(arrived, Loss):
-                    losses[one.chunk.name] = arrived
+            steps = zip(timed, arriving, [*following, None], strict=False)
+            for done, ((chunk, time), file, after) in enumerate(steps, 1):
+                if isinstance(file, Loss):
+                    losses[chunk.name] = file
                 elif losses:
-                    arrived.path.unlink(missing_ok=True)  # looked at only for whether it can be had
+                    file.close()  # opened only for whether it can be had
                 else:
-                    _take(builder, one, arrived)
+                    try:
+                        builder.add(Arrived(chunk, time, file), after)
+                    except LostOnTheWay as lost:
+                        losses |= lost.losses
                 work.report(done, len(timed), "chunks")
             if losses:
                 raise LostOnTheWay(losses)
@@ -162,11 +157,6 @@ def read_reel(artifact: Artifact) -> Reel:
     return documents.load(Reel, artifact.path(REEL).read_bytes())
 
 
-def _take(builder: ReelBuilder, one: Surveyed, arrived: Fetched) -> None:
-    if one.time is None:
-        raise InvalidInput(f"chunk {one.chunk.name} has no time")
-    if isinstance(arrived.info, UnusableClip):
-        builder.skip(one.chunk, one.time, arrived.info.code, str(arrived.info), arrived.sha256)
-        arrived.path.unlink(missing_ok=True)
-    else:
-        builder.add(UsableChunk(one.chunk, one.time, arrived.path, arrived.sha256, arrived.version_id, arrived.info))
+def _close(file: OpenObject | Loss) -> None:
+    if not isinstance(file, Loss):
+        file.close()

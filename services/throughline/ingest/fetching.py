@@ -1,16 +1,13 @@
-"""Chunks on their way in: several at once, a bounded number on the disk, each read once and then removed."""
+"""Chunks on their way in: several at once, read where they lie, never copied to the disk."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
 from prometheus_client import Counter
@@ -18,9 +15,8 @@ from prometheus_client import Counter
 from throughline.domain.errors import Cancelled
 from throughline.domain.footage import ChunkObject
 from throughline.domain.work import Work
-from throughline.media.clip import UnusableClip
-from throughline.media.probe import ClipInfo, probe
-from throughline.storage.object_store import ObjectStore, Pin
+from throughline.media.probe import ClipScan
+from throughline.storage.object_store import ObjectStore, OpenObject, Pin
 from throughline.wire.subject import carried
 
 T = TypeVar("T")
@@ -32,49 +28,47 @@ _CHUNKS = Counter("throughline_chunks_fetched", "Chunks that arrived, by whether
 _BYTES = Counter("throughline_chunk_fetched_bytes", "Bytes of the chunks that arrived")
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A chunk on this machine. `info` is an UnusableClip where it gives no footage."""
+def open_chunk(
+    objects: ObjectStore, chunk: ChunkObject, check: Callable[[], None], check_reading: Callable[[], None]
+) -> OpenObject:
+    """A chunk that is ready to be read; raises what the store raises, as does reading it. An empty one is not even asked for.
 
-    path: Path
-    sha256: str
-    version_id: str
-    info: ClipInfo | UnusableClip
+    What `check` raises ends the wait for it, and what `check_reading` raises any later one.
+    """
+    file = objects.open(chunk.uri, pin=Pin(chunk.etag, chunk.size_bytes), check=check_reading)
+    try:
+        if chunk.size_bytes:
+            file.prepare(check)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 @contextmanager
-def fetched(objects: ObjectStore, chunk: ChunkObject, path: Path, check: Callable[[], None]) -> Iterator[Fetched]:
-    """A chunk for as long as it is needed; raises what the store raises."""
-    try:
-        yield fetch(objects, chunk, path, check)
-    finally:
-        path.unlink(missing_ok=True)
+def scanned(file: OpenObject) -> Iterator[ClipScan]:
+    """A chunk's content for as long as it is needed. Raises UnusableClip where it gives no footage, and what reading raises."""
+    with closing(file), ClipScan(file.content) as scan:
+        yield scan
 
 
-def fetch(objects: ObjectStore, chunk: ChunkObject, path: Path, check: Callable[[], None]) -> Fetched:
-    """Fetch and probe a chunk; what `check` raises ends it. An empty one is not even asked for."""
-    if not chunk.size_bytes:
-        return Fetched(path, "", "", UnusableClip("chunk_empty", "it has no bytes"))
-    found = objects.fetch(chunk.uri, path, pin=Pin(chunk.etag, chunk.size_bytes), check=check)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+def count(chunk: ChunkObject, *, usable: bool) -> None:
+    """Count a chunk that was read."""
+    _CHUNKS.labels("yes" if usable else "no").inc()
     _BYTES.inc(chunk.size_bytes)
-    info: ClipInfo | UnusableClip
-    try:
-        info = probe(path)
-    except UnusableClip as error:
-        info = error
-    _CHUNKS.labels("no" if isinstance(info, UnusableClip) else "yes").inc()
-    return Fetched(path, sha256, found.version_id, info)
 
 
 def in_order(
-    do: Callable[[T, Callable[[], None]], R], items: Sequence[T], at_once: int, work: Work
+    do: Callable[[T, Callable[[], None]], R],
+    items: Sequence[T],
+    at_once: int,
+    work: Work,
+    drop: Callable[[R], None] = lambda _: None,
 ) -> Generator[R, None, None]:
     """Results of `do` in the order of `items`, at most `at_once` of them done or under way beyond the one yielded.
 
     It ends where `work` was cancelled, where `do` raises, and when it is closed, and nothing is under way any more then: `do` gets a
-    check to call now and then, which raises Cancelled.
+    check to call now and then, which raises Cancelled. Results that are not yielded any more are given to `drop`.
     """
     pool = ThreadPoolExecutor(at_once, "fetch")
     waiting: deque[Future[R]] = deque()
@@ -96,6 +90,9 @@ def in_order(
     finally:
         closing.set()
         pool.shutdown(wait=True, cancel_futures=True)
+        for future in waiting:
+            if not future.cancelled() and future.exception() is None:
+                drop(future.result())
 
 
 def _result(future: Future[R], check: Callable[[], None]) -> R:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from throughline.domain.time import Instant, Interval
+from throughline.domain.time import NS_PER_SECOND, Instant, Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +35,22 @@ def place(previous: Interval | None, stated: Instant, duration_ns: int, snap_ns:
     if stated - previous.start < snap_ns or stated + duration_ns <= previous.end:
         return None
     return Place(stated)
+
+
+_SHARE = 4
+"""One part in so many of what a chunk is off is made good within it; so a steady drift settles at as many times itself."""
+_MOST_PPB = NS_PER_SECOND // 50
+"""Two in a hundred: nobody sees it, and no clock or recorder that works is off by as much."""
+
+
+def spread(where: Place, following: Instant | None) -> int:
+    """By how many billionths a chunk's times are stretched, so that the reel comes back to what its chunks state.
+
+    A chunk laid end to end is off by `-where.snapped_ns`. Where each of a day's chunks lasts a little less, or more, than the time to the
+    next one's name, that would add up until the reel has to jump. `following` is the time that the next chunk states.
+    """
+    until_next_ns = 0 if following is None else following - (where.start + -where.snapped_ns)
+    if until_next_ns <= 0:
+        return 0
+    wanted = -where.snapped_ns * NS_PER_SECOND // (_SHARE * until_next_ns)
+    return max(-_MOST_PPB, min(wanted, _MOST_PPB))

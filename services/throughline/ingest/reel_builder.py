@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from throughline.domain.footage import ChunkObject, ChunkTime, Reel, ReelChunk, ReelPart, TimeSource
 from throughline.domain.time import MEDIA_RATE, NS_PER_SECOND, Instant, Interval, ticks_to_ns
 from throughline.ingest.account import Account
+from throughline.ingest.fetching import count
+from throughline.ingest.loss import LOSSES, Loss, LostOnTheWay
 from throughline.ingest.names import AMBIGUITY_NS
-from throughline.ingest.placement import Place, place
-from throughline.media.probe import ClipFormat, ClipInfo
-from throughline.media.remux import Copied, PartWriter
+from throughline.ingest.placement import Place, place, spread
+from throughline.media.clip import UnusableClip
+from throughline.media.probe import ClipFormat, ClipScan
+from throughline.media.remux import ClipCopy, Copied, PartWriter
 from throughline.storage.gops import GopWriter
+from throughline.storage.object_store import OpenObject
 
 NEW_PART_GAP_NS = 3600 * NS_PER_SECOND
 """A longer gap starts a new part: FFmpeg's MP4 muxer silently collapses gaps of more than INT_MAX ticks."""
@@ -23,22 +28,31 @@ _TICK_NS = NS_PER_SECOND // MEDIA_RATE + 1
 
 
 @dataclass(frozen=True, slots=True)
-class UsableChunk:
-    """A chunk with its time, its file on this machine and what that holds. The time is that of the first frame recorded, though
-    nothing may be able to decode that."""
+class Arrived:
+    """A chunk that can be read, with its time: that of the first frame recorded, though nothing may be able to decode that."""
 
     chunk: ChunkObject
     time: ChunkTime
-    path: Path
+    file: OpenObject
+
+
+@dataclass(frozen=True, slots=True)
+class _Copying:
+    """A chunk that was read to its end. What may come to be cut off is not yet in its part."""
+
+    arrived: Arrived
+    scan: ClipScan
+    where: Place
+    stretch_ppb: int
+    copy: ClipCopy
+    writer: PartWriter
     sha256: str
-    version_id: str
-    info: ClipInfo
 
 
 class ReelBuilder:
     """Chunks go in by `add`, in order of their stated times; `finish` gives the reel.
 
-    One chunk is always held back, since the next one decides where it ends. The files of chunks that are done with are removed.
+    Each is copied as it is read. Only its end is held back where the next one may cut it off. Files are closed when they are done with.
     """
 
     def __init__(self, camera: str, folder: Path, gops: GopWriter, snap_ns: int, check: Callable[[], None]) -> None:
@@ -48,7 +62,8 @@ class ReelBuilder:
         self._snap_ns = snap_ns
         self._check = check
         self._account = Account(camera)
-        self._held: tuple[UsableChunk, Place] | None = None
+        self._open = ExitStack()
+        self._held: _Copying | None = None
         self._end: Instant | None = None
         self._writer: PartWriter | None = None
         self._format: ClipFormat | None = None
@@ -61,18 +76,32 @@ class ReelBuilder:
         self._chunks.append(replace(_entry(chunk, time, sha256), problem=problem))
         self._account.skipped(chunk, code, problem)
 
-    def add(self, usable: UsableChunk) -> None:
-        """Take a chunk; where the one before it covers its time, it is skipped."""
-        start = usable.time.start + usable.info.lead_ns
-        held = None if self._held is None else _recorded(*self._held, start, self._snap_ns)
-        where = place(held, start, usable.info.duration_ns, self._snap_ns)
-        if where is None:
-            problem = f"{self._held[0].chunk.name} covers the same time" if self._held else ""
-            self.skip(usable.chunk, usable.time, "chunk_covered", problem, usable.sha256)
-            usable.path.unlink()
-            return
-        self._write_held(until=where.start)
-        self._held = (usable, where)
+    def add(self, arrived: Arrived, following: Instant | None) -> None:
+        """Take a chunk; where the one before it covers its time, it is skipped. `following` is what the next one states.
+
+        Raises LostOnTheWay where a chunk turns out to be lost, and what else reading it raises; the builder can only be closed then.
+        """
+        with ExitStack() as opened:
+            opened.callback(arrived.file.close)
+            scan = self._scanned(arrived, opened)
+            if scan is None:
+                return
+            start = arrived.time.start + scan.lead_ns
+            held = None if self._held is None else _recorded(self._held.copy, start, self._snap_ns)
+            duration_ns = 0
+            if held is not None and held.end - start >= self._snap_ns:  # then it counts how long this one is
+                with _losing(arrived.chunk):
+                    duration_ns = scan.read().duration_ns
+                    scan = opened.enter_context(ClipScan(arrived.file.content))
+            where = place(held, start, duration_ns, self._snap_ns)
+            if where is None:
+                problem = f"{self._held.arrived.chunk.name} covers the same time" if self._held else ""
+                self._leave_out(arrived, "chunk_covered", problem)
+                return
+            self._write_held(until=where.start)
+            with _losing(arrived.chunk):
+                self._held = self._begin(arrived, scan, where, following)
+            self._open = opened.pop_all()
 
     def finish(self) -> Reel:
         """Write what is held back and end the last part."""
@@ -83,43 +112,71 @@ class ReelBuilder:
 
     def close(self) -> None:
         """Close what an error left open."""
+        self._open.close()
         self._end_part()
+
+    def _scanned(self, arrived: Arrived, opened: ExitStack) -> ClipScan | None:
+        """A chunk's content, or None where it gives no footage and is left out."""
+        try:
+            with _losing(arrived.chunk):
+                scan = opened.enter_context(ClipScan(arrived.file.content))
+        except UnusableClip as error:
+            count(arrived.chunk, usable=False)
+            self._leave_out(arrived, error.code, str(error))
+            return None
+        count(arrived.chunk, usable=True)
+        return scan
+
+    def _leave_out(self, arrived: Arrived, code: str, problem: str) -> None:
+        with _losing(arrived.chunk):
+            sha256 = arrived.file.sha256() if arrived.chunk.size_bytes else ""
+        self.skip(arrived.chunk, arrived.time, code, problem, sha256)
+
+    def _begin(self, arrived: Arrived, scan: ClipScan, where: Place, following: Instant | None) -> _Copying:
+        """Read a chunk to its end and copy what is shown before `following`."""
+        start = where.start
+        if self._end is not None and abs(start - self._end) <= _TICK_NS:
+            start = self._end  # which was rounded to a tick of its part
+        writer = self._part_for(scan.format, start)
+        stretch_ppb = spread(where, following)
+        copy = ClipCopy(writer, scan, start, stretch_ppb, self._check)
+        copy.run(hold_from=following)
+        return _Copying(arrived, scan, where, stretch_ppb, copy, writer, arrived.file.sha256())
 
     def _write_held(self, until: Instant | None) -> None:
         if self._held is None:
             return
-        usable, where = self._held
-        self._held = None
-        start = where.start
-        if self._end is not None and abs(start - self._end) <= _TICK_NS:
-            start = self._end  # which was rounded to a tick of its part
-        writer = self._part_for(usable.info.format, start)
-        copied = writer.append(usable.path, usable.info, start, until, self._check)
-        usable.path.unlink()
+        held, self._held = self._held, None
+        chunk, time, info = held.arrived.chunk, held.arrived.time, held.scan.info()
+        with _losing(chunk):
+            copied = held.copy.finish(until)
+        self._open.close()
         if not copied.frame_count:
-            self.skip(usable.chunk, usable.time, "chunk_corrupt", copied.flaw, usable.sha256)
+            self.skip(chunk, time, "chunk_corrupt", copied.flaw, held.sha256)
             return
         if self._end is not None and copied.span.start > self._end:
             self._gaps.append(Interval(self._end, copied.span.start))
         self._gaps += copied.pauses
         self._end = copied.span.end
         part = self._parts[-1]
-        self._parts[-1] = replace(part, span=Interval(part.span.start, copied.span.end), frame_count=writer.frame_count)
+        frame_count = held.writer.frame_count
+        self._parts[-1] = replace(part, span=Interval(part.span.start, copied.span.end), frame_count=frame_count)
         entry = replace(
-            _entry(usable.chunk, usable.time, usable.sha256),
-            version_id=usable.version_id,
+            _entry(chunk, time, held.sha256),
+            version_id=held.arrived.file.version_id,
             part=len(self._parts) - 1,
             span=copied.span,
-            first_pts_ns=ticks_to_ns(usable.info.first_pts, usable.info.time_base),
-            snapped_ns=where.snapped_ns,
+            first_pts_ns=ticks_to_ns(info.first_pts, info.time_base),
+            snapped_ns=held.where.snapped_ns,
+            stretch_ppb=held.stretch_ppb,
             frame_count=copied.frame_count,
-            undecodable_frames=usable.info.left_out,
+            undecodable_frames=info.left_out,
             dropped_frames=copied.cut_frames,
-            problem=usable.info.flaw or copied.flaw,
+            problem=info.flaw or copied.flaw,
         )
-        self._index(writer, copied)
+        self._index(held.writer, copied)
         self._chunks.append(entry)
-        self._account.used(entry, is_ambiguous=_is_ambiguous(usable.time))
+        self._account.used(entry, is_ambiguous=_is_ambiguous(time))
 
     def _index(self, writer: PartWriter, copied: Copied) -> None:
         """Note which bytes of the chunk that was just copied hold which moments."""
@@ -164,19 +221,28 @@ class ReelBuilder:
             self._parts.pop()
 
 
+@contextmanager
+def _losing(chunk: ChunkObject) -> Iterator[None]:
+    """Raise LostOnTheWay where the chunk that is being read can't be had any more."""
+    try:
+        yield
+    except LOSSES as error:
+        raise LostOnTheWay({chunk.name: Loss.of(error)}) from error
+
+
 def _entry(chunk: ChunkObject, time: ChunkTime | None, sha256: str) -> ReelChunk:
     return ReelChunk(chunk.name, chunk.uri, chunk.etag, chunk.size_bytes, sha256, time)
 
 
-def _recorded(usable: UsableChunk, where: Place, moment: Instant, snap_ns: int) -> Interval:
+def _recorded(copy: ClipCopy, moment: Instant, snap_ns: int) -> Interval:
     """What a chunk covers, as seen by one that starts at `moment`: up to the pause that `moment` lies in, or to the end.
 
     One broken time stamp can make a chunk reach far beyond its end; it must not shut out the chunks that follow.
     """
-    for pause_start, pause_end in usable.info.pauses:
-        if where.start + (pause_start - snap_ns) <= moment < where.start + pause_end:
-            return Interval(where.start, where.start + pause_start)
-    return Interval(where.start, where.start + usable.info.duration_ns)
+    for pause in copy.pauses:
+        if pause.start + -snap_ns <= moment < pause.end:
+            return Interval(copy.span.start, pause.start)
+    return copy.span
 
 
 def _is_ambiguous(time: ChunkTime) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from throughline.domain.errors import SourceArchived
 from throughline.domain.footage import ChunkObject, ChunkTime
 from throughline.domain.time import Interval
 from throughline.domain.work import Work
 from throughline.ingest.chunk_times import TimeRules, time_from_content
-from throughline.ingest.fetching import fetched, in_order
+from throughline.ingest.fetching import in_order, open_chunk, scanned
 from throughline.ingest.loss import LOSSES, Loss
 from throughline.media.clip import UnusableClip
 from throughline.storage.object_store import ObjectStore
@@ -35,23 +34,19 @@ class Surveyed:
         return cls(chunk, None, loss.code, loss.problem)
 
 
-def survey(
-    objects: ObjectStore, chunks: Sequence[ChunkObject], rules: TimeRules, folder: Path, work: Work
-) -> Iterator[Surveyed]:
+def survey(objects: ObjectStore, chunks: Sequence[ChunkObject], rules: TimeRules, work: Work) -> Iterator[Surveyed]:
     """Each chunk with its time, or with the reason why it has none.
 
-    A chunk whose metadata and name state no time is fetched, looked into and thrown away again, so that no more than a few of them
-    ever lie in `folder`.
+    Only a chunk whose metadata and name state no time is looked into.
     """
 
-    def look(indexed: tuple[int, ChunkObject], check: Callable[[], None]) -> Surveyed:
-        index, chunk = indexed
+    def look(chunk: ChunkObject, check: Callable[[], None]) -> Surveyed:
         try:
-            return _look(objects, chunk, rules, folder / f"survey-{index}", check)
+            return _look(objects, chunk, rules, check)
         except LOSSES as error:
             return Surveyed.lost(chunk, Loss.of(error))
 
-    with closing(in_order(look, list(enumerate(chunks)), LOOKS_AT_ONCE, work)) as found:
+    with closing(in_order(look, chunks, LOOKS_AT_ONCE, work)) as found:
         for done, one in enumerate(found, 1):
             work.report(done, len(chunks), UNIT)
             yield one
@@ -73,19 +68,18 @@ def within(surveyed: Sequence[Surveyed], window: Interval | None, slack_ns: int)
     return chosen
 
 
-def _look(
-    objects: ObjectStore, chunk: ChunkObject, rules: TimeRules, path: Path, check: Callable[[], None]
-) -> Surveyed:
+def _look(objects: ObjectStore, chunk: ChunkObject, rules: TimeRules, check: Callable[[], None]) -> Surveyed:
     info = objects.head(chunk.uri, etag=chunk.etag, check=check)
     if info.is_archived:
         raise SourceArchived(f"{chunk.uri} lies in an archive")
     time = rules.stated(chunk, info.metadata)
     if time is not None:
         return Surveyed(chunk, time)
-    with fetched(objects, chunk, path, check) as file:
-        if isinstance(file.info, UnusableClip):
-            return Surveyed(chunk, None, file.info.code, str(file.info))
-        return Surveyed(chunk, time_from_content(chunk, file.info))
+    try:
+        with scanned(open_chunk(objects, chunk, check, check)) as scan:
+            return Surveyed(chunk, time_from_content(chunk, scan))
+    except UnusableClip as error:
+        return Surveyed(chunk, None, error.code, str(error))
 
 
 def order(one: Surveyed) -> tuple[bool, int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -14,6 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from throughline.domain.time import NS_PER_SECOND, ticks_to_ns
+from throughline.storage.object_store import ByteReader
 
 CODECS = frozenset({"av1", "h264", "hevc", "mjpeg", "mpeg4", "vp9"})
 """What can be copied into MP4 and decoded again."""
@@ -32,18 +34,57 @@ class UnusableClip(Exception):
         self.code = code
 
 
+class Readable:
+    """Bytes as FFmpeg can have them: what reading raises ends the file for FFmpeg, and is raised by `reraise`.
+
+    FFmpeg passes over errors in places, and PyAV would raise them at its next one, whatever that is about.
+    """
+
+    def __init__(self, content: ByteReader) -> None:
+        self._content = content
+        self._error: Exception | None = None
+
+    def read(self, count: int) -> bytes:
+        if self._error is None:
+            try:
+                return self._content.read(count)
+            except Exception as error:
+                self._error = error
+        return b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._content.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._content.tell()
+
+    def reraise(self) -> None:
+        """Raise what reading raised, if it did."""
+        if self._error is not None:
+            raise self._error
+
+
+_READ_BYTES = 2**19
+"""What FFmpeg asks of a `Readable` in one go."""
+
+
 @contextmanager
-def open_clip(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_clip(file: Path | Readable) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its first real video stream; raise UnusableClip where there is none.
 
     Edit lists are passed over: every frame that was recorded comes, in the order of decoding.
     """
-    if not path.stat().st_size:
+    if not (file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)):
         raise UnusableClip("chunk_empty", "it has no bytes")
+    options = {"ignore_editlist": "1"}
     try:
-        container = av.open(str(path), options={"ignore_editlist": "1"})
+        if isinstance(file, Path):
+            container = av.open(str(file), "r", options=options)
+        else:
+            file.seek(0)
+            container = av.open(file, "r", options=options, buffer_size=_READ_BYTES)
     except (av.FFmpegError, ValueError) as error:
-        raise _unopened(path) from error
+        raise _unopened(file) from error
     with container:
         yield container, _video_stream(container)
 
@@ -132,8 +173,12 @@ def _video_stream(container: InputContainer) -> VideoStream:
     return streams[0]
 
 
-def _unopened(path: Path) -> UnusableClip:
-    with path.open("rb") as file:
+def _unopened(file: Path | Readable) -> UnusableClip:
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            head = opened.read(12)
+    else:
+        file.seek(0)
         head = file.read(12)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
         return UnusableClip("chunk_truncated", "it is a broken MP4, cut off before its index or damaged in it")

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
+from typing import Self
 
 import av
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_SECOND, Instant, ns_to_ticks, ticks_to_ns
-from throughline.media.clip import ClipPackets, UnusableClip, open_clip
+from throughline.media.clip import ClipPackets, Readable, UnusableClip, open_clip
+from throughline.storage.object_store import ByteReader
 
 PAUSE_NS = 2 * NS_PER_SECOND
 """From this distance on two frames of a clip have a pause between them, rather than a long frame."""
@@ -26,6 +33,8 @@ _OLDEST = Instant.parse("2000-01-01T00:00:00Z")
 _CODECS_WITH_PARAMETER_SETS = ("h264", "hevc")
 _DECODE_ATTEMPTS = 300
 """Packets tried until a first frame comes."""
+_DECODE_BYTES = 32 * 2**20
+"""Held for it at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +84,127 @@ class ClipInfo:
     """Why only a part of the clip is usable, such as `it breaks off`; empty if all is."""
 
 
+class ClipScan:
+    """A clip that is read once, from its start to its end: its format is known at the start, the rest of it at the end.
+
+    Iterating gives each usable packet with its PTS, in the order of decoding.
+    """
+
+    def __init__(self, source: Path | ByteReader) -> None:
+        """Open a clip and look at its beginning. Raises UnusableClip where it gives no footage, and what reading raises."""
+        self.source = source
+        self._file = source if isinstance(source, Path) else Readable(source)
+        self._opened = ExitStack()
+        try:
+            self.container, self.stream = self._opened.enter_context(open_clip(self._file))
+            self.time_base = self.stream.time_base or Fraction(1, 90_000)
+            self._packets = ClipPackets(self.container, self.stream)
+            self._timing = _Timing(self.time_base)
+            self._coming = iter(self._packets)
+            self._ahead: list[tuple[Packet[VideoStream], int]] = []
+            self.format = self._look()
+            self._lead = self._packets.lead
+            self._read_well()
+        except UnusableClip:
+            self.close()
+            self._read_well()
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def first_pts(self) -> int:
+        """PTS of the first frame that can be decoded, in units of `time_base`."""
+        return self._ahead[0][1]
+
+    @property
+    def lead_ns(self) -> int:
+        """From the first of the frames before the first keyframe to the first that can be decoded."""
+        return ticks_to_ns(self._lead, self.time_base)
+
+    def __iter__(self) -> Iterator[tuple[Packet[VideoStream], int]]:
+        for packet, pts in chain(self._ahead, self._coming):
+            self._timing.add(pts, packet.duration or 0)
+            yield packet, pts
+        self._timing.finish()
+        self._read_well()
+
+    @property
+    def creation_time(self) -> Instant | None:
+        """What the container says of itself, in whole seconds."""
+        return _creation_time(self.container.metadata.get("creation_time", ""))
+
+    def read(self) -> ClipInfo:
+        """Read the clip to its end, for nothing but to know what it holds."""
+        for _ in self:
+            pass
+        return self.info()
+
+    def info(self) -> ClipInfo:
+        """What the clip held, once it was read to its end."""
+        return ClipInfo(
+            format=self.format,
+            first_pts=self._timing.first,
+            time_base=self.time_base,
+            duration_ns=self._timing.duration_ns,
+            frame_count=self._timing.count,
+            left_out=self._packets.left_out,
+            lead_ns=self.lead_ns,
+            pauses=tuple(self._timing.pauses),
+            creation_time=self.creation_time,
+            flaw=self._packets.flaw,
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _look(self) -> ClipFormat:
+        """Decode up to the first frame: the proof that there is one, and the only place where its rotation is known.
+
+        One packet more is read than that takes, so that the frames are known which are shown before the first but come after it.
+        """
+        self.stream.codec_context.thread_count = 1
+        frames: list[av.VideoFrame] = []
+        read_bytes = 0
+        for packet, pts in self._coming:
+            self._ahead.append((packet, pts))
+            if frames:
+                break
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                frames = []
+            read_bytes += packet.size
+            if not frames and (len(self._ahead) > _DECODE_ATTEMPTS or read_bytes > _DECODE_BYTES):
+                break
+        frames = frames or _flushed(self.stream)
+        if not frames:
+            if any(packet.is_keyframe for packet, _ in self._ahead):
+                raise UnusableClip("chunk_corrupt", "none of its first frames can be decoded")
+            raise UnusableClip("chunk_no_keyframe", "it has no keyframe that can be read")
+        clip_format = _format(self.stream, frames[0])
+        _check_size(clip_format)
+        if clip_format.codec in _CODECS_WITH_PARAMETER_SETS and not clip_format.extradata:
+            raise UnusableClip("chunk_corrupt", "its parameter sets are missing")
+        return clip_format
+
+    def _read_well(self) -> None:
+        if isinstance(self._file, Readable):
+            self._file.reraise()
+
+
 def probe(path: Path) -> ClipInfo:
     """Read a file to its end. Raises UnusableClip where it gives no footage."""
-    clip_format, creation_time = _first_frame(path)
-    _check_size(clip_format)
-    if clip_format.codec in _CODECS_WITH_PARAMETER_SETS and not clip_format.extradata:
-        raise UnusableClip("chunk_corrupt", "its parameter sets are missing")
-    with open_clip(path) as (container, stream):
-        time_base = stream.time_base or Fraction(1, 90_000)
-        packets = ClipPackets(container, stream)
-        timing = _Timing(time_base)
-        for packet, pts in packets:
-            timing.add(pts, packet.duration or 0)
-        timing.finish()
-    return ClipInfo(
-        format=clip_format,
-        first_pts=timing.first,
-        time_base=time_base,
-        duration_ns=timing.duration_ns,
-        frame_count=timing.count,
-        left_out=packets.left_out,
-        lead_ns=ticks_to_ns(packets.lead, time_base),
-        pauses=tuple(timing.pauses),
-        creation_time=creation_time,
-        flaw=packets.flaw,
-    )
+    with ClipScan(path) as scan:
+        return scan.read()
 
 
 def _check_size(clip_format: ClipFormat) -> None:
@@ -109,29 +214,6 @@ def _check_size(clip_format: ClipFormat) -> None:
             "chunk_size_unsupported",
             f"its pictures are {coded.width}x{coded.height}; {SMALLEST_PX} to {LARGEST_PX} pixels a side are taken",
         )
-
-
-def _first_frame(path: Path) -> tuple[ClipFormat, Instant | None]:
-    """Decode up to the first frame: the proof that there is one, and the only place where its rotation is known."""
-    with open_clip(path) as (container, stream):
-        stream.codec_context.thread_count = 1
-        keyframes = 0
-        for attempt, (packet, _) in enumerate(ClipPackets(container, stream)):
-            keyframes += packet.is_keyframe
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                frames = []
-            if frames:
-                return _format(stream, frames[0]), _creation_time(container.metadata.get("creation_time", ""))
-            if attempt >= _DECODE_ATTEMPTS:
-                break
-        frames = _flushed(stream)
-        if frames:
-            return _format(stream, frames[0]), _creation_time(container.metadata.get("creation_time", ""))
-    if keyframes:
-        raise UnusableClip("chunk_corrupt", "none of its first frames can be decoded")
-    raise UnusableClip("chunk_no_keyframe", "it has no keyframe that can be read")
 
 
 def _flushed(stream: av.VideoStream) -> list[av.VideoFrame]:

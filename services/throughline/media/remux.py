@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from throughline.domain.time import MEDIA_RATE, Instant, Interval, ns_to_ticks, ticks_to_ns
-from throughline.media.clip import ClipPackets, open_clip
+from throughline.domain.time import MEDIA_RATE, NS_PER_SECOND, Instant, Interval, ns_to_ticks, ticks_to_ns
 from throughline.media.gops import GopLog, GopTicks
-from throughline.media.probe import PAUSE_NS, ClipInfo
+from throughline.media.probe import PAUSE_NS, ClipInfo, ClipScan
 
 TICK = Fraction(1, MEDIA_RATE)
 _NEAR, _FAR = MEDIA_RATE // 10, 60 * MEDIA_RATE
 """Where a missing DTS is put before its clip, and how far a DTS can lie before its PTS; broken recorders write any number."""
 _CHECK_EVERY = 500
 """Packets between two looks at whether to stop."""
+_MOST_HELD_BYTES = 16 * 2**20
+"""Of packets held back; a clip that has more is read a second time."""
+PARTS_IN_A_WHOLE = NS_PER_SECOND
+"""Unit of a clip's stretch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,64 +55,38 @@ class PartWriter:
         self.epoch = epoch
         self.frame_count = 0
         self._path = path
-        self._container = av.open(str(path), "w", format="mp4", options={"video_track_timescale": str(MEDIA_RATE)})
+        # Without the flag, FFmpeg writes every packet by a call of its own.
+        options = {"video_track_timescale": str(MEDIA_RATE), "flush_packets": "0"}
+        self._container = av.open(str(path), "w", format="mp4", options=options)
         self._stream: VideoStream | None = None
         self._last_dts: int | None = None
-
-    def append(
-        self,
-        clip: Path,
-        info: ClipInfo,
-        start: Instant,
-        until: Instant | None = None,
-        check: Callable[[], None] = lambda: None,
-    ) -> Copied:
-        """Copy a clip so that its first frame lies at `start`, and end before `until`, both to the nearest tick.
-
-        Where that cuts it, B-frames that need a frame beyond the cut go too. `check` is called now and then; what it
-        raises ends the work. A clip that MP4 can't hold beyond some packet is copied up to there.
-        """
-        first_tick = _nearest(start - self.epoch)
-        limit = None if until is None else _nearest(until - self.epoch)
-        copied, reach, flaw = 0, first_tick, ""
-        with open_clip(clip) as (container, source):
-            target = self._target(source, info)
-            gops = GopLog(container.format.name, container.size)
-            for packet, source_pts in ClipPackets(container, source):
-                pts = first_tick + _ticks(source_pts - info.first_pts, info)
-                if limit is not None and pts >= limit:
-                    break
-                self._set_times(packet, pts, first_tick, info)
-                packet.stream = target
-                gops.add(packet, packet.pts or 0)
-                reach = max(reach, pts + (packet.duration or 0))
-                try:
-                    self._container.mux(packet)
-                except av.FFmpegError as error:
-                    if isinstance(error, OSError):
-                        raise  # the disk, not the clip
-                    flaw = f"it breaks off ({error.strerror})"
-                    break
-                copied += 1
-                if copied % _CHECK_EVERY == 0:
-                    check()
-        self.frame_count += copied
-        ends = (_nearest(start + info.duration_ns - self.epoch), reach + _nearest(PAUSE_NS), limit)
-        end_tick = min(tick for tick in ends if tick is not None)
-        pauses = [(first_tick + _nearest(start), first_tick + _nearest(end)) for start, end in info.pauses]
-        pauses = [pause for pause in pauses if pause[1] < end_tick]
-        return Copied(
-            span=Interval(self.at(first_tick), self.at(end_tick)),
-            frame_count=copied,
-            cut_frames=0 if flaw else info.frame_count - copied,
-            flaw=flaw,
-            pauses=tuple(Interval(self.at(start), self.at(end)) for start, end in pauses),
-            gops=tuple(gops.finish(end_tick, pauses)),
-        )
 
     def at(self, tick: int) -> Instant:
         """The moment at which a PTS of the part lies."""
         return self.epoch + ticks_to_ns(tick, TICK)
+
+    def tick(self, moment: Instant) -> int:
+        """The PTS nearest to a moment."""
+        return ns_to_ticks(moment - self.epoch, TICK)
+
+    def take_format(self, scan: ClipScan) -> None:
+        """Give the file the format of its first clip."""
+        if self._stream is None:
+            self._stream = self._container.add_stream_from_template(scan.stream, opaque=True)
+            self._stream.time_base = TICK
+            self._stream.set_display_rotation(-scan.format.rotation_degrees)
+
+    def mux(self, packet: Packet[VideoStream], pts: int, dts: int) -> None:
+        """Write a packet, whose duration is in ticks already. Raises av.FFmpegError where MP4 can't hold it."""
+        if self._stream is None:
+            raise ValueError("a part has no format before its first clip")
+        dts = min(pts, max(dts, pts - _FAR))
+        if self._last_dts is not None:
+            dts = max(dts, self._last_dts + 1)
+        self._last_dts = dts
+        packet.dts, packet.pts, packet.time_base, packet.stream = dts, max(pts, dts), TICK, self._stream
+        self._container.mux(packet)
+        self.frame_count += 1
 
     def close(self) -> None:
         """Finish the file; one without a frame is removed."""
@@ -120,27 +98,145 @@ class PartWriter:
         if not self.frame_count:
             self._path.unlink(missing_ok=True)
 
-    def _target(self, source: VideoStream, info: ClipInfo) -> VideoStream:
-        if self._stream is None:
-            self._stream = self._container.add_stream_from_template(source, opaque=True)
-            self._stream.time_base = TICK
-            self._stream.set_display_rotation(-info.format.rotation_degrees)
-        return self._stream
 
-    def _set_times(self, packet: Packet[VideoStream], pts: int, first_tick: int, info: ClipInfo) -> None:
-        earliest = first_tick - _NEAR  # for Matroska, which leaves out the first few
-        dts = earliest if packet.dts is None else first_tick + _ticks(packet.dts - info.first_pts, info)
-        dts = min(pts, max(dts, pts - _FAR))
-        if self._last_dts is not None:
-            dts = max(dts, self._last_dts + 1)
-        self._last_dts = dts
-        packet.duration = _ticks(packet.duration or 0, info)
-        packet.dts, packet.pts, packet.time_base = dts, max(pts, dts), TICK
+class ClipCopy:
+    """A clip on its way into a part: `run` reads it to its end, `finish` says where it ends in the part.
 
+    What is shown from some moment on is held back in between, since it may come to be cut off.
+    """
 
-def _ticks(source_ticks: int, info: ClipInfo) -> int:
-    return _nearest(ticks_to_ns(source_ticks, info.time_base))
+    def __init__(
+        self,
+        writer: PartWriter,
+        scan: ClipScan,
+        start: Instant,
+        stretch_ppb: int = 0,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """The first frame lies at `start`, to the nearest tick; others at their distance from it, longer by `stretch_ppb`
+        billionths. `check` is called now and then; what it raises ends the work.
+        """
+        self._writer = writer
+        self._scan = scan
+        self._first = writer.tick(start)
+        self._stretch_ppb = stretch_ppb
+        self._check = check
+        self._gops = GopLog(scan.container.format.name, scan.container.size)
+        self._held: list[tuple[Packet[VideoStream], int]] = []
+        self._held_bytes = 0
+        self._copied = 0
+        self._reach = self._first
+        self._flaw = ""
+        self.info: ClipInfo | None = None
+        """What the clip held; None before `run`."""
+        writer.take_format(scan)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing more has to be read."""
+        return self._held_bytes <= _MOST_HELD_BYTES
 
-def _nearest(ns: int) -> int:
-    return ns_to_ticks(ns, TICK)
+    def run(self, hold_from: Instant | None = None) -> ClipInfo:
+        """Copy what is shown before `hold_from`, up to the first packet in the order of decoding that is not."""
+        limit = None if hold_from is None else self._writer.tick(hold_from)
+        for index, (packet, source_pts) in enumerate(self._scan):
+            if index % _CHECK_EVERY == 0:
+                self._check()
+            if self._held_bytes or (limit is not None and self._pts(source_pts) >= limit):
+                self._hold(packet, source_pts)
+            elif not self._flaw:
+                self._mux(packet, source_pts)
+        self.info = self._scan.info()
+        return self.info
+
+    @property
+    def span(self) -> Interval:
+        """Where the clip lies in the part if nothing cuts it off. Only after `run`."""
+        end = self._first + self._nearest(self._known().duration_ns)
+        if self._flaw:
+            end = min(end, self._reach + self._nearest(PAUSE_NS))
+        return Interval(self._writer.at(self._first), self._writer.at(end))
+
+    @property
+    def pauses(self) -> list[Interval]:
+        """Where nothing was recorded within the clip. Only after `run`."""
+        return [Interval(self._writer.at(start), self._writer.at(end)) for start, end in self._pauses()]
+
+    def finish(self, until: Instant | None = None) -> Copied:
+        """Copy what was held back and is shown before `until`, which is not before what was copied already.
+
+        Where that cuts it, B-frames that need a frame beyond the cut go too. A clip that MP4 can't hold beyond some packet is
+        copied up to there.
+        """
+        limit = None if until is None else self._writer.tick(until)
+        if self.is_whole:
+            self._copy_rest(self._held, limit)
+        else:
+            with ClipScan(self._scan.source) as again:
+                self._copy_rest(islice(again, self._copied, None), limit)
+        self._held = []
+        end = self._end(limit)
+        pauses = [pause for pause in self._pauses() if pause[1] < end]
+        return Copied(
+            span=Interval(self._writer.at(self._first), self._writer.at(end)),
+            frame_count=self._copied,
+            cut_frames=0 if self._flaw else self._known().frame_count - self._copied,
+            flaw=self._flaw,
+            pauses=tuple(Interval(self._writer.at(start), self._writer.at(end)) for start, end in pauses),
+            gops=tuple(self._gops.finish(end, pauses)),
+        )
+
+    def _copy_rest(self, packets: Iterable[tuple[Packet[VideoStream], int]], limit: int | None) -> None:
+        for index, (packet, source_pts) in enumerate(packets):
+            if index % _CHECK_EVERY == 0:
+                self._check()
+            if self._flaw or (limit is not None and self._pts(source_pts) >= limit):
+                return
+            self._mux(packet, source_pts)
+
+    def _hold(self, packet: Packet[VideoStream], source_pts: int) -> None:
+        self._held_bytes += packet.size
+        if self.is_whole:
+            self._held.append((packet, source_pts))
+        else:
+            self._held = []
+
+    def _mux(self, packet: Packet[VideoStream], source_pts: int) -> None:
+        pts = self._pts(source_pts)
+        dts = self._first - _NEAR if packet.dts is None else self._pts(packet.dts)  # Matroska leaves out the first few
+        packet.duration = self._ticks(packet.duration or 0)
+        self._gops.add(packet, pts)
+        self._reach = max(self._reach, pts + (packet.duration or 0))
+        try:
+            self._writer.mux(packet, pts, dts)
+        except av.FFmpegError as error:
+            if isinstance(error, OSError):
+                raise  # the disk, not the clip
+            self._flaw = f"it breaks off ({error.strerror})"
+        else:
+            self._copied += 1
+
+    def _end(self, limit: int | None) -> int:
+        """The tick at which the last frame ends, which is before a pause. Where the copy broke off it is not the clip's last."""
+        end = min(self._first + self._nearest(self._known().duration_ns), self._reach + self._nearest(PAUSE_NS))
+        end = end if limit is None else min(end, limit)
+        return next((begin for begin, after in self._pauses() if begin < end <= after), end)
+
+    def _pauses(self) -> list[tuple[int, int]]:
+        pauses = self._known().pauses
+        return [(self._first + self._nearest(start), self._first + self._nearest(end)) for start, end in pauses]
+
+    def _known(self) -> ClipInfo:
+        if self.info is None:
+            raise ValueError("a clip is known only once it was read to its end")
+        return self.info
+
+    def _pts(self, source_pts: int) -> int:
+        return self._first + self._ticks(source_pts - self._scan.first_pts)
+
+    def _ticks(self, source_ticks: int) -> int:
+        return self._nearest(ticks_to_ns(source_ticks, self._scan.time_base))
+
+    def _nearest(self, ns: int) -> int:
+        """The ticks of the part that `ns` of the clip take."""
+        return ns_to_ticks(ns + ns * self._stretch_ppb // PARTS_IN_A_WHOLE, TICK)

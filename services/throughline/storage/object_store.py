@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,41 @@ class Pin:
 ANY = Pin()
 
 
+class ByteReader(Protocol):
+    """Content that is read at any place of it, as a file is."""
+
+    def read(self, count: int) -> bytes:
+        """Up to `count` bytes, at least one except at the end."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place and tell it, in bytes from the start."""
+
+    def tell(self) -> int:
+        """The present place."""
+
+
+class OpenObject(Protocol):
+    """An object that is being read without a copy of it on the disk. Its content never changes while it is open."""
+
+    version_id: str
+
+    @property
+    def content(self) -> Path | ByteReader:
+        """The file itself where the object lies on this machine."""
+
+    def prepare(self, check: Callable[[], None]) -> None:
+        """Do ahead what can be done before anything is read; it may take as long as reading does. What `check` raises ends it."""
+
+    def sha256(self) -> str:
+        """Digest of the whole content, in hexadecimal; what was not read yet is read for it.
+
+        Raises SourceChanged where it changed since it was opened.
+        """
+
+    def close(self) -> None:
+        """Nothing more is read."""
+
+
 class ObjectStore(Protocol):
     """Reads and writes objects; safe to use from several threads.
 
@@ -73,6 +109,13 @@ class ObjectStore(Protocol):
         """Copy an object to a local file, whole or not at all; raise SourceChanged where it is no longer the pinned one.
 
         `check` is called while it takes; what it raises ends the copying within a moment.
+        """
+
+    def open(self, uri: str, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> OpenObject:
+        """Open an object for reading; raise SourceChanged where it is no longer the pinned one.
+
+        `check` is called whenever reading takes a while, from any thread; what it raises ends that within a moment. Reading raises what
+        `fetch` does.
         """
 
     def write(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from throughline.domain.errors import InvalidInput, PermissionDenied
-from throughline.storage.object_store import ANY, ObjectInfo, ObjectStore, Pin, go_on
+from throughline.storage.object_store import ANY, ObjectInfo, ObjectStore, OpenObject, Pin, go_on
 from throughline.storage.objects_file import FileObjects
 from throughline.storage.objects_s3 import S3Objects
 from throughline.wire.settings import ObjectSettings
@@ -65,6 +65,9 @@ class _RoutedObjects:
 
     def fetch(self, uri: str, destination: Path, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> ObjectInfo:
         return self._store(uri).fetch(uri, destination, pin=pin, check=check)
+
+    def open(self, uri: str, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> OpenObject:
+        return self._store(uri).open(uri, pin=pin, check=check)
 
     def write(
         self, uri: str, data: bytes | Path, *, replace: bool = True, metadata: Mapping[str, str] | None = None

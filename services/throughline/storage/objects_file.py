@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from throughline.domain.errors import Conflict, InvalidInput, LimitExceeded, NotFound, PermissionDenied, SourceChanged
@@ -18,6 +20,38 @@ SCHEME = "file://"
 MAX_PATH_BYTES = 4096
 MAX_NAME_BYTES = 255
 _log = logging.getLogger(__name__)
+
+
+class OpenFile:
+    """A file that is read where it lies."""
+
+    version_id = ""
+
+    def __init__(self, path: Path, uri: str, verify: Callable[[], object], check: Callable[[], None]) -> None:
+        """`verify` raises SourceChanged where the file is another by now."""
+        self.content = path
+        self._uri = uri
+        self._verify = verify
+        self._check = check
+        self._sha256 = ""
+
+    def prepare(self, check: Callable[[], None]) -> None:
+        digest = hashlib.sha256()
+        with _translated(self._uri), self.content.open("rb", buffering=0) as file:
+            block = memoryview(bytearray(BLOCK_BYTES))
+            while count := file.readinto(block):
+                check()
+                digest.update(block[:count])
+        self._sha256 = digest.hexdigest()
+
+    def sha256(self) -> str:
+        if not self._sha256:
+            self.prepare(self._check)
+        self._verify()
+        return self._sha256
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class FileObjects:
@@ -81,6 +115,10 @@ class FileObjects:
                     check()
                     out.write(block)
             return self.head(uri, etag=before.etag)
+
+    def open(self, uri: str, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> OpenFile:
+        info = self.head(uri, etag=pin.etag)
+        return OpenFile(self.local_path(uri), uri, partial(self.head, uri, etag=info.etag), check)
 
     def write(
         self,

@@ -24,6 +24,7 @@ from throughline.domain.time import Instant
 from throughline.storage.attention import attentive, patient
 from throughline.storage.object_store import ANY, ObjectInfo, Pin, go_on
 from throughline.storage.s3_errors import s3_errors
+from throughline.storage.s3_ranges import OpenRanges
 from throughline.storage.s3_transfer import Download, Source, Target, upload
 from throughline.wire.settings import ObjectSettings
 
@@ -108,6 +109,21 @@ class S3Objects:
             return _info(uri, answer["ContentLength"], answer)
 
         return self._as_pinned(uri, Source(*_object(uri), pin), check, fetch)
+
+    def open(self, uri: str, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> OpenRanges:
+        source = Source(*_object(uri), pin)
+        if not pin.etag or pin.size_bytes is None:
+            info = self.head(uri, etag=pin.etag, check=check)
+            source = Source(source.bucket, source.key, Pin(info.etag, info.size_bytes), info.version_id)
+
+        def get(asked: Source, begin: int, end: int, check: Callable[[], None]) -> tuple[Source, dict[str, Any]]:
+            def get(source: Source) -> tuple[Source, dict[str, Any]]:
+                arguments = {**source.place, "IfMatch": source.pin.etag, "Range": f"bytes={begin}-{end - 1}"}
+                return source, self._call(uri, lambda: dict(self._client.get_object(**arguments)), check)
+
+            return self._as_pinned(uri, asked, check, get)
+
+        return OpenRanges(get, source, self._patience(check), check)
 
     def write(
         self, uri: str, data: bytes | Path, *, replace: bool = True, metadata: Mapping[str, str] | None = None

@@ -23,7 +23,7 @@ BLOCK_BYTES = 2**17
 PART_BYTES = 32 * 2**20
 """Files larger than this are uploaded in parts of it."""
 MAX_PARTS = 10_000
-_BROKEN = (BotoCoreError, HTTPClientError, OSError)
+BROKEN = (BotoCoreError, HTTPClientError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Download:
         while True:
             try:
                 block = attentive(lambda: body.read(BLOCK_BYTES), self._check)
-            except _BROKEN as error:
+            except BROKEN as error:
                 return error
             if not block:
                 body.close()

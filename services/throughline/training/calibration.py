@@ -67,7 +67,7 @@ def describe(seed: int, folder: Path, client: InferenceClient) -> Described:
     objects = open_objects(ObjectSettings(allowed_roots=(folder,)))
     workspace = Workspace(file_uri(folder / "workspace"), objects, folder / "cache")
     listing = list_footage(objects, file_uri(store.footage))
-    collator = Collator(objects, workspace, CollateSettings(), folder / "scratch")
+    collator = Collator(objects, workspace, CollateSettings())
     stage = TrackStage(workspace, client, TrackerSettings())
     rows = []
     for camera in listing.cameras:
