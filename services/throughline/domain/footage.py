@@ -35,6 +35,7 @@ class TimeSource(StrEnum):
 
     OBJECT_METADATA = "object_metadata"
     FILE_NAME = "file_name"
+    PRODUCER = "producer"
     CONTAINER = "container"
     LAST_MODIFIED = "last_modified"
 

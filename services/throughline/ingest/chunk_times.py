@@ -1,4 +1,4 @@
-"""When a chunk was taken: object metadata, then file name, then container, then a guess.
+"""When a chunk was taken: object metadata, then file name, then what lies in the container, then a guess.
 
 A download keeps none of a file's own times: `LastModified` is when the object was uploaded. So it comes last.
 """
@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from throughline.domain.footage import ChunkObject, ChunkTime, TimeSource
-from throughline.domain.time import NS_PER_SECOND, Instant
+from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, Instant
 from throughline.ingest.names import FileNameTimes
 from throughline.media.probe import ClipScan
 
 DEFAULT_METADATA_KEYS = ("start-time", "capture-time", "start_time", "capture_time")
 """User metadata of the object, in S3 `x-amz-meta-start-time` and so on."""
 
+PRODUCER_UNCERTAINTY_NS = NS_PER_MS
 CONTAINER_UNCERTAINTY_NS = NS_PER_SECOND
 GUESS_UNCERTAINTY_NS = 60 * NS_PER_SECOND
 """An upload ends some time after the recording: seconds as a rule, far more after an outage."""
@@ -63,10 +64,14 @@ def read_metadata_time(text: str) -> ChunkTime | None:
 def time_from_content(chunk: ChunkObject, scan: ClipScan) -> ChunkTime:
     """For a chunk whose metadata and name state no time.
 
+    A producer reference time is what the recorder's clock said at a frame.
     The container's creation time is taken as the start of the recording, which is what the movie header's definition and most
     recorders mean by it; some write the end. Without it the recording is taken to have ended when the object was uploaded, and has to
     be read to know how long it is.
     """
+    produced = scan.producer_time
+    if produced is not None:
+        return ChunkTime(produced + -scan.lead_ns, TimeSource.PRODUCER, PRODUCER_UNCERTAINTY_NS)
     if scan.creation_time is not None:
         return ChunkTime(scan.creation_time, TimeSource.CONTAINER, CONTAINER_UNCERTAINTY_NS)
     info = scan.read()

@@ -11,10 +11,10 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from throughline.domain.time import NS_PER_SECOND, ticks_to_ns
+from throughline.domain.time import NS_PER_SECOND, ns_to_ticks, ticks_to_ns
 from throughline.storage.object_store import ByteReader
 
 CODECS = frozenset({"av1", "h264", "hevc", "mjpeg", "mpeg4", "vp9"})
@@ -76,7 +76,10 @@ def open_clip(file: Path | Readable) -> Iterator[tuple[InputContainer, VideoStre
     """
     if not (file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)):
         raise UnusableClip("chunk_empty", "it has no bytes")
+    is_mp4 = _head(file)[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"styp")
     options = {"ignore_editlist": "1"}
+    if is_mp4:  # which states when each packet is decoded; elsewhere FFmpeg has to decode some to find that out
+        options["skip_frame"] = "all"
     try:
         if isinstance(file, Path):
             container = av.open(str(file), "r", options=options)
@@ -84,9 +87,13 @@ def open_clip(file: Path | Readable) -> Iterator[tuple[InputContainer, VideoStre
             file.seek(0)
             container = av.open(file, "r", options=options, buffer_size=_READ_BYTES)
     except (av.FFmpegError, ValueError) as error:
-        raise _unopened(file) from error
+        raise _unopened(is_mp4=is_mp4) from error
     with container:
-        yield container, _video_stream(container)
+        stream = _video_stream(container)
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+        yield container, stream
 
 
 class ClipPackets:
@@ -103,6 +110,7 @@ class ClipPackets:
         self._time_base = stream.time_base or Fraction(1, 90_000)
         # Matroska states a duration, which FFmpeg would otherwise estimate; MP4 states how many frames there are.
         self._stated_ns = 1000 * (container.duration or 0) if container.format.name.startswith("matroska") else 0
+        self._longest_jump = ns_to_ticks(LONGEST_JUMP_NS, self._time_base)
         self._first: int | None = None
         self._latest = 0
         self._seen = 0
@@ -145,16 +153,17 @@ class ClipPackets:
         if self._first is None or self._earliest is None:
             return 0
         lead = self._first - self._earliest
-        return lead if 0 < lead * self._time_base * NS_PER_SECOND <= LONGEST_JUMP_NS else 0
+        return lead if 0 < lead <= self._longest_jump else 0
 
     def _usable(self, packet: Packet[VideoStream], pts: int) -> bool:
         if self._first is None:
             if not packet.is_keyframe:
                 return False
             self._first = self._latest = pts
-        jump_ns = ticks_to_ns(pts - self._latest, packet.time_base)
-        if abs(jump_ns) > LONGEST_JUMP_NS:
-            self.flaw = f"its time stamps jump by {jump_ns // NS_PER_SECOND} s within the file"
+        jump = pts - self._latest
+        if abs(jump) > self._longest_jump:
+            seconds = ticks_to_ns(jump, self._time_base) // NS_PER_SECOND
+            self.flaw = f"its time stamps jump by {seconds} s within the file"
             return False
         self._latest = max(self._latest, pts)
         return pts >= self._first
@@ -173,13 +182,15 @@ def _video_stream(container: InputContainer) -> VideoStream:
     return streams[0]
 
 
-def _unopened(file: Path | Readable) -> UnusableClip:
+def _head(file: Path | Readable) -> bytes:
     if isinstance(file, Path):
         with file.open("rb") as opened:
-            head = opened.read(12)
-    else:
-        file.seek(0)
-        head = file.read(12)
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+            return opened.read(8)
+    file.seek(0)
+    return file.read(8)
+
+
+def _unopened(*, is_mp4: bool) -> UnusableClip:
+    if is_mp4:
         return UnusableClip("chunk_truncated", "it is a broken MP4, cut off before its index or damaged in it")
     return UnusableClip("chunk_not_video", "it is not a video file that FFmpeg knows")

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_SECOND, Instant, ns_to_ticks, ticks_to_ns
 from throughline.media.clip import ClipPackets, Readable, UnusableClip, open_clip
+from throughline.media.prft import producer_time
 from throughline.storage.object_store import ByteReader
 
 PAUSE_NS = 2 * NS_PER_SECOND
@@ -134,6 +135,15 @@ class ClipScan:
     def creation_time(self) -> Instant | None:
         """What the container says of itself, in whole seconds."""
         return _creation_time(self.container.metadata.get("creation_time", ""))
+
+    @property
+    def producer_time(self) -> Instant | None:
+        """When its first frame was recorded, by the recorder's clock, where a fragmented MP4 says so."""
+        stated = producer_time(self.source)
+        if stated is None or stated.track_id != self.stream.id:
+            return None
+        moment = stated.moment + ticks_to_ns(self.first_pts - stated.media_time, self.time_base)
+        return moment if moment >= _OLDEST else None
 
     def read(self) -> ClipInfo:
         """Read the clip to its end, for nothing but to know what it holds."""

@@ -122,6 +122,9 @@ class ClipCopy:
         self._stretch_ppb = stretch_ppb
         self._check = check
         self._gops = GopLog(scan.container.format.name, scan.container.size)
+        ratio = scan.time_base / TICK
+        self._whole = 0 if stretch_ppb or ratio.denominator != 1 else ratio.numerator
+        """Ticks of the part in a tick of the clip, where they are a whole number of them."""
         self._held: list[tuple[Packet[VideoStream], int]] = []
         self._held_bytes = 0
         self._copied = 0
@@ -142,10 +145,11 @@ class ClipCopy:
         for index, (packet, source_pts) in enumerate(self._scan):
             if index % _CHECK_EVERY == 0:
                 self._check()
-            if self._held_bytes or (limit is not None and self._pts(source_pts) >= limit):
+            pts = self._pts(source_pts)
+            if self._held_bytes or (limit is not None and pts >= limit):
                 self._hold(packet, source_pts)
             elif not self._flaw:
-                self._mux(packet, source_pts)
+                self._mux(packet, pts)
         self.info = self._scan.info()
         return self.info
 
@@ -190,9 +194,10 @@ class ClipCopy:
         for index, (packet, source_pts) in enumerate(packets):
             if index % _CHECK_EVERY == 0:
                 self._check()
-            if self._flaw or (limit is not None and self._pts(source_pts) >= limit):
+            pts = self._pts(source_pts)
+            if self._flaw or (limit is not None and pts >= limit):
                 return
-            self._mux(packet, source_pts)
+            self._mux(packet, pts)
 
     def _hold(self, packet: Packet[VideoStream], source_pts: int) -> None:
         self._held_bytes += packet.size
@@ -201,12 +206,11 @@ class ClipCopy:
         else:
             self._held = []
 
-    def _mux(self, packet: Packet[VideoStream], source_pts: int) -> None:
-        pts = self._pts(source_pts)
+    def _mux(self, packet: Packet[VideoStream], pts: int) -> None:
         dts = self._first - _NEAR if packet.dts is None else self._pts(packet.dts)  # Matroska leaves out the first few
-        packet.duration = self._ticks(packet.duration or 0)
+        duration = packet.duration = self._ticks(packet.duration or 0)
         self._gops.add(packet, pts)
-        self._reach = max(self._reach, pts + (packet.duration or 0))
+        self._reach = max(self._reach, pts + duration)
         try:
             self._writer.mux(packet, pts, dts)
         except av.FFmpegError as error:
@@ -235,6 +239,8 @@ class ClipCopy:
         return self._first + self._ticks(source_pts - self._scan.first_pts)
 
     def _ticks(self, source_ticks: int) -> int:
+        if self._whole:
+            return source_ticks * self._whole
         return self._nearest(ticks_to_ns(source_ticks, self._scan.time_base))
 
     def _nearest(self, ns: int) -> int:
