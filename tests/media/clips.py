@@ -33,6 +33,8 @@ class Clip:
     """Clockwise turn from the coded to the upright picture."""
     audio: bool = False
     crf: int = 23
+    open_gop: bool = False
+    """Frames before a keyframe, but after it in the order of decoding, may need those before it."""
     metadata: tuple[tuple[str, str], ...] = ()
 
 
@@ -73,9 +75,15 @@ def make_clip(path: Path, clip: Clip) -> Path:
         stream.codec_context.max_b_frames = clip.b_frames
         stream.codec_context.thread_count = 1
         if clip.codec == "libx265":
+            gop = f":keyint={clip.gop}:open-gop=1" if clip.open_gop else ""
             stream.codec_context.options = {
                 "preset": "ultrafast",
-                "x265-params": f"log-level=none:bframes={clip.b_frames}",
+                "x265-params": f"log-level=none:bframes={clip.b_frames}{gop}",
+            }
+        elif clip.open_gop:
+            stream.codec_context.options = {
+                "preset": "ultrafast",
+                "x264-params": f"open-gop=1:b-adapt=0:keyint={clip.gop}:min-keyint=1:scenecut=0",
             }
         if clip.rotation_degrees:
             stream.set_display_rotation(-clip.rotation_degrees)
@@ -86,7 +94,8 @@ def make_clip(path: Path, clip: Clip) -> Path:
                 np.ascontiguousarray(np.rot90(upright, clip.rotation_degrees // 90)), format="rgb24"
             )
             frame.pts, frame.time_base = ticks, clip.time_base
-            frame.pict_type = PictureType.I if index % clip.gop == 0 else PictureType.NONE
+            if index % clip.gop == 0 and not clip.open_gop:
+                frame.pict_type = PictureType.I
             container.mux(stream.encode(frame))
             if isinstance(sound, av.AudioStream):
                 samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
