@@ -15,6 +15,7 @@ from throughline.domain.footage import TimeSource
 from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_SECOND, Instant, Interval
 from throughline.domain.work import Step, Work
+from throughline.ingest import reel_builder
 from throughline.ingest.collate import CollateRequest
 from throughline.ingest.listing import list_footage
 from throughline.media.clip import ClipPackets, open_clip
@@ -150,6 +151,18 @@ def test_a_change_of_format_starts_a_new_part_and_reads_on(footage: DiskFootage,
     assert made.reel.parts[1].rotation_degrees == other.rotation_degrees
     with reader(made) as frames:
         assert list(frames.frames())[-1].rgb().shape == (other.size.height, other.size.width, 3)
+
+
+def test_a_part_does_not_grow_for_ever(footage: DiskFootage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reel_builder, "MOST_PART_FRAMES", 60)
+    for index in range(5):
+        footage.clip(f"cam1/20260301_10000{2 * index}.mp4", at(CLIP, 30 * index))
+
+    made = footage.collate("cam1")
+
+    assert [part.frame_count for part in made.reel.parts] == [60, 60, 30]
+    assert made.reel.gaps == ()
+    assert [number for _, number in seen(made)] == list(range(150))
 
 
 def test_chunks_out_of_order_are_sorted_by_time(footage: DiskFootage) -> None:

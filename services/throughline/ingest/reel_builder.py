@@ -22,6 +22,8 @@ from throughline.storage.object_store import OpenObject
 
 NEW_PART_GAP_NS = 3600 * NS_PER_SECOND
 """A longer gap starts a new part: FFmpeg's MP4 muxer silently collapses gaps of more than INT_MAX ticks."""
+MOST_PART_FRAMES = 1_000_000
+"""From here on the next chunk starts a new part: FFmpeg keeps an MP4's index in memory until its end, 70 MB for a million frames."""
 
 _TICK_NS = NS_PER_SECOND // MEDIA_RATE + 1
 """What rounding to ticks can leave between chunks that lie end to end."""
@@ -194,7 +196,8 @@ class ReelBuilder:
     def _part_for(self, clip_format: ClipFormat, start: Instant) -> PartWriter:
         """The open part where a clip may go on in it, else a new one that begins with the clip."""
         is_near = self._end is not None and start - self._end <= NEW_PART_GAP_NS
-        if self._writer is not None and self._writer.frame_count and is_near and clip_format == self._format:
+        has_room = self._writer is not None and 0 < self._writer.frame_count < MOST_PART_FRAMES
+        if self._writer is not None and has_room and is_near and clip_format == self._format:
             return self._writer
         self._end_part()
         file = f"part-{len(self._parts):03d}.mp4"
