@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -140,6 +141,20 @@ def test_chunks_make_no_difference_to_the_tracks(workspace: Workspace, stage: Tr
     many, one = tables(run(stage, "cam1")), tables(run(stage, "cam2"))
     for name in ("track_ids", "times_ns", "boxes", "scores"):
         np.testing.assert_array_equal(getattr(many, name), getattr(one, name))
+
+
+def test_parts_make_no_difference_to_the_tracks(workspace: Workspace, stage: TrackStage) -> None:
+    people = (FIRST, SECOND_ONE)
+    Recording(people, chunk_seconds=4.0).publish(workspace, "cam1")
+    ends = (0.0, 0.4, 1.2, 1.4, 2.2, 2.4, 3.0, 4.0)
+    Recording(people, parts=list(pairwise(ends)), chunk_seconds=4.0).publish(workspace, "cam2")
+    one, many = seconds(tables(run(stage, "cam1"))), seconds(tables(run(stage, "cam2")))
+    assert list(one) == list(many)
+    for (
+        number,
+        span,
+    ) in one.items():  # the first frame of a part is always looked at, so a track may begin a frame earlier
+        assert many[number] == pytest.approx(span, abs=0.1)
 
 
 def test_long_chunks_are_kept_in_pieces(
