@@ -10,7 +10,7 @@ from pathlib import Path
 from throughline.ingest.loss import LOSS_CODES
 
 ROOT = Path(__file__).parents[2]
-_MAKERS = {"Incident", "UnusableClip", "_tell_of", "_together", "cls", "skip"}
+_MAKERS = {"Incident", "UnusableClip", "_tell_of", "_together", "cls", "skip", "_leave_out"}
 _CODE = re.compile(r"cancelled|[a-z]+(_[a-z]+)+")
 _ROW = re.compile(r"^\| `([a-z_]+)` \|", re.MULTILINE)
 
