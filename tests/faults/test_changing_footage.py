@@ -97,6 +97,18 @@ def test_a_file_that_grows_while_it_is_recorded_is_left_out_by_name(footage: Dis
     assert (numbers(made), codes(made)) == (list(range(30)), ["chunk_gone"])
 
 
+def test_a_file_that_goes_away_while_the_one_before_is_copied_is_left_out_by_name(footage: DiskFootage) -> None:
+    footage.clip(FIRST, CLIP)
+    footage.clip(SECOND, replace(CLIP, first_number=30))
+
+    def remove(step: Step) -> None:
+        if step == Step(1, 2, "chunks"):
+            (footage.root / SECOND).unlink(missing_ok=True)
+
+    made = footage.collate("cam1", work=Work(on_step=remove))
+    assert (numbers(made), codes(made)) == (list(range(30)), ["chunk_gone"])
+
+
 def test_objects_that_are_added_during_a_job_wait_for_the_next_one(s3_footage: S3Footage) -> None:
     s3_footage.clip(FIRST, CLIP)
 

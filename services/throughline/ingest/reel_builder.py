@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from throughline.domain.errors import NotFound
 from throughline.domain.footage import ChunkObject, ChunkTime, Reel, ReelChunk, ReelPart, TimeSource
 from throughline.domain.time import MEDIA_RATE, NS_PER_SECOND, Instant, Interval, ticks_to_ns
 from throughline.ingest.account import Account
@@ -231,6 +232,8 @@ def _losing(chunk: ChunkObject) -> Iterator[None]:
         yield
     except LOSSES as error:
         raise LostOnTheWay({chunk.name: Loss.of(error)}) from error
+    except FileNotFoundError as error:  # a file that is read where it lies
+        raise LostOnTheWay({chunk.name: Loss.of(NotFound(str(error)))}) from error
 
 
 def _entry(chunk: ChunkObject, time: ChunkTime | None, sha256: str) -> ReelChunk:
