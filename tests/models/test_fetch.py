@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from throughline.domain.errors import CorruptArtifact, DependencyUnavailable, InvalidInput, NotFound
+from tests.cli.conditions import eventually
+from throughline.domain.errors import CorruptArtifact, DependencyUnavailable, InvalidInput, NotFound, StorageFull
 from throughline.models.catalogue import ENTRIES, Entry, entry
 from throughline.models.fetch import fetch, read_record, record_path
 
@@ -24,6 +27,7 @@ class Origin:
 
     content: bytes = CONTENT
     break_after: int | None = None
+    stall: threading.Event | None = None
     page: bool = False
     status: int = 200
     asked: list[tuple[str, str | None]] = field(default_factory=list)
@@ -54,6 +58,8 @@ def origin() -> Iterator[Origin]:
             self.end_headers()
             end, state.break_after = state.break_after, None
             self.wfile.write(state.content[start:end])
+            if state.stall is not None:
+                state.stall.wait(60)
 
         def log_message(self, *_: object) -> None: ...
 
@@ -102,6 +108,41 @@ def test_what_a_killed_process_left_is_used_and_what_changed_since_is_not(origin
             origin.content = CONTENT[::-1]
         assert fetch(_entry(origin), folder).read_bytes() == origin.content
         assert origin.asked[-1][1] == "bytes=1000-"
+
+
+def test_a_process_killed_in_the_middle_is_gone_on_from(origin: Origin, tmp_path: Path) -> None:
+    origin.break_after, origin.stall = 200_000, threading.Event()
+    add = (
+        "import sys; from pathlib import Path; from throughline.models.catalogue import Entry; "
+        "from throughline.models.fetch import fetch; "
+        "fetch(Entry('tiny', 'detector', 'tiny.onnx', sys.argv[1], 'MIT'), Path(sys.argv[2]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", add, f"{origin.url}/tiny.onnx", str(tmp_path)])
+    part = tmp_path / ".tiny.onnx.part"
+    eventually(lambda: part.is_file() and part.stat().st_size > 100_000, 60)
+    process.kill()
+    process.wait()
+    origin.stall.set()
+    assert fetch(_entry(origin), tmp_path).read_bytes() == CONTENT
+    assert [start is None for _, start in origin.asked] == [True, False]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["tiny.onnx", "tiny.onnx.source.json"]
+
+
+def test_a_full_disk_is_named_and_gone_on_from_once_there_is_room(origin: Origin, tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("small disks can't be mounted here: it takes the right to mount a tmpfs")
+    try:
+        with pytest.raises(
+            StorageFull, match=r"is full; make room and call again: what has come of tiny\.onnx is kept"
+        ):
+            fetch(_entry(origin), tmp_path)
+        assert not (tmp_path / "tiny.onnx").exists()
+        subprocess.run(["mount", "-o", "remount,size=4m", str(tmp_path)], check=True)
+        assert fetch(_entry(origin), tmp_path).read_bytes() == CONTENT
+        assert origin.asked[-1][1] not in (None, "bytes=0-")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_another_file_than_the_known_one_is_refused(origin: Origin, tmp_path: Path) -> None:
