@@ -32,7 +32,7 @@ def test_a_camera_of_many_chunks_is_one_part_and_a_ready_piece_each(tmp_path: Pa
     assert len(made.reel.parts) == 1
     assert len(made.reel.chunks) == 100
     assert figures.counts["files in reels"] == 4
-    assert figures.counts["files in detections"] == 400, "detections, report and manifest of each chunk, made once"
+    assert figures.counts["files in detections"] == 300, "detections, report and manifest of each chunk, made once"
     assert figures.counts["incidents"] == 0
 
 
