@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from throughline.cli.demo_report import Findings, checks
+from throughline.cli.evidence.finding import Finding, Outcome
 from throughline.media.film import Film
 from throughline.simulation.evaluation import Evaluation
 from throughline.simulation.scoring import FilmScore, Retrieval
@@ -37,6 +38,7 @@ def good(tmp_path: Path) -> Findings:
         contact_sheet=tmp_path / "sheet.jpg",
         clips=(tmp_path / "clip.mp4",),
         alerts=1,
+        evidence=(Finding(Outcome.RIGHT, "film film.mp4", "is as it was"),),
     )
 
 
@@ -64,6 +66,7 @@ def test_each_thing_that_is_wrong_is_named(good: Findings) -> None:
         ),
         "contact sheet": replace(good, contact_sheet=None),
         "alert": replace(good, alerts=2),
+        "evidence": replace(good, evidence=(Finding(Outcome.CHANGED, "film film.mp4", "was changed"),)),
     }
     for beginning, found in wrong.items():
         (named,) = _wrong(found)

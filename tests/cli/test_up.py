@@ -20,6 +20,7 @@ import pytest
 from tests.cli.conditions import eventually, is_gone
 from tests.tier.scripted import review_request
 from throughline.cli.deployment import Deployment
+from throughline.cli.keys import public_key_file
 from throughline.cli.objectstore import local_s3
 from throughline.cli.ports import LOOPBACK, choose_ports
 from throughline.cli.probes import http_ready, serving
@@ -79,6 +80,7 @@ def test_what_dies_is_started_again_and_everything_stops_at_sigterm(tmp_path: Pa
     assert up.process.returncode == 0
     assert all(is_gone(pid) for pid in pids)
     assert "tier was killed by SIGKILL; starting it again" in output
+    assert f"its public key: {public_key_file(up.home)}" in output
     assert not (up.home / "up.json").exists()
 
 
@@ -154,7 +156,7 @@ def test_the_certificates_of_the_docs_serve_a_deployment_with_mutual_tls(tmp_pat
 
 
 def test_secrets_are_for_their_owner_only_and_the_tokens_file_has_no_token(up: Up) -> None:
-    for name in ("up.json", "tokens.json"):
+    for name in ("up.json", "tokens.json", "keys/evidence.pem"):
         assert stat.S_IMODE((up.home / name).stat().st_mode) == 0o600
     assert up.deployment.token
     assert up.deployment.token not in (up.home / "tokens.json").read_text()

@@ -33,7 +33,7 @@ _OBJECTS = {"workspace_uri"}
 NEEDED: Mapping[str, Set[str]] = {
     "orchestrator": _ALL
     | _OBJECTS
-    | {"database_url", "token", "webhook_secret"}
+    | {"database_url", "token", "webhook_secret", "evidence_key_file"}
     | {f"{name}_target" for name in ("ingest", "tracker", "renderer", "tier", "alert", "orchestrator")},
     "ingest": _ALL | _OBJECTS,
     "tracker": _ALL | _OBJECTS | {"triton_target"},

@@ -18,6 +18,8 @@ from tests.deployment.compose import Compose, running
 from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.store import simulate
 from throughline.simulation.truth import StoreTruth
+from throughline.storage.evidence import unseal
+from throughline.storage.signing import SigningKey
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -67,6 +69,9 @@ def test_a_whole_job_ends_with_its_film_in_the_bucket(compose: Compose, store: S
     assert sizes["film.mp4"] > 10_000
     timeline = s3.get_object(Bucket="workspace", Key=f"jobs/{job_id[0]}/timelines/1/timeline.json")["Body"].read()
     assert json.loads(timeline)["segments"]
+    evidence = s3.get_object(Bucket="workspace", Key=f"jobs/{job_id[0]}/evidence/1/evidence.json")["Body"].read()
+    key = SigningKey.load(compose.folder / "secrets" / "evidence_key.pem").public
+    assert unseal(evidence).is_signed_by(key)
     pairs = compose.run_once("tier", "review", job_id[0], "--list", instead=True)
     assert "valid" in pairs
     assert job_id[0][:8] in compose.run_once("alert", "alerts", instead=True)  # the table breaks long words

@@ -104,6 +104,7 @@ WALL_CLOCK_MATTERS = {
     "orchestrator/footage_steps.py": "when a stage ran",
     "orchestrator/jobs.py": "when a job was taken and ended",
     "orchestrator/metrics.py": "ages of jobs, told to people",
+    "orchestrator/notary.py": "when evidence was written",
     "orchestrator/patience.py": "when to try again after a restart; never further off than the longest pause",
     "orchestrator/rounds.py": "deadlines of days, which outlive processes",
     "orchestrator/search_steps.py": "when a stage ran",

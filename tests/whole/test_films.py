@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from typer.testing import CliRunner
 
 from tests.whole.deployment import Theatre
 from throughline.cli.connection import orchestrator
+from throughline.cli.evidence.finding import Outcome
+from throughline.cli.keys import trusted_keys
+from throughline.cli.main import app
+from throughline.cli.verify import examine, readable_objects
+from throughline.domain.evidence import Evidence
 from throughline.storage.database import open_database
+from throughline.storage.evidence import unseal
+from throughline.storage.signing import load_public_keys
 from throughline.tier.records import MIGRATIONS, Review
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import SIMILARITY_SCALE_COSINE, STAGE_ALERT, VERDICT_INVALID, VERDICT_VALID
@@ -55,6 +65,41 @@ def test_a_late_answer_changes_the_film_that_is_made_anew_and_nothing_else(
     }
     assert sum(span.duration_ns for span, _ in again.film) < sum(span.duration_ns for span, _ in first.film)
     assert theatre.effects(job).alerts == 2
+    evidence = evidence_of(theatre, job)
+    assert (evidence.film.revision, evidence.film.duration_ns) == (2, job.timeline.duration_ns)
+    answers_of = {pair.pair_id: pair.answers for pair in evidence.pairs}[valid.pair_id]
+    assert [(each.verdict, each.late, each.counted) for each in answers_of] == [
+        ("valid", False, False),
+        ("invalid", True, True),
+    ]
+
+
+def evidence_of(theatre: Theatre, job: pb.Job) -> Evidence:
+    """The evidence of a job's film, found to be right in everything."""
+    home = theatre.deployment.home
+    with readable_objects(home) as objects:
+        findings = examine(job.timeline.evidence_uri, objects, load_public_keys(trusted_keys(home)))
+    wrong = [finding.text for finding in findings if finding.outcome is not Outcome.RIGHT]
+    assert not wrong
+    return unseal(Path(job.timeline.evidence_uri.removeprefix("file://")).read_bytes()).evidence
+
+
+def test_the_evidence_of_a_film_holds_until_a_chunk_is_touched(theatre: Theatre, undisturbed_job: pb.Job) -> None:
+    job = theatre.finished(theatre.submit("evidence"))
+    evidence = evidence_of(theatre, job)
+    assert {tile.camera for span in evidence.spans for tile in span.tiles} == {
+        camera for _, cameras in theatre.outcome(job).film for camera in cameras
+    }
+    assert all(each.start is not None for span in evidence.spans for tile in span.tiles for each in tile.bytes)
+    assert all(camera.models["reid"] for camera in evidence.cameras)
+    chunk = Path(evidence.sources[-1].uri.removeprefix("file://"))
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 1
+    chunk.write_bytes(content)
+    command = ["verify", job.timeline.evidence_uri, "--home", str(theatre.deployment.home)]
+    told = CliRunner().invoke(app, command, env={"COLUMNS": "250"})
+    assert told.exit_code == 1
+    assert f"chunk {evidence.sources[-1].camera}/{evidence.sources[-1].name}" in told.stdout
 
 
 def test_a_job_without_candidates_ends_with_the_query_alone_and_says_so(

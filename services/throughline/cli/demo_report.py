@@ -14,11 +14,15 @@ from rich.table import Table
 from throughline.alert.announcements import Announcements
 from throughline.cli import words
 from throughline.cli.deployment import Deployment
+from throughline.cli.evidence.finding import Finding, Outcome
+from throughline.cli.keys import trusted_keys
+from throughline.cli.verify import examine, readable_objects, status
 from throughline.domain.time import NS_PER_SECOND
 from throughline.media.film import Film, played
 from throughline.simulation.evaluation import Evaluation, evaluate
 from throughline.simulation.truth import StoreTruth
 from throughline.storage.objects import open_objects
+from throughline.storage.signing import load_public_keys
 from throughline.storage.workspace import Workspace
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import VERDICT_UNSPECIFIED, VERDICT_VALID
@@ -41,6 +45,8 @@ class Findings:
     contact_sheet: Path | None
     clips: tuple[Path, ...]
     alerts: int
+    evidence: tuple[Finding, ...] = ()
+    """What verifying the film's evidence found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,16 @@ def findings(deployment: Deployment, job: pb.Job, store: StoreTruth) -> Findings
         contact_sheet=sheet,
         clips=tuple(path for path in paths if path is not None),
         alerts=alerts,
+        evidence=_verified(deployment, job),
     )
+
+
+def _verified(deployment: Deployment, job: pb.Job) -> tuple[Finding, ...]:
+    if not job.timeline.evidence_uri:
+        return ()
+    trusted = load_public_keys(trusted_keys(deployment.home))
+    with readable_objects(deployment.home) as readable:
+        return tuple(examine(job.timeline.evidence_uri, readable, trusted))
 
 
 def checks(found: Findings) -> list[Check]:
@@ -119,7 +134,14 @@ def checks(found: Findings) -> list[Check]:
         ),
         Check("contact sheet is a picture", _is_picture(found.contact_sheet), str(found.contact_sheet)),
         Check("alert heard once", found.alerts == 1, str(found.alerts)),
+        Check("evidence holds, to the last byte", *_proven(found.evidence)),
     ]
+
+
+def _proven(evidence: tuple[Finding, ...]) -> tuple[bool, str]:
+    wrong = [finding.text for finding in evidence if finding.outcome in (Outcome.CHANGED, Outcome.UNCHECKED)]
+    right = sum(finding.outcome is Outcome.RIGHT for finding in evidence)
+    return bool(evidence) and status(evidence) == 0, wrong[0] if wrong else f"{right} things checked"
 
 
 def _recall(evaluation: Evaluation) -> str:
@@ -147,7 +169,8 @@ def report(console: Console, found: Findings, results: list[Check], seconds: Map
     table.add_row("demo: in all", f"{sum(seconds.values()):.1f} s")
     console.print(table)
     if found.film:  # whole, for copying
-        for name, path in (("film", found.film.path), ("contact sheet", found.contact_sheet)):
+        evidence = found.job.timeline.evidence_uri
+        for name, path in (("film", found.film.path), ("contact sheet", found.contact_sheet), ("evidence", evidence)):
             console.print(f"{name:<15}{path}", soft_wrap=True, highlight=False, markup=False)
     if found.clips:
         console.print(f"{'pair videos':<15}{found.clips[0].parents[1]}", soft_wrap=True, highlight=False, markup=False)

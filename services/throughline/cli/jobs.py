@@ -82,6 +82,7 @@ def show(found: pb.Job, console: Console) -> None:
         say(f"film           {escape(found.timeline.film_uri)}  ({found.timeline.duration_ns / NS_PER_SECOND:.1f} s)")
         say(f"what it shows  {escape(found.timeline.timeline_json_uri)}")
         say(f"contact sheet  {escape(found.timeline.contact_sheet_uri)}")
+        say(f"evidence       {escape(found.timeline.evidence_uri or 'none; see the incidents')}")
     if found.timings:
         say(", ".join(f"{words.stage(timing.stage)} {timing.seconds:.1f} s" for timing in found.timings))
 

@@ -24,6 +24,7 @@ _COMMANDS = {
     "cancel": "jobs:cancel",
     "review": "review:review",
     "rebuild": "jobs:rebuild",
+    "verify": "verify:verify",
     "alerts": "alerts:alerts",
     "simulate": "simulate:simulate",
     "models": "models:app",

@@ -14,6 +14,7 @@ import typer
 
 from throughline.cli.stack import ROLES
 from throughline.domain.errors import Conflict
+from throughline.storage.signing import SigningKey
 from throughline.wire.auth import Caller, token_digest, tokens_json
 
 _DATABASES = {
@@ -55,6 +56,7 @@ def _files(database: str) -> Mapping[str, str]:
         "tokens.json": tokens_json(callers),
         **{f"{role}_token": token for role, token in tokens.items()},
         "webhook_secret": randomness.token_urlsafe(32),
+        "evidence_key.pem": SigningKey.generate().pem(),
     }
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from throughline.cli.deployment import Deployment, write_private
+from throughline.cli.keys import ensure_signing_key, signing_key_file
 from throughline.cli.ports import LOOPBACK, choose_ports
 from throughline.cli.probes import http_ready, serving
 from throughline.cli.serve import Servable
@@ -65,8 +66,9 @@ class Stack:
 
 
 def plan(settings: StackSettings) -> Stack:
-    """Choose ports, write fresh tokens below `<home>`, and say how each child is started."""
+    """Choose ports, write fresh tokens and, once, a signing key below `<home>`, and say how each child is started."""
     home = settings.home
+    ensure_signing_key(home)
     ports = choose_ports(LISTENERS, settings.port)
     addresses = {name: f"{LOOPBACK}:{port}" for name, port in ports.items()}
     tokens = _write_tokens(home) if settings.with_auth else {}
@@ -134,6 +136,7 @@ def _shared_environment(settings: StackSettings, deployment: Deployment) -> dict
         "THROUGHLINE_WORKSPACE_URI": deployment.workspace_uri,
         "THROUGHLINE_CACHE_DIR": str(home / "cache"),
         "THROUGHLINE_ALLOWED_ROOTS": json.dumps([str(root) for root in roots]),
+        "THROUGHLINE_EVIDENCE_KEY_FILE": str(signing_key_file(home)),
         "THROUGHLINE_DATABASE_URL": settings.database_url or f"sqlite:///{home / 'orchestrator.db'}",
         "THROUGHLINE_TIER_DATABASE_URL": deployment.tier_database_url,
         "THROUGHLINE_ALERT_DATABASE_URL": deployment.alert_database_url,

@@ -16,6 +16,7 @@ from rich.table import Column, Table
 
 from throughline.cli import options
 from throughline.cli.deployment import FILE_NAME, Deployment
+from throughline.cli.keys import public_key_file
 from throughline.cli.serve import Servable
 from throughline.cli.stack import METRICS, StackSettings, plan
 from throughline.cli.supervisor import Supervisor
@@ -56,6 +57,10 @@ def up(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), running(settings, console) as (deployment, supervisor):
         console.print(_table(deployment, supervisor))
+        key = public_key_file(settings.home)
+        console.print(
+            f"Evidence of films is signed; its public key: {key}", soft_wrap=True, highlight=False, markup=False
+        )
         console.print("Ready. Ctrl-C stops everything.")
         threading.Event().wait()
 

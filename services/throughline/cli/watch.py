@@ -146,6 +146,7 @@ def watch(
     if job.timeline.film_uri:
         console.print(f"film           {job.timeline.film_uri}", soft_wrap=True, highlight=False)
         console.print(f"contact sheet  {job.timeline.contact_sheet_uri}", soft_wrap=True, highlight=False)
+        console.print(f"evidence       {job.timeline.evidence_uri}", soft_wrap=True, highlight=False)
     if job.state != pb.JOB_STATE_SUCCEEDED:
         console.print(job.error, markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from throughline.domain.errors import ThroughlineError
 from throughline.orchestrator.alerting import Herald
 from throughline.orchestrator.documents import JobDocuments
 from throughline.orchestrator.films import FIRST, FilmId
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.ledger import Ledger
+from throughline.orchestrator.notary import Notary
 from throughline.orchestrator.ranking import ROUND
 from throughline.orchestrator.requests import film_request_id
 from throughline.orchestrator.stages import Stages
 from throughline.v1.alert_pb2 import Appearance, TimelineReadyRequest
 from throughline.v1.common_pb2 import Incident
-from throughline.v1.renderer_pb2 import RenderTimelineRequest
+from throughline.v1.renderer_pb2 import RenderTimelineRequest, RenderTimelineResult
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class FilmSteps:
     stages: Stages
     herald: Herald
     documents: JobDocuments
+    notary: Notary
     alert_target: str
     on_planned: Callable[[], None]
 
@@ -44,7 +50,7 @@ class FilmSteps:
             self.documents.write(errand.job_id, f"rounds/{ROUND}.json", text)
 
     def render_timeline(self, errand: Errand, film: FilmId) -> None:
-        """Film the query and everyone who was confirmed."""
+        """Film the query and everyone who was confirmed, and write down what the film rests on."""
         job_id, started_ns = film.job_id, time.time_ns()
         options = self.ledger.jobs.assignment(job_id).request.options
         request = RenderTimelineRequest(
@@ -58,7 +64,20 @@ class FilmSteps:
         result = self.stages.render_timeline(errand, request, meter)
         self.ledger.jobs.add_run(job_id, "render_timeline", str(film.revision), started_ns, runs=int(not result.reused))
         self.ledger.jobs.add_incidents(job_id, "render_timeline", result.incidents)
-        self.ledger.films.save(film, result)
+        self.ledger.films.save(film, result, self._evidence(film, request, result))
+
+    def _evidence(self, film: FilmId, request: RenderTimelineRequest, result: RenderTimelineResult) -> str:
+        """Where the film's evidence lies; empty where it can't be written, and the job says so: the film is good without it."""
+        try:
+            return self.notary.attest(film, result.artifact.uri, request.cameras)
+        except ThroughlineError as error:
+            if error.retryable:
+                raise
+            message = f"the film has no evidence: {error}"
+            _log.warning("job %s: %s", film.job_id, message)
+            incident = Incident(code="evidence_missing", subject=str(film.revision), message=message)
+            self.ledger.jobs.add_incidents(film.job_id, "render_timeline", [incident])
+            return ""
 
     def alert(self, errand: Errand, film: FilmId) -> None:
         """Say that the film is ready."""

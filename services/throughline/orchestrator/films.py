@@ -55,6 +55,7 @@ def plan_film(session: Session, job_id: str, now_ns: int, request_id: str | None
         request_id=request_id,
         requested_ns=now_ns,
         pair_ids=pair_ids,
+        answer_ids=sorted(answer.id for answer in answers.values()),
         partial=bool(open_pairs(session, job_id, with_late)),
         query_only=not pair_ids,
         state="requested",
@@ -108,14 +109,15 @@ class Films:
         rows.sort(key=lambda row: (row.start_ns, row.end_ns, row.camera, row.track_id))
         return [track_ref(row) for row in rows]
 
-    def save(self, film_id: FilmId, result: RenderTimelineResult) -> None:
-        """The film is there."""
+    def save(self, film_id: FilmId, result: RenderTimelineResult, evidence_uri: str) -> None:
+        """The film is there, and its evidence, empty where that could not be written."""
         with self._records.write() as session:
             locked(session, film_id.job_id).version += 1
             film = session.get_one(Film, (film_id.job_id, film_id.revision))
             film.state = "ready"
             film.film_uri, film.timeline_json_uri = result.film_uri, result.timeline_json_uri
             film.contact_sheet_uri, film.duration_ns = result.contact_sheet_uri, result.duration_ns
+            film.evidence_uri = evidence_uri
 
     def fail(self, film_id: FilmId) -> None:
         """The film could not be made, unless it is there."""
@@ -150,4 +152,5 @@ def timeline_result(film: Film) -> TimelineResult:
         duration_ns=film.duration_ns,
         partial=film.partial,
         query_only=film.query_only,
+        evidence_uri=film.evidence_uri,
     )

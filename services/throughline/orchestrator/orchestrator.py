@@ -17,6 +17,7 @@ from throughline.orchestrator.footage_steps import FootageSteps
 from throughline.orchestrator.inflight import InFlight
 from throughline.orchestrator.ledger import Ledger
 from throughline.orchestrator.metrics import JobCounts
+from throughline.orchestrator.notary import Notary
 from throughline.orchestrator.patience import Patience
 from throughline.orchestrator.requests import check_request_id, digest_of
 from throughline.orchestrator.review_steps import ReviewSteps
@@ -31,6 +32,7 @@ from throughline.orchestrator.words import ENDED, state_of
 from throughline.orchestrator.workflow import Steps, Workflow
 from throughline.storage.objects import open_objects
 from throughline.storage.records import Records
+from throughline.storage.workspace import Workspace
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import Incident
 from throughline.wire import tracing
@@ -55,6 +57,8 @@ class Orchestrator:
         self._vigil = Vigil(settings)
         self._records = Records.open(settings.database_url)
         self._ledger = Ledger.over(self._records, settings)
+        workspace = Workspace(settings.workspace_uri, self._objects, settings.cache_dir)
+        self._notary = Notary(self._records, workspace, settings.evidence_key_file)
         self._stages = Stages(settings)
         self._in_flight = InFlight(self._ledger.jobs.ended, settings.silence_seconds)
         self._sweeper = Sweeper(self._ledger, settings.sweep_seconds)
@@ -73,7 +77,9 @@ class Orchestrator:
             footage=FootageSteps(ledger, stages, documents, settings.poll_seconds),
             search=SearchSteps(ledger, stages, settings.pairs_per_call, settings.poll_seconds),
             review=ReviewSteps(ledger, settings),
-            film=FilmSteps(ledger, stages, Herald(settings), documents, settings.alert_target, self._sweeper.wake),
+            film=FilmSteps(
+                ledger, stages, Herald(settings), documents, self._notary, settings.alert_target, self._sweeper.wake
+            ),
         )
         first, most = settings.retry_first_seconds, settings.retry_most_seconds
         near = Patience(first, most, settings.stage_patience_seconds, settings.unexplained_attempts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 from pydantic import Field, SecretStr
 
@@ -55,6 +56,11 @@ class OrchestratorSettings(ServiceSettings):
         default=SecretStr(""), description="key of the signature of webhooks; without it none are sent"
     )
     webhook_timeout_seconds: float = Field(default=15.0, gt=0, description="how long a webhook may take to answer")
+
+    evidence_key_file: Path | None = Field(
+        default=None,
+        description="Ed25519 key in PEM (PKCS #8) that signs the evidence of films; without it they have unsigned evidence",
+    )
 
     camera_concurrency: int = Field(
         default=4, ge=1, description="cameras that this process has at work at once, over all jobs"

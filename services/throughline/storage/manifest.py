@@ -45,3 +45,8 @@ def describe_file(path: Path) -> ManifestFile:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return ManifestFile(path.stat().st_size, digest)
+
+
+def describe_bytes(data: bytes) -> ManifestFile:
+    """Size and digest of content."""
+    return ManifestFile(len(data), hashlib.sha256(data).hexdigest())

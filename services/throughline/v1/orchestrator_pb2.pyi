@@ -614,6 +614,7 @@ class TimelineResult(_message.Message):
     DURATION_NS_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
     QUERY_ONLY_FIELD_NUMBER: _builtins.int
+    EVIDENCE_URI_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Number of the film within the job, from 1."""
     film_uri: _builtins.str
@@ -628,6 +629,10 @@ class TimelineResult(_message.Message):
     """True where the deadline passed before every pair was answered."""
     query_only: _builtins.bool
     """True where it shows the query alone because nothing was confirmed."""
+    evidence_uri: _builtins.str
+    """Where every moment of the film came from, who confirmed whom, and digests of all that it rests on: JSON, signed where the
+    deployment has a key. Empty where it could not be written; an incident then says why.
+    """
     def __init__(
         self,
         *,
@@ -638,10 +643,11 @@ class TimelineResult(_message.Message):
         duration_ns: _builtins.int = ...,
         partial: _builtins.bool = ...,
         query_only: _builtins.bool = ...,
+        evidence_uri: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_sheet_uri", b"contact_sheet_uri", "duration_ns", b"duration_ns", "film_uri", b"film_uri", "partial", b"partial", "query_only", b"query_only", "revision", b"revision", "timeline_json_uri", b"timeline_json_uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_sheet_uri", b"contact_sheet_uri", "duration_ns", b"duration_ns", "evidence_uri", b"evidence_uri", "film_uri", b"film_uri", "partial", b"partial", "query_only", b"query_only", "revision", b"revision", "timeline_json_uri", b"timeline_json_uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

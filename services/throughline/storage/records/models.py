@@ -34,7 +34,14 @@ class Words(TypeDecorator[str]):
 class Base(DeclarativeBase):
     """All tables of the records."""
 
-    type_annotation_map = {int: BigInteger, float: Float, dict[str, Any]: JSON, list[str]: JSON, bytes: LargeBinary}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        int: BigInteger,
+        float: Float,
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        list[int]: JSON,
+        bytes: LargeBinary,
+    }
 
 
 def _job_key() -> Mapped[str]:
@@ -251,7 +258,10 @@ class Callback(Base):
 
 
 class Film(Base):
-    """A film of a job: which pairs it shows, fixed when it was asked for, and what came of it. `state` is requested, ready or failed."""
+    """A film of a job: which pairs it shows and which answers said so, fixed when it was asked for, and what came of it.
+
+    `state` is requested, ready or failed; `answer_ids` is missing of films that were asked for before it was kept.
+    """
 
     __tablename__ = "films"
     __table_args__ = (UniqueConstraint("request_id"),)
@@ -261,6 +271,7 @@ class Film(Base):
     request_id: Mapped[str | None] = mapped_column(String(128))
     requested_ns: Mapped[int]
     pair_ids: Mapped[list[str]]
+    answer_ids: Mapped[list[int] | None]
     partial: Mapped[bool]
     query_only: Mapped[bool]
     state: Mapped[str] = mapped_column(String(12))
@@ -268,6 +279,7 @@ class Film(Base):
     film_uri: Mapped[str] = mapped_column(Words, default="")
     timeline_json_uri: Mapped[str] = mapped_column(Words, default="")
     contact_sheet_uri: Mapped[str] = mapped_column(Words, default="")
+    evidence_uri: Mapped[str] = mapped_column(Words, default="")
     duration_ns: Mapped[int] = mapped_column(BigInteger, default=0)
 
 

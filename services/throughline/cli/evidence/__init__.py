@@ -1,0 +1,1 @@
+"""Evidence, checked: is a film, and what it rests on, still what was sworn to?"""
