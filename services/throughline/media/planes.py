@@ -48,20 +48,24 @@ class Planes:
     @classmethod
     def of_frame(cls, frame: av.VideoFrame, size: Size) -> Self:
         """Scale a decoded frame to `size`; read-only where nothing had to be changed."""
-        native = frame.colorspace == _AS_IT_IS or frame.colorspace in _BT601
-        shrinks = size.width < frame.width or size.height < frame.height
-        picture = cls._of(
-            frame.reformat(
-                format="yuv420p",
-                width=size.width,
-                height=size.height,
-                dst_colorspace=None if native else Colorspace.ITU709,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
-                threads=1,
+        picture = cls._of(_reformatted(frame, size))
+        return picture._from_bt601() if frame.colorspace in _BT601 else picture
+
+    @classmethod
+    def of_part(cls, frame: av.VideoFrame, rows: slice, columns: slice, size: Size) -> Self:
+        """Scale the part of a decoded frame between even rows and columns to `size`."""
+        part = cls._of(_reformatted(frame, Size(frame.width // 2 * 2, frame.height // 2 * 2))).part(rows, columns)
+        grows = size.width > part.size.width
+        way = cv2.INTER_CUBIC if grows else cv2.INTER_AREA
+        sides = ((size.width, size.height), *[(size.width // 2, size.height // 2)] * 2)
+        planes = (part.y, part.u, part.v)
+        scaled = cls(
+            *(
+                np.asarray(cv2.resize(plane, side, interpolation=way), np.uint8)
+                for plane, side in zip(planes, sides, strict=True)
             )
         )
-        return picture._from_bt601() if frame.colorspace in _BT601 else picture
+        return scaled._from_bt601() if frame.colorspace in _BT601 else scaled
 
     @property
     def size(self) -> Size:
@@ -98,6 +102,21 @@ class Planes:
         y = cv2.addWeighted(self.y, 1, correction, 1, -128)
         planes = (y, _mixed(u, 1.01864, v, 0.11462), _mixed(u, 0.07505, v, 1.02533))
         return type(self)(*(np.asarray(plane, np.uint8) for plane in planes))
+
+
+def _reformatted(frame: av.VideoFrame, size: Size) -> av.VideoFrame:
+    """A frame in yuv420p with limited range, of `size`; of BT.601 it keeps its colours' matrix. Nothing is copied that is so already."""
+    native = frame.colorspace == _AS_IT_IS or frame.colorspace in _BT601
+    shrinks = size.width < frame.width or size.height < frame.height
+    return frame.reformat(
+        format="yuv420p",
+        width=size.width,
+        height=size.height,
+        dst_colorspace=None if native else Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
+        threads=1,
+    )
 
 
 def _mixed(u: Plane, of_u: float, v: Plane, of_v: float) -> Plane:

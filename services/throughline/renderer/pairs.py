@@ -42,12 +42,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairsOrder:
-    """What RenderPairs was asked for. `query`: the query's tracks, the best first."""
+    """What RenderPairs was asked for. `query`: the query's tracks, the best first; `whole_tracks`: none is shortened."""
 
     job_id: str
     query: tuple[TrackId, ...]
     cameras: tuple[CameraRefs, ...]
     pairs: tuple[Pair, ...]
+    whole_tracks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,8 @@ class _Clips:
         (made / DOCUMENT).write_bytes(dump(PairDocument(pair.pair_id, CLIP, self._size, duration_ns, *halves)))
 
     def _plan(self, tracks: Sequence[TrackId]) -> HalfPlan:
-        return plan_half(self._sources, tracks, self._settings.limit_ns, self._settings.bridge_ns)
+        whole = self._order.whole_tracks or self._settings.whole_tracks
+        return plan_half(self._sources, tracks, None if whole else self._settings.limit_ns, self._settings.bridge_ns)
 
     def _rate(self, half: HalfPlan) -> float:
         return self._sources.camera(half.tracks[0].camera).rate

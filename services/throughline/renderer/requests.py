@@ -29,6 +29,7 @@ def pairs_order(request: renderer_pb2.RenderPairsRequest) -> PairsOrder:
         tuple(track_from_proto(track).track for track in request.query_tracks),
         _cameras(request.cameras),
         tuple({pair.pair_id: pair for pair in pairs}.values()),
+        request.whole_tracks,
     )
 
 

@@ -46,7 +46,9 @@ class ClipSettings(DrawSettings):
     half_height: int = Field(default=360, ge=64, le=1080, multiple_of=2)
     """Height of each half's picture in pixels; the caption comes below it."""
     limit_seconds: float = Field(default=20.0, ge=1, le=600)
-    """Most seconds of one track that a clip shows, around the moment that shows the person best."""
+    """About the most seconds of one track that a clip shows: entering, the best views, and leaving."""
+    whole_tracks: bool = False
+    """Show every track as long as it is; a request can ask for it, too."""
     workers: int = Field(default=2, ge=1, le=64)
     """Clips rendered at once by one call."""
 

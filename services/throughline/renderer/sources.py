@@ -107,10 +107,9 @@ class CameraSource:
 
     def boxes_at(self, tracks: Sequence[TrackId], time: Instant, max_gap_ns: int) -> Boxes:
         """(n, 4) boxes of the tracks that are seen at a time of the camera, between two boxes at most `max_gap_ns` apart."""
-        times_ns = np.array([time.ns], np.int64)
-        boxes = [self.track(track).boxes_at(times_ns, max_gap_ns) for track in tracks]
-        stacked = np.concatenate(boxes) if boxes else np.empty((0, 4), np.float32)
-        return stacked[~np.isnan(stacked).any(axis=1)]
+        found = (self.track(track).box_at(time, max_gap_ns) for track in tracks)
+        boxes = [box for box in found if box is not None]
+        return np.stack(boxes) if boxes else np.empty((0, 4), np.float32)
 
     def best_view(self, track: TrackId, span: Interval | None = None) -> Best:
         """Where the track is seen best, within a span of UTC if one is given: at its best crop, or where its box is largest if no
@@ -126,6 +125,13 @@ class CameraSource:
         else:
             index = int(seen[np.argmax(area(rows.boxes[seen]))])
         return Instant(int(rows.times_ns[index])), rows.boxes[index]
+
+    def views(self, track: TrackId) -> list[tuple[float, Instant]]:
+        """Quality and UTC of every crop that was kept of a track."""
+        crops = self._embeddings
+        rows = np.flatnonzero(crops.track_ids == track.number)
+        times = (self.clock.to_utc(Instant(int(time))) for time in crops.times_ns[rows])
+        return list(zip(crops.qualities[rows].tolist(), times, strict=True))
 
     def frame_span(self, time: Instant) -> Interval:
         """When the frame of a box begins and ends, by the camera; nothing is decoded. Raise CorruptArtifact where there is none."""
