@@ -10,7 +10,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +27,11 @@ from throughline.domain.tracks import TrackEmbeddings, TrackTable
 from throughline.domain.work import Incident, Work
 from throughline.media.encode import Encoder, EncoderSettings
 from throughline.media.planes import Planes
-from throughline.renderer.documents import PairDocument
-from throughline.renderer.pairs import CLIP, DOCUMENT, Pair, PairsOrder, RenderedPair, render_pairs
+from throughline.renderer.layout import GUTTER, with_caption
+from throughline.renderer.pairs import CLIP, Pair, PairsOrder, RenderedPair, render_pairs
 from throughline.renderer.settings import ClipSettings
 from throughline.renderer.sources import CameraRefs
-from throughline.storage.documents import dump, load
+from throughline.storage.documents import dump
 from throughline.storage.objects import ObjectSettings, file_uri, open_objects
 from throughline.storage.tables import write_embeddings, write_tracks
 from throughline.storage.workspace import Artifact, Workspace
@@ -52,8 +53,11 @@ def run() -> list[Measure]:
         folder = Path(name)
         workspace, cameras = _footage(folder)
         order = PairsOrder("bench", (_track(cameras[0], 1),), cameras, _pairs(cameras[1]))
-        apart = _Commands(command, workspace, cameras, settings, folder) if command else None
-        ours, theirs = _cpu_seconds(lambda: _render(workspace, order, settings, apart))
+        apart = None if command is None else _Commands(command, workspace, cameras, settings, folder)
+        half = PAIRS // 2
+        theirs = apart.cpu_seconds(range(half)) if apart else 0.0
+        ours = _cpu_seconds(lambda: _render(workspace, order, settings))[0]
+        theirs += apart.cpu_seconds(range(half, PAIRS)) if apart else 0.0
         clip = workspace.get(f"jobs/bench/pairs/{order.pairs[0].pair_id}").path(CLIP)
         encoding, _ = _cpu_seconds(lambda: _encode_again(clip, folder / "again.mp4", settings))
         measures = [
@@ -71,7 +75,7 @@ def run() -> list[Measure]:
         ]
 
 
-def _cpu_seconds(work: Callable[[], None]) -> tuple[float, float]:
+def _cpu_seconds(work: Callable[[], object]) -> tuple[float, float]:
     """Of this process, and of children that have ended, while `work` goes on."""
     before = os.times()
     work()
@@ -82,7 +86,7 @@ def _cpu_seconds(work: Callable[[], None]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class _Commands:
-    """The same clips by ffmpeg: spans, sizes, rate and encoder of ours; scaled as ffmpeg does unless told otherwise."""
+    """The same clips by ffmpeg: spans, sizes, rate and encoder of ours, as many at once; scaled as ffmpeg does unless told otherwise."""
 
     command: str
     workspace: Workspace
@@ -90,42 +94,41 @@ class _Commands:
     settings: ClipSettings
     folder: Path
 
-    def run(self, rendered: RenderedPair) -> None:
-        """Make one clip with the sizes of ours."""
-        start = _STARTS[int(rendered.pair_id.removeprefix("pair-"))]
+    def cpu_seconds(self, pairs: Iterable[int]) -> float:
+        """What it takes to make some of the clips."""
+        with ThreadPoolExecutor(self.settings.workers) as pool:
+            return _cpu_seconds(lambda: list(pool.map(self._make, pairs)))[1]
+
+    def _make(self, pair: int) -> None:
         inputs = [
             argument
-            for camera, begin in zip(self.cameras, (CLIP_SECONDS, start), strict=True)
+            for camera, begin in zip(self.cameras, (CLIP_SECONDS, _STARTS[pair]), strict=True)
             for argument in ("-threads", "1", "-ss", f"{begin:.3f}", "-t", str(CLIP_SECONDS), "-i", self._file(camera))
         ]
         encoder = self.settings.encoder
         output = ["-c:v", encoder.codec, "-preset", encoder.preset, "-crf", str(encoder.crf), "-bf", "0"]
         output += ["-g", str(round(encoder.gop_seconds * RATE)), "-threads", str(encoder.threads)]
-        output += ["-movflags", "+faststart", "-y", str(self.folder / "apart.mp4")]
-        graphs = ["-filter_complex_threads", "1", "-filter_complex", self._graph(rendered)]
+        output += ["-movflags", "+faststart", "-y", str(self.folder / f"apart-{pair}.mp4")]
+        graphs = ["-filter_complex_threads", "1", "-filter_complex", self._graph()]
         subprocess.run([self.command, "-v", "error", "-nostdin", *inputs, *graphs, *output], check=True)
 
     def _file(self, camera: CameraRefs) -> str:
         return str(self.workspace.get(camera.reel_uri).path("part-000.mp4"))
 
-    def _graph(self, rendered: RenderedPair) -> str:
-        size = load(PairDocument, rendered.artifact.path(DOCUMENT).read_bytes()).size
-        half = Size(self.settings.half_width, self.settings.half_height)
-        drawn = f"scale={half.width}:{half.height},drawbox=x=200:y=100:w=80:h=200:t=2:c=orange"
-        left = f"[0:v]{drawn},pad={size.width - half.width}:{size.height}:0:0[left]"
-        return f"{left};[1:v]{drawn},pad=iw:{size.height}:0:0[right];[left][right]hstack"
+    def _graph(self) -> str:
+        picture = Size(self.settings.half_width, self.settings.half_height)
+        half = with_caption(picture)
+        drawn = f"scale={picture.width}:{picture.height},drawbox=x=200:y=100:w=80:h=200:t=2:c=orange"
+        left = f"[0:v]{drawn},pad={half.width + GUTTER}:{half.height}:0:0[left]"
+        return f"{left};[1:v]{drawn},pad=iw:{half.height}:0:0[right];[left][right]hstack"
 
 
-def _render(workspace: Workspace, order: PairsOrder, settings: ClipSettings, apart: _Commands | None) -> None:
-    """All clips, and by the way as many commands: whatever else burdens the machine burdens both."""
-
-    def emit(event: RenderedPair | Incident) -> None:
-        if isinstance(event, Incident):
-            raise RuntimeError(event.message)
-        if apart is not None:
-            apart.run(event)
-
-    render_pairs(workspace, order, settings, emit, Work())
+def _render(workspace: Workspace, order: PairsOrder, settings: ClipSettings) -> None:
+    events: list[RenderedPair | Incident] = []
+    render_pairs(workspace, order, settings, events.append, Work())
+    problems = [event.message for event in events if isinstance(event, Incident)]
+    if problems:
+        raise RuntimeError("; ".join(problems))
 
 
 def _frames(clip: Path) -> int:

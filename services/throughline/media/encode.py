@@ -66,6 +66,7 @@ class Encoder:
             setattr(self._stream.codec_context, name, 1)  # BT.709
         self._durations: dict[int, int] = {}  # ticks by PTS, of frames that are not in the file yet
         self._usual = MEDIA_RATE // 30
+        self._frame: av.VideoFrame | None = None
         self._waiting: deque[Packet[Stream]] = deque()
         self._last: int | None = None
         self._next_keyframe = 0
@@ -81,8 +82,8 @@ class Encoder:
             if pts <= self._last:
                 raise ValueError(f"frame at {time_ns} ns does not come after the one before it")
             self._usual = self._durations[self._last] = pts - self._last
-        frame = planes.to_frame()
-        frame.pts, frame.time_base = pts, TICK
+        frame = self._frame = planes.to_frame(self._frame)
+        frame.pts, frame.time_base, frame.pict_type = pts, TICK, PictureType.NONE
         if pts >= self._next_keyframe:
             frame.pict_type = PictureType.I
             self._next_keyframe = pts + self._gop_ticks

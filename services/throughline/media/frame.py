@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from throughline.domain.geometry import Box, Size
 from throughline.domain.time import Instant, Interval
-from throughline.media.planes import Planes
+from throughline.media.planes import Planes, Scaler
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8, RGB, upright, contiguous."""
@@ -55,10 +55,10 @@ class Frame:
             pixels = np.rot90(pixels, -(self.rotation_degrees // 90))
         return np.ascontiguousarray(pixels, dtype=np.uint8)
 
-    def planes(self, size: Size) -> Planes:
+    def planes(self, size: Size, scaler: Scaler | None = None) -> Planes:
         """The upright picture as films hold it, scaled to exactly `size`, which is even."""
         turned = self.rotation_degrees in (90, 270)
-        return self._upright(Planes.of_frame(self.picture, Size(size.height, size.width) if turned else size))
+        return self._upright(Planes.of_frame(self.picture, Size(size.height, size.width) if turned else size, scaler))
 
     def cut(self, part: Box, size: Size) -> Planes:
         """A part of the upright picture, scaled to exactly `size`, which is even; only that part is scaled.

@@ -9,13 +9,16 @@ from typing import Self
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from throughline.domain.geometry import Size
 
 Plane = NDArray[np.uint8]
 """(h, w) uint8; rows may lie apart."""
+
+Scaler = VideoReformatter
+"""Scales frames of one run in one thread; it sets itself up once where they are alike."""
 
 _AS_IT_IS = 1
 """BT.709, by its number in H.273."""
@@ -46,9 +49,9 @@ class Planes:
         return cls._of(frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1))
 
     @classmethod
-    def of_frame(cls, frame: av.VideoFrame, size: Size) -> Self:
+    def of_frame(cls, frame: av.VideoFrame, size: Size, scaler: Scaler | None = None) -> Self:
         """Scale a decoded frame to `size`; read-only where nothing had to be changed."""
-        picture = cls._of(_reformatted(frame, size))
+        picture = cls._of(_reformatted(frame, size, scaler))
         return picture._from_bt601() if frame.colorspace in _BT601 else picture
 
     @classmethod
@@ -84,9 +87,10 @@ class Planes:
         """Take over another picture of the same size."""
         self.y[:], self.u[:], self.v[:] = other.y, other.u, other.v
 
-    def to_frame(self) -> av.VideoFrame:
-        """A copy that an encoder takes."""
-        frame = av.VideoFrame(self.size.width, self.size.height, "yuv420p")
+    def to_frame(self, frame: av.VideoFrame | None = None) -> av.VideoFrame:
+        """A copy that an encoder takes; into a `frame` of this size, if one is given that nobody else needs any more."""
+        frame = frame or av.VideoFrame(self.size.width, self.size.height, "yuv420p")
+        frame.make_writable()
         self._of(frame).show(self)
         return frame
 
@@ -104,11 +108,12 @@ class Planes:
         return type(self)(*(np.asarray(plane, np.uint8) for plane in planes))
 
 
-def _reformatted(frame: av.VideoFrame, size: Size) -> av.VideoFrame:
+def _reformatted(frame: av.VideoFrame, size: Size, scaler: Scaler | None = None) -> av.VideoFrame:
     """A frame in yuv420p with limited range, of `size`; of BT.601 it keeps its colours' matrix. Nothing is copied that is so already."""
     native = frame.colorspace == _AS_IT_IS or frame.colorspace in _BT601
     shrinks = size.width < frame.width or size.height < frame.height
-    return frame.reformat(
+    return (scaler or Scaler()).reformat(
+        frame,
         format="yuv420p",
         width=size.width,
         height=size.height,

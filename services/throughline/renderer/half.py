@@ -15,6 +15,7 @@ from throughline.renderer.documents import Half, Piece
 from throughline.renderer.draw import Lettering, dim, duration_text
 from throughline.renderer.layout import Rectangle
 from throughline.renderer.playback import Playback
+from throughline.renderer.redaction import Redactor
 from throughline.renderer.scene import Scene, Style
 from throughline.renderer.sources import CameraSource, Sources
 from throughline.renderer.strip import Shown
@@ -49,7 +50,9 @@ def plan_half(sources: Sources, tracks: Sequence[TrackId], limit_ns: int | None,
     return HalfPlan(segments, tuple(tracks), max(0, whole_ns - segments[-1].film_end_ns))
 
 
-def play_half(sources: Sources, half: HalfPlan, cell: Rectangle, style: Style, work: Work) -> Iterator[Shown]:
+def play_half(
+    sources: Sources, half: HalfPlan, cell: Rectangle, style: Style, redactor: Redactor, work: Work
+) -> Iterator[Shown]:
     """Every picture of a half, of the cell's size, each valid until the next is asked for; the last one, at the half's
     end, is what stands still while the other half goes on."""
     lettering = Lettering()
@@ -58,9 +61,11 @@ def play_half(sources: Sources, half: HalfPlan, cell: Rectangle, style: Style, w
     for segment in half.segments:
         (appearance,) = segment.shown
         canvas.show(Planes.black(cell.size))
-        scene = Scene(lettering, sources.camera(appearance.camera), cell, style)
+        source = sources.camera(appearance.camera)
+        hiding = redactor.hiding(source, segment.span, half.tracks)
+        scene = Scene(lettering, source, cell, style, hiding)
         jump = _jump(previous, segment)
-        with closing(Playback(sources.camera(appearance.camera), replace(appearance, span=segment.span))) as playback:
+        with closing(Playback(source, replace(appearance, span=segment.span))) as playback:
             for utc in playback.moments(segment.span):
                 work.check()
                 banner = jump if utc - segment.span.start < _JUMP_NOTE_NS else ""

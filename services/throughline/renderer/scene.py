@@ -11,7 +11,7 @@ from throughline.domain.geometry import Boxes
 from throughline.domain.pairs import TrackId
 from throughline.domain.time import Instant
 from throughline.media.frame import Frame
-from throughline.media.planes import Planes
+from throughline.media.planes import Planes, Scaler
 from throughline.renderer.draw import (
     Banner,
     Caption,
@@ -25,6 +25,7 @@ from throughline.renderer.draw import (
 )
 from throughline.renderer.inset import InsetPlanner
 from throughline.renderer.layout import Rectangle, Tile, tile
+from throughline.renderer.redaction import Hiding
 from throughline.renderer.sources import CameraSource
 
 
@@ -40,7 +41,15 @@ class Style:
 class Scene:
     """One camera's place on a canvas. It redraws its whole cell when the size of the footage changes."""
 
-    def __init__(self, lettering: Lettering, source: CameraSource, cell: Rectangle, style: Style) -> None:
+    def __init__(
+        self,
+        lettering: Lettering,
+        source: CameraSource,
+        cell: Rectangle,
+        style: Style,
+        hiding: Hiding | None = None,
+    ) -> None:
+        self._hiding = hiding
         self._lettering = lettering
         self._source = source
         self._cell = cell
@@ -50,6 +59,7 @@ class Scene:
         self._bar = CaptionBar(lettering, self.place.caption.size)
         self._inset = InsetPlanner()
         self._banner = Banner(lettering)
+        self._scaler = Scaler()
 
     def draw(
         self,
@@ -73,7 +83,9 @@ class Scene:
             draw_card(self._lettering, card, "no footage")
             view.show(Planes.of_rgb(card))
         else:
-            view.show(frame.planes(place.picture.size))
+            view.show(frame.planes(place.picture.size, self._scaler))
+            if self._hiding is not None:
+                self._hiding.hide(view, frame.time, frame.size)
             boxes = self._source.boxes_at(tracks, frame.time, self._style.max_gap_ns)
             for box in scaled(boxes, frame, place.picture):
                 draw_box(view, box, self._style.colour)
@@ -88,7 +100,10 @@ class Scene:
     def _enlarge(self, view: Planes, frame: Frame, box: Boxes) -> None:
         inset = self._inset.plan(box, frame.size, view.size)
         if inset is not None:
-            view.part(*inset.place.slices).show(frame.cut(inset.source, inset.place.size))
+            enlarged = frame.cut(inset.source, inset.place.size)
+            if self._hiding is not None:
+                self._hiding.hide(enlarged, frame.time, frame.size, inset.source)
+            view.part(*inset.place.slices).show(enlarged)
             frame_inset(view, inset.place, self._style.colour)
 
     def _fit(self, canvas: Planes, frame: Frame) -> None:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from throughline.domain.time import NS_PER_MS, seconds_to_ns
 from throughline.media.encode import EncoderSettings
+from throughline.renderer.crowd import RedactionSettings
 from throughline.wire.settings import ServiceSettings
 
 
@@ -22,6 +23,9 @@ class DrawSettings(BaseModel):
     """Between two boxes further apart than this none is drawn."""
     merge_ms: int = Field(default=67, ge=1, le=100)
     """Most milliseconds that a picture waits to change together with that of a faster camera: by default a frame at 15 frames/s."""
+
+    redaction: RedactionSettings = RedactionSettings()
+    """How much is covered where a request asks for others to be made unrecognisable."""
 
     @property
     def bridge_ns(self) -> int:
