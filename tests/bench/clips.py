@@ -167,7 +167,7 @@ def _reel(workspace: Workspace, name: str, seed: int) -> Artifact:
     """A grainy wall of shelves, before which somebody walks to and fro."""
     random = np.random.default_rng(seed)
     wall = np.kron(random.integers(60, 190, (27, 48)), np.ones((40, 40)))
-    grains = [random.normal(0, 3, wall.shape) for _ in range(6)]
+    grains = [random.normal(0, 3.6, wall.shape) for _ in range(6)]
     walls = [np.clip(wall + grain, 16, 235).astype(np.uint8) for grain in grains]
     person = random.integers(30, 220, (480, 160), np.uint8)
     canvas = Planes.black(SIZE)

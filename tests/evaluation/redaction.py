@@ -84,13 +84,14 @@ def run(folder: Path) -> list[Measure]:
 def _measures(what: Redaction, tally: Tally) -> list[Measure]:
     share = tally.covered / max(1, tally.bystanders)
     empty = tally.empty_covered / max(1, tally.empty)
-    bars = (0.995, 0.25) if what is Redaction.BODIES else (None, None)
+    clear = float(np.mean(tally.subject_shares))
+    bars = (0.995, 0.25, 0.95) if what is Redaction.BODIES else (None, None, None)
     return [
         Measure(f"redaction, {what}: bystander boxes", tally.bystanders, "boxes"),
         Measure(f"redaction, {what}: mostly in the subject's box, not counted", tally.overlapped, "boxes"),
         Measure(f"redaction, {what}: 95% covered", share, "", bars[0], "higher"),
         Measure(f"redaction, {what}: covered where nobody is", empty, "", bars[1]),
-        Measure(f"redaction, {what}: subject's box clear", float(np.min(tally.subject_shares)), "", 1.0, "higher"),
+        Measure(f"redaction, {what}: subject's true box clear, mean", clear, "", bars[2], "higher"),
     ]
 
 
@@ -144,9 +145,11 @@ class _Frames:
         clear_boxes = self.crowd.clear_at(Instant(time_ns), self.subject)
         clear = self._mask(clear_boxes)
         hidden = self._mask(self.crowd.hidden_at(Instant(time_ns), self.subject)) & ~clear
-        if clear.any():
-            tally.subject_shares.append(1 - float((hidden & clear).sum() / clear.sum()))
         there = self.truth.times_ns == time_ns
+        (own,) = np.flatnonzero(there & (self.truth.persons == self.person))
+        subject = self._mask(self.truth.boxes[own][None])
+        if clear.any() and self.truth.visibility[own] >= LEAST_VISIBLE:
+            tally.subject_shares.append(float((subject & ~hidden).sum() / max(1, subject.sum())))
         nobody = ~self._mask(self.truth.boxes[there])
         tally.empty += int(nobody.sum())
         tally.empty_covered += int((hidden & nobody).sum())

@@ -46,18 +46,18 @@ class Planes:
     def of_rgb(cls, rgb: NDArray[np.uint8]) -> Self:
         """Convert (h, w, 3) uint8 RGB, contiguous."""
         frame = av.VideoFrame.from_numpy_buffer(rgb, format="rgb24")
-        return cls._of(frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1))
+        return cls.on(frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1))
 
     @classmethod
     def of_frame(cls, frame: av.VideoFrame, size: Size, scaler: Scaler | None = None) -> Self:
         """Scale a decoded frame to `size`; read-only where nothing had to be changed."""
-        picture = cls._of(_reformatted(frame, size, scaler))
+        picture = cls.on(_reformatted(frame, size, scaler))
         return picture._from_bt601() if frame.colorspace in _BT601 else picture
 
     @classmethod
     def of_part(cls, frame: av.VideoFrame, rows: slice, columns: slice, size: Size) -> Self:
         """Scale the part of a decoded frame between even rows and columns to `size`."""
-        part = cls._of(_reformatted(frame, Size(frame.width // 2 * 2, frame.height // 2 * 2))).part(rows, columns)
+        part = cls.on(_reformatted(frame, Size(frame.width // 2 * 2, frame.height // 2 * 2))).part(rows, columns)
         grows = size.width > part.size.width
         way = cv2.INTER_CUBIC if grows else cv2.INTER_AREA
         sides = ((size.width, size.height), *[(size.width // 2, size.height // 2)] * 2)
@@ -87,15 +87,14 @@ class Planes:
         """Take over another picture of the same size."""
         self.y[:], self.u[:], self.v[:] = other.y, other.u, other.v
 
-    def to_frame(self, frame: av.VideoFrame | None = None) -> av.VideoFrame:
-        """A copy that an encoder takes; into a `frame` of this size, if one is given that nobody else needs any more."""
-        frame = frame or av.VideoFrame(self.size.width, self.size.height, "yuv420p")
-        frame.make_writable()
-        self._of(frame).show(self)
+    def to_frame(self) -> av.VideoFrame:
+        """A copy that an encoder takes."""
+        frame = av.VideoFrame(self.size.width, self.size.height, "yuv420p")
+        self.on(frame).show(self)
         return frame
 
     @classmethod
-    def _of(cls, frame: av.VideoFrame) -> Self:
+    def on(cls, frame: av.VideoFrame) -> Self:
         """The memory of a frame in yuv420p."""
         return cls(*(_view(plane) for plane in frame.planes))
 
@@ -106,6 +105,20 @@ class Planes:
         y = cv2.addWeighted(self.y, 1, correction, 1, -128)
         planes = (y, _mixed(u, 1.01864, v, 0.11462), _mixed(u, 0.07505, v, 1.02533))
         return type(self)(*(np.asarray(plane, np.uint8) for plane in planes))
+
+
+class Canvas:
+    """A picture that is drawn on again and again, and that an encoder takes without a copy."""
+
+    def __init__(self, size: Size) -> None:
+        self.size = size
+        self.frame = av.VideoFrame(size.width, size.height, "yuv420p")
+        self.open().show(Planes.black(size))
+
+    def open(self) -> Planes:
+        """The picture, to be changed before the encoder gets it; ask anew after each time that it did."""
+        self.frame.make_writable()
+        return Planes.on(self.frame)
 
 
 def _reformatted(frame: av.VideoFrame, size: Size, scaler: Scaler | None = None) -> av.VideoFrame:

@@ -14,7 +14,7 @@ from throughline.domain.geometry import Size
 from throughline.domain.pairs import TrackId
 from throughline.domain.work import Incident, Work
 from throughline.media.encode import Encoder
-from throughline.media.planes import Planes
+from throughline.media.planes import Canvas
 from throughline.renderer.crowd import Redaction
 from throughline.renderer.documents import PairDocument
 from throughline.renderer.draw import BLUE, ORANGE
@@ -148,10 +148,11 @@ class _Clips:
         duration_ns = max(self._query.duration_ns, candidate.duration_ns)
         right = self._play(candidate, Style(ORANGE, "CANDIDATE", self._settings.max_box_gap_ns))
         leading = int(self._rate(candidate) > self._rate(self._query))
+        canvas = Canvas(self._size)
         with Encoder(made / CLIP, self._size, self._settings.encoder) as encoder:
-            for shown in side_by_side((self._left, right), leading, self._size, duration_ns, self._settings.merge_ns):
+            for time_ns in side_by_side(canvas, (self._left, right), leading, duration_ns, self._settings.merge_ns):
                 self._work.check()
-                encoder.write(shown.picture, shown.time_ns)
+                encoder.write(canvas, time_ns)
             encoder.close(duration_ns)
         query, found = (describe_half(self._sources, half) for half in (self._query, candidate))
         document = PairDocument(pair.pair_id, CLIP, self._size, duration_ns, query, found, self._order.redaction)
@@ -170,23 +171,24 @@ class _Clips:
 
 
 def side_by_side(
-    pictures: tuple[Iterable[Shown], Iterable[Shown]], leading: int, size: Size, duration_ns: int, merge_ns: int
-) -> Iterator[Shown]:
-    """Pictures of `size` with both halves, whenever one of them changes, until `duration_ns`. Each begins at 0 and holds its last.
+    canvas: Canvas, pictures: tuple[Iterable[Shown], Iterable[Shown]], leading: int, duration_ns: int, merge_ns: int
+) -> Iterator[int]:
+    """Draw both halves on a canvas whenever one of them changes, until `duration_ns`; give the time each time that it is ready to be
+    shown. Each half begins at 0 and holds its last picture.
 
     `leading`: which of the two has more frames per second, 0 or 1; the other one's wait for its frames up to `merge_ns`.
     """
-    canvas = Planes.black(size)
-    views = [canvas.part(*cell.slices) for cell in cells(size, 2)]
+    places = cells(canvas.size, 2)
     halves = [iter(each) for each in pictures]
     coming = [next(half, None) for half in halves]
     time_ns: int | None = 0
     while time_ns is not None:
-        for index, half in enumerate(halves):
+        drawn = canvas.open()
+        for index, (half, place) in enumerate(zip(halves, places, strict=True)):
             while (shown := coming[index]) is not None and shown.time_ns <= time_ns:
-                views[index].show(shown.picture)
+                drawn.part(*place.slices).show(shown.picture)
                 coming[index] = next(half, None)
-        yield Shown(time_ns, canvas)
+        yield time_ns
         changes = [None if each is None else each.time_ns for each in (coming[leading], coming[1 - leading])]
         time_ns = next_frame_ns(changes, time_ns, duration_ns, merge_ns)
 
