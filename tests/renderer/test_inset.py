@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -65,4 +67,4 @@ def test_an_inset_keeps_its_corner_until_somebody_walks_into_it() -> None:
     found = [planner.plan(box(frame, x, 0.2, 0.1), frame, picture) for x in np.linspace(0.1, 0.9, 40)]
     places = [(each.place.left, each.place.top) for each in found if each is not None]
     assert len(places) == 40
-    assert sum(one != other for one, other in zip(places, places[1:], strict=False)) == 1
+    assert sum(one != other for one, other in pairwise(places)) == 1

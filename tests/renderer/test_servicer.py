@@ -13,7 +13,7 @@ from throughline.renderer.__main__ import build as build_renderer
 from throughline.renderer.settings import RendererSettings
 from throughline.renderer.sources import CameraRefs
 from throughline.storage.objects import file_uri
-from throughline.v1 import orchestrator_pb2, renderer_pb2, tracker_pb2
+from throughline.v1 import renderer_pb2, tracker_pb2
 from throughline.v1.common_pb2 import ArtifactRef, TrackRef
 from throughline.v1.renderer_pb2_grpc import RendererStub
 from throughline.wire.client import connect, translated_errors
