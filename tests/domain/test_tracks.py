@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from throughline.domain.time import Instant
 from throughline.domain.tracks import Track, TrackEmbeddings, TrackTable
 
 TRACK = Track(
@@ -28,6 +29,9 @@ TRACK = Track(
 def test_boxes_are_interpolated_inside_the_track_only(time: int, left: float | None) -> None:
     box = TRACK.boxes_at(np.array([time], np.int64), max_gap_ns=200)[0]
     assert np.isnan(box).all() if left is None else box[0] == pytest.approx(left)
+    alone = TRACK.box_at(Instant(time), max_gap_ns=200)
+    assert (alone is None) == (left is None)
+    assert alone is None or np.allclose(alone, box)
 
 
 def test_a_table_gives_each_track_its_own_rows() -> None:

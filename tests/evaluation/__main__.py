@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.measure import Measure, keep, show
 
-SUITES = ("stores", "corridor", "models")
+SUITES = ("stores", "redaction", "corridor", "models")
 REAL = ("corridor", "models")
 """Those that need real data."""
 FOLDER = Path("build/evaluation")

@@ -10,6 +10,7 @@ from tests.media.clips import number_in, numbered_picture
 from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_SECOND
 from throughline.media.encode import Encoder, EncoderSettings
+from throughline.media.planes import Canvas, Planes
 
 SIZE = Size(192, 64)
 MS = 1_000_000
@@ -80,3 +81,15 @@ def test_what_cannot_be_encoded_is_refused(tmp_path: Path) -> None:
             film.write(numbered_picture(1, SIZE), 0)
         with pytest.raises(ValueError, match="expected a picture of 64x192x3"):
             film.write(numbered_picture(1, Size(96, 64)), MS)
+
+
+def test_a_canvas_is_drawn_on_again_and_every_frame_keeps_what_it_showed(tmp_path: Path) -> None:
+    canvas, path = Canvas(Size(64, 48)), tmp_path / "film.mp4"
+    levels = [40, 90, 140, 190, 60]
+    with Encoder(path, canvas.size) as encoder:
+        for index, level in enumerate(levels):
+            canvas.open().y[:] = level
+            encoder.write(canvas, index * 100_000_000)
+    with av.open(str(path)) as container:
+        shown = [float(Planes.on(frame).y.mean()) for frame in container.decode(video=0)]
+    assert np.allclose(shown, levels, atol=3)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
-from throughline.domain.geometry import Size
+from throughline.domain.geometry import Box, Size
+from throughline.domain.time import Instant
+from throughline.media.frame import Frame
 from throughline.media.planes import Planes
 
 SIZE = Size(64, 32)
@@ -64,3 +66,20 @@ def test_a_part_is_a_view_and_a_frame_is_a_copy() -> None:
     rows, columns = np.nonzero(picture.y > 200)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (8, 15, 20, 39)
     assert frame.to_ndarray().max() == 128
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_cut_of_a_frame_shows_the_same_as_the_whole_picture_there(turn: int) -> None:
+    rgb = np.zeros((96, 160, 3), np.uint8)
+    rgb[..., 0], rgb[..., 1] = (
+        np.linspace(0, 255, 160, dtype=np.uint8),
+        np.linspace(0, 255, 96, dtype=np.uint8)[:, None],
+    )
+    decoded = np.ascontiguousarray(np.rot90(rgb, turn // 90))
+    picture = av.VideoFrame.from_ndarray(decoded, format="rgb24").reformat(format="yuv420p")
+    frame = Frame(Instant(0), 1, Size(160, 96), turn, picture, 0)
+    cut = frame.cut(Box(40, 20, 120, 68), Size(160, 96))
+    whole = frame.planes(Size(320, 192))
+    wanted = whole.part(slice(40, 136), slice(80, 240))
+    for one, other in ((cut.y, wanted.y), (cut.u, wanted.u), (cut.v, wanted.v)):
+        assert np.abs(one.astype(int) - other).mean() < 2

@@ -95,7 +95,6 @@ def test_a_good_request_is_taken_with_its_query(tmp_path: Path) -> None:
         (options(clock_maps=[common.ClockMap(camera="cam1", offset_ns=2**62)]), "clock_maps.0..offset_ns"),
         (options(clock_maps=[common.ClockMap(camera="cam1", uncertainty_ns=-1)]), "clock_maps.0..uncertainty_ns"),
         (options(clock_maps=[common.ClockMap(camera="cam1")] * 2), "options.clock_maps.1.: names 'cam1' again"),
-        (options(redaction=pb.REDACTION_HEADS), "options.redaction: this release"),
         (options(search_mode=pb.SEARCH_MODE_FAST), "options.search_mode: this release"),
         (options(max_rounds=2), "options.max_rounds: is 2; this release"),
         (options(review_deadline_seconds=0), "options.review_deadline_seconds"),

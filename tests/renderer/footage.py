@@ -19,6 +19,7 @@ from throughline.domain.tracks import TrackEmbeddings, TrackTable
 from throughline.media.encode import Encoder, EncoderSettings
 from throughline.renderer.layout import Rectangle
 from throughline.renderer.sources import CameraRefs
+from throughline.storage.detections import PEOPLE_FILE, DetectionWriter, FrameDetections
 from throughline.storage.documents import dump
 from throughline.storage.objects import ObjectSettings, file_uri, open_objects
 from throughline.storage.tables import write_embeddings, write_tracks
@@ -45,6 +46,8 @@ class Seen:
     last: int
     step: int = 2
     best: int | None = None
+    offset: tuple[float, float] = (0.0, 0.0)
+    """How far from the others' way this one walks, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Camera:
     size: Size = PICTURE
     clock: ClockMap = EXACT
     shift_ns: int = 0
+    loose: Sequence[tuple[int, tuple[float, float, float, float]]] = ()
+    """Detections that belong to no track: frame, and box."""
 
 
 def camera_time(frame: int, shift_ns: int = 0) -> Instant:
@@ -88,6 +93,12 @@ def box_at(frame: int) -> tuple[float, float, float, float]:
     return 40 + frame, 80.0, 70 + frame, 160.0
 
 
+def box_of(seen: Seen, frame: int) -> tuple[float, float, float, float]:
+    """Where the person of one track stands."""
+    left, top, right, bottom = box_at(frame)
+    return left + seen.offset[0], top + seen.offset[1], right + seen.offset[0], bottom + seen.offset[1]
+
+
 def build(root: Path, cameras: Sequence[Camera]) -> tuple[Workspace, tuple[CameraRefs, ...]]:
     """A workspace with a reel and tracks for each camera."""
     workspace = Workspace(file_uri(root), open_objects(ObjectSettings(allowed_roots=(root,))), root / "cache")
@@ -113,19 +124,37 @@ def _build_camera(workspace: Workspace, camera: Camera) -> CameraRefs:
     with workspace.create(f"tracks/{key}") as folder:
         write_tracks(folder / "tracks.parquet", _table(camera))
         write_embeddings(folder, _embeddings(camera))
+        _write_people(folder / PEOPLE_FILE, camera)
     reel, tracks = workspace.get(f"reels/{key}"), workspace.get(f"tracks/{key}")
     return CameraRefs(camera.name, reel.uri, tracks.uri, camera.clock)
 
 
 def _table(camera: Camera) -> TrackTable:
     rows = [
-        (seen.number, camera_time(frame, camera.shift_ns).ns, box_at(frame))
+        (seen.number, camera_time(frame, camera.shift_ns).ns, box_of(seen, frame))
         for seen in camera.tracks
         for frame in sorted({*range(seen.first, seen.last + 1, seen.step), seen.last} & set(camera.frames))
     ]
     ids, times_ns, boxes = zip(*rows, strict=True)
     scores = np.ones(len(rows), np.float32)
     return TrackTable(np.array(ids, np.int64), np.array(times_ns, np.int64), np.array(boxes, np.float32), scores)
+
+
+def _write_people(path: Path, camera: Camera) -> None:
+    """What the detector saw: the boxes of all tracks, and those of `loose`; it looked at every second frame."""
+    table = _table(camera)
+    with DetectionWriter(path, camera.size) as writer:
+        for frame in sorted(
+            {*camera.frames[::2], *(frame for seen in camera.tracks for frame in (seen.first, seen.last))}
+        ):
+            time_ns = camera_time(frame, camera.shift_ns).ns
+            tracked = table.boxes[table.times_ns == time_ns]
+            boxes = np.array([*tracked, *(box for when, box in camera.loose if when == frame)], np.float32).reshape(
+                -1, 4
+            )
+            writer.write_frame(
+                FrameDetections(time_ns, boxes, np.ones(len(boxes), np.float32), np.zeros(len(boxes), np.int32))
+            )
 
 
 def _embeddings(camera: Camera) -> TrackEmbeddings:

@@ -100,25 +100,42 @@ def test_fragments_of_the_query_form_one_half_in_time_order(tmp_path: Path) -> N
     assert document.query.note == ""
 
 
-def test_a_long_track_is_cut_around_its_best_view_and_says_so(tmp_path: Path) -> None:
-    cameras = [Camera("a", 1, [Seen(1, 0, 100), Seen(2, 110, 112)])]
+def test_a_long_track_is_cut_to_entering_the_best_view_and_leaving_and_says_so(tmp_path: Path) -> None:
+    cameras = [Camera("a", 1, [Seen(1, 0, 100, best=60), Seen(2, 110, 112)])]
     workspace, order = order_of(tmp_path, cameras, [2], [(0, 1)])
     ordered(workspace, order, ClipSettings(limit_seconds=2))
     document, frames = clip_of(workspace, "pair-0")
 
-    # No crop of this track was kept, and all its boxes are equally large: the first one is the best.
     assert document.candidate.duration_ns == 2 * NS_PER_SECOND
     assert document.candidate.cut_ns == 101 * FRAME_NS - 2 * NS_PER_SECOND
     assert "3.0 s are left out" in document.candidate.note
-    assert [frames[0].numbers(RIGHT)[1], frames[-1].numbers(RIGHT)[1]] == [0, 39]
+    shown = [shown_at(frames, index * FRAME_NS + 1).numbers(RIGHT)[1] for index in range(40)]
+    assert shown == [*range(10), *range(50, 70), *range(91, 101)]
+    pieces = [(piece.clip_start_ns, piece.camera_time.start) for piece in document.candidate.pieces]
+    assert pieces == [(at * FRAME_NS, camera_time(first)) for at, first in ((0, 0), (10, 50), (30, 91))]
 
 
-def test_a_long_track_is_cut_around_its_best_crop_where_there_is_one(tmp_path: Path) -> None:
-    cameras = [Camera("a", 1, [Seen(1, 0, 100, best=60), Seen(2, 110, 112)])]
+def test_a_jump_is_marked_on_the_picture_for_a_while(tmp_path: Path) -> None:
+    cameras = [Camera("a", 1, [Seen(1, 0, 119, best=60), Seen(2, 110, 112)])]
     workspace, order = order_of(tmp_path, cameras, [2], [(0, 1)])
-    ordered(workspace, order, ClipSettings(limit_seconds=2))
-    _, frames = clip_of(workspace, "pair-0")
-    assert [frames[0].numbers(RIGHT)[1], frames[-1].numbers(RIGHT)[1]] == [40, 79]
+    ordered(workspace, order, ClipSettings(limit_seconds=5))
+    document, frames = clip_of(workspace, "pair-0")
+    middle = slice(RIGHT.left + 280, RIGHT.left + 360)
+    bright = [
+        float(frame.image[2:28, middle].mean()) for frame in frames if frame.time_ns < document.candidate.duration_ns
+    ]
+    assert len(document.candidate.pieces) > 1
+    for piece in document.candidate.pieces[1:]:
+        at = round(piece.clip_start_ns / FRAME_NS)
+        assert min(bright[at : at + 20]) > 150, "black letters on a light ground"
+
+
+def test_a_whole_track_is_shown_where_that_is_asked_for(tmp_path: Path) -> None:
+    cameras = [Camera("a", 1, [Seen(1, 0, 100), Seen(2, 110, 112)])]
+    workspace, order = order_of(tmp_path, cameras, [2], [(0, 1)])
+    ordered(workspace, replace(order, whole_tracks=True), ClipSettings(limit_seconds=2))
+    document, _ = clip_of(workspace, "pair-0")
+    assert (document.candidate.duration_ns, document.candidate.cut_ns) == (101 * FRAME_NS, 0)
 
 
 def test_a_cut_between_two_frames_begins_with_the_one_that_is_shown_then(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from throughline.renderer.__main__ import build as build_renderer
 from throughline.renderer.settings import RendererSettings
 from throughline.renderer.sources import CameraRefs
 from throughline.storage.objects import file_uri
-from throughline.v1 import orchestrator_pb2, renderer_pb2, tracker_pb2
+from throughline.v1 import renderer_pb2, tracker_pb2
 from throughline.v1.common_pb2 import ArtifactRef, TrackRef
 from throughline.v1.renderer_pb2_grpc import RendererStub
 from throughline.wire.client import connect, translated_errors
@@ -89,7 +89,7 @@ def test_clips_and_film_are_served(tmp_path: Path) -> None:
 
 Change = Callable[[renderer_pb2.RenderTimelineRequest], object]
 MISTAKES: dict[str, tuple[Change, type[ThroughlineError], str]] = {
-    "redaction": (lambda r: setattr(r, "redaction", orchestrator_pb2.REDACTION_HEADS), InvalidInput, "REDACTION_HEADS"),
+    "redaction": (lambda r: setattr(r, "redaction", 9), InvalidInput, "redaction 9 is unknown"),
     "revision": (lambda r: setattr(r, "revision", 0), InvalidInput, "from 1"),
     "max_tiles": (lambda r: setattr(r, "max_tiles", 17), InvalidInput, "1 to 16"),
     "tracks": (lambda r: r.ClearField("tracks"), InvalidInput, "tracks is empty"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -94,21 +95,73 @@ def clipped(appearance: Appearance, window: Interval) -> Appearance | None:
     return None if span is None else replace(appearance, span=span)
 
 
-def excerpt(spans: Sequence[Interval], best: Instant, limit_ns: int) -> tuple[Interval, ...]:
-    """What to show of footage that is too long: at most `limit_ns` of the spans played end to end, with `best` in the middle
-    where the ends allow it. Spans are in order and don't overlap."""
+def excerpt(spans: Sequence[Interval], moments: Sequence[Instant], limit_ns: int) -> tuple[Interval, ...]:
+    """What to show of footage that is too long: exactly `limit_ns` of the spans, which are in order and don't overlap.
+
+    Shown are the beginning, the end, and what lies around the first of the `moments` and those of the others that stand apart from
+    it, from each other and from both ends. Each is given as much before and after it, where there is footage.
+    """
     total = sum(span.duration_ns for span in spans)
     if total <= limit_ns:
         return tuple(span for span in spans if span.duration_ns > 0)
-    played = sum(min(max(best - span.start, 0), span.duration_ns) for span in spans)
-    first = min(max(played - limit_ns // 2, 0), total - limit_ns)
+    places = _apart([_played(spans, moment) for moment in moments], total, limit_ns // _APART)
+    reach = bisect_left(range(limit_ns), limit_ns, key=lambda reach: _length(_around(places, reach, total)))
+    windows = _around(places, reach, total)
+    windows = _shortened(windows, _length(windows) - limit_ns)
     result, at = [], 0
     for span in spans:
-        start, end = max(first - at, 0), min(first + limit_ns - at, span.duration_ns)
-        if start < end:
-            result.append(Interval(span.start + start, span.start + end))
+        for window in windows:
+            start, end = max(window[0] - at, 0), min(window[1] - at, span.duration_ns)
+            if start < end:
+                result.append(Interval(span.start + start, span.start + end))
         at += span.duration_ns
     return tuple(result)
+
+
+_APART = 4
+"""Moments of an excerpt lie at least this part of its length apart: more than five or six jumps nobody can follow."""
+_Window = tuple[int, int]
+"""Start and end, nanoseconds of the spans played end to end."""
+
+
+def _played(spans: Sequence[Interval], moment: Instant) -> int:
+    """Where a moment lies in spans that are played end to end."""
+    return sum(min(max(moment - span.start, 0), span.duration_ns) for span in spans)
+
+
+def _apart(places: Sequence[int], total: int, distance: int) -> list[int]:
+    """Both ends, the first place, and each further one that is `distance` from all that were taken; in order."""
+    taken = [0, total]
+    for index, place in enumerate(places):
+        if index == 0 or all(abs(place - other) >= distance for other in taken):
+            taken.append(place)
+    return sorted(taken)
+
+
+def _around(places: Sequence[int], reach: int, total: int) -> list[_Window]:
+    """Windows that reach so far before and after each place, joined where they touch."""
+    windows: list[_Window] = []
+    for place in places:
+        start, end = max(place - reach, 0), min(place + reach, total)
+        if windows and start <= windows[-1][1]:
+            windows[-1] = (windows[-1][0], end)
+        else:
+            windows.append((start, end))
+    return windows
+
+
+def _length(windows: Sequence[_Window]) -> int:
+    return sum(end - start for start, end in windows)
+
+
+def _shortened(windows: Sequence[_Window], excess: int) -> list[_Window]:
+    """Without the few nanoseconds that whole numbers gave too much: less at the beginning, then at the end of the windows."""
+    result = []
+    for start, end in windows:
+        cut = min(excess, end - start)
+        excess -= cut
+        result.append((start, end - cut))
+    return result
 
 
 _Stretch = tuple[Interval, tuple[Appearance, ...], tuple[Appearance, ...]]

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from throughline.domain.geometry import Size
 from throughline.domain.time import MEDIA_RATE, ns_to_ticks, seconds_to_ns
 from throughline.media.frame import Picture
-from throughline.media.planes import Planes
+from throughline.media.planes import Canvas, Planes
 
 TICK = Fraction(1, MEDIA_RATE)
 
@@ -71,18 +71,19 @@ class Encoder:
         self._next_keyframe = 0
         self._closed = False
 
-    def write(self, picture: Planes | Picture, time_ns: int) -> None:
-        """Show a picture of the film's size from `time_ns` on; RGB, (height, width, 3) uint8, is converted. It is copied."""
-        planes = picture if isinstance(picture, Planes) else self._converted(picture)
-        if planes.size != self._size:
-            raise ValueError(f"expected a picture of {self._size}, got {planes.size}")
+    def write(self, picture: Canvas | Planes | Picture, time_ns: int) -> None:
+        """Show a picture of the film's size from `time_ns` on; RGB, (height, width, 3) uint8, is converted. All but a canvas is
+        copied."""
+        drawn = self._converted(picture) if isinstance(picture, np.ndarray) else picture
+        if drawn.size != self._size:
+            raise ValueError(f"expected a picture of {self._size}, got {drawn.size}")
         pts = ns_to_ticks(time_ns, TICK)
         if self._last is not None:
             if pts <= self._last:
                 raise ValueError(f"frame at {time_ns} ns does not come after the one before it")
             self._usual = self._durations[self._last] = pts - self._last
-        frame = planes.to_frame()
-        frame.pts, frame.time_base = pts, TICK
+        frame = drawn.frame if isinstance(drawn, Canvas) else drawn.to_frame()
+        frame.pts, frame.time_base, frame.pict_type = pts, TICK, PictureType.NONE
         if pts >= self._next_keyframe:
             frame.pict_type = PictureType.I
             self._next_keyframe = pts + self._gop_ticks

@@ -9,9 +9,9 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from throughline.domain.geometry import Size
+from throughline.domain.geometry import Box, Size
 from throughline.domain.time import Instant, Interval
-from throughline.media.planes import Planes
+from throughline.media.planes import Planes, Scaler
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8, RGB, upright, contiguous."""
@@ -55,9 +55,44 @@ class Frame:
             pixels = np.rot90(pixels, -(self.rotation_degrees // 90))
         return np.ascontiguousarray(pixels, dtype=np.uint8)
 
-    def planes(self, size: Size) -> Planes:
+    def planes(self, size: Size, scaler: Scaler | None = None) -> Planes:
         """The upright picture as films hold it, scaled to exactly `size`, which is even."""
         turned = self.rotation_degrees in (90, 270)
-        picture = Planes.of_frame(self.picture, Size(size.height, size.width) if turned else size)
+        return self._upright(Planes.of_frame(self.picture, Size(size.height, size.width) if turned else size, scaler))
+
+    def cut(self, part: Box, size: Size) -> Planes:
+        """A part of the upright picture, scaled to exactly `size`, which is even; only that part is scaled.
+
+        `part` lies in the picture, in pixels of it; its edges are rounded to even ones of the decoded picture.
+        """
+        whole = self.picture.width, self.picture.height
+        left, top, right, bottom = self._as_decoded(part)
+        edges = [_even(edge, limit) for edge, limit in ((left, whole[0]), (top, whole[1]))]
+        ends = [
+            max(start + 2, _even(end, limit)) for start, end, limit in zip(edges, (right, bottom), whole, strict=True)
+        ]
+        turned = self.rotation_degrees in (90, 270)
+        columns, rows = (slice(start, end) for start, end in zip(edges, ends, strict=True))
+        picture = Planes.of_part(self.picture, rows, columns, Size(size.height, size.width) if turned else size)
+        return self._upright(picture)
+
+    def _upright(self, picture: Planes) -> Planes:
         turns = -(self.rotation_degrees // 90)
         return picture.each(lambda plane: np.rot90(plane, turns)) if turns else picture
+
+    def _as_decoded(self, part: Box) -> tuple[float, float, float, float]:
+        """Where a part of the upright picture lies in the decoded one, whose pixels may not be square."""
+        width, height = self.size.width, self.size.height
+        left, top, right, bottom = part.left / width, part.top / height, part.right / width, part.bottom / height
+        turned = {
+            0: (left, top, right, bottom),
+            90: (top, 1 - right, bottom, 1 - left),
+            180: (1 - right, 1 - bottom, 1 - left, 1 - top),
+            270: (1 - bottom, left, 1 - top, right),
+        }[self.rotation_degrees]
+        coded = self.picture.width, self.picture.height
+        return turned[0] * coded[0], turned[1] * coded[1], turned[2] * coded[0], turned[3] * coded[1]
+
+
+def _even(edge: float, limit: int) -> int:
+    return min(max(0, round(edge / 2) * 2), limit // 2 * 2 - 2)

@@ -9,13 +9,16 @@ from typing import Self
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from throughline.domain.geometry import Size
 
 Plane = NDArray[np.uint8]
 """(h, w) uint8; rows may lie apart."""
+
+Scaler = VideoReformatter
+"""Scales frames of one run in one thread; it sets itself up once where they are alike."""
 
 _AS_IT_IS = 1
 """BT.709, by its number in H.273."""
@@ -43,25 +46,29 @@ class Planes:
     def of_rgb(cls, rgb: NDArray[np.uint8]) -> Self:
         """Convert (h, w, 3) uint8 RGB, contiguous."""
         frame = av.VideoFrame.from_numpy_buffer(rgb, format="rgb24")
-        return cls._of(frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1))
+        return cls.on(frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1))
 
     @classmethod
-    def of_frame(cls, frame: av.VideoFrame, size: Size) -> Self:
+    def of_frame(cls, frame: av.VideoFrame, size: Size, scaler: Scaler | None = None) -> Self:
         """Scale a decoded frame to `size`; read-only where nothing had to be changed."""
-        native = frame.colorspace == _AS_IT_IS or frame.colorspace in _BT601
-        shrinks = size.width < frame.width or size.height < frame.height
-        picture = cls._of(
-            frame.reformat(
-                format="yuv420p",
-                width=size.width,
-                height=size.height,
-                dst_colorspace=None if native else Colorspace.ITU709,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
-                threads=1,
+        picture = cls.on(_reformatted(frame, size, scaler))
+        return picture._from_bt601() if frame.colorspace in _BT601 else picture
+
+    @classmethod
+    def of_part(cls, frame: av.VideoFrame, rows: slice, columns: slice, size: Size) -> Self:
+        """Scale the part of a decoded frame between even rows and columns to `size`."""
+        part = cls.on(_reformatted(frame, Size(frame.width // 2 * 2, frame.height // 2 * 2))).part(rows, columns)
+        grows = size.width > part.size.width
+        way = cv2.INTER_CUBIC if grows else cv2.INTER_AREA
+        sides = ((size.width, size.height), *[(size.width // 2, size.height // 2)] * 2)
+        planes = (part.y, part.u, part.v)
+        scaled = cls(
+            *(
+                np.asarray(cv2.resize(plane, side, interpolation=way), np.uint8)
+                for plane, side in zip(planes, sides, strict=True)
             )
         )
-        return picture._from_bt601() if frame.colorspace in _BT601 else picture
+        return scaled._from_bt601() if frame.colorspace in _BT601 else scaled
 
     @property
     def size(self) -> Size:
@@ -83,11 +90,11 @@ class Planes:
     def to_frame(self) -> av.VideoFrame:
         """A copy that an encoder takes."""
         frame = av.VideoFrame(self.size.width, self.size.height, "yuv420p")
-        self._of(frame).show(self)
+        self.on(frame).show(self)
         return frame
 
     @classmethod
-    def _of(cls, frame: av.VideoFrame) -> Self:
+    def on(cls, frame: av.VideoFrame) -> Self:
         """The memory of a frame in yuv420p."""
         return cls(*(_view(plane) for plane in frame.planes))
 
@@ -98,6 +105,36 @@ class Planes:
         y = cv2.addWeighted(self.y, 1, correction, 1, -128)
         planes = (y, _mixed(u, 1.01864, v, 0.11462), _mixed(u, 0.07505, v, 1.02533))
         return type(self)(*(np.asarray(plane, np.uint8) for plane in planes))
+
+
+class Canvas:
+    """A picture that is drawn on again and again, and that an encoder takes without a copy."""
+
+    def __init__(self, size: Size) -> None:
+        self.size = size
+        self.frame = av.VideoFrame(size.width, size.height, "yuv420p")
+        self.open().show(Planes.black(size))
+
+    def open(self) -> Planes:
+        """The picture, to be changed before the encoder gets it; ask anew after each time that it did."""
+        self.frame.make_writable()
+        return Planes.on(self.frame)
+
+
+def _reformatted(frame: av.VideoFrame, size: Size, scaler: Scaler | None = None) -> av.VideoFrame:
+    """A frame in yuv420p with limited range, of `size`; of BT.601 it keeps its colours' matrix. Nothing is copied that is so already."""
+    native = frame.colorspace == _AS_IT_IS or frame.colorspace in _BT601
+    shrinks = size.width < frame.width or size.height < frame.height
+    return (scaler or Scaler()).reformat(
+        frame,
+        format="yuv420p",
+        width=size.width,
+        height=size.height,
+        dst_colorspace=None if native else Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
+        threads=1,
+    )
 
 
 def _mixed(u: Plane, of_u: float, v: Plane, of_v: float) -> Plane:

@@ -16,8 +16,6 @@ from throughline.orchestrator.window import camera_window
 from throughline.storage.objects import ObjectStore
 from throughline.v1.common_pb2 import ClockMap, SimilarityScale
 from throughline.v1.orchestrator_pb2 import (
-    REDACTION_NONE,
-    REDACTION_UNSPECIFIED,
     SEARCH_MODE_FULL,
     SEARCH_MODE_UNSPECIFIED,
     JobOptions,
@@ -130,8 +128,6 @@ def _numbers(options: JobOptions) -> Iterator[str]:
 
 
 def _unserved(options: JobOptions) -> Iterator[str]:
-    if options.redaction not in (REDACTION_UNSPECIFIED, REDACTION_NONE):
-        yield "redaction: this release makes nobody unrecognisable; leave it out, or choose REDACTION_NONE"
     if options.search_mode not in (SEARCH_MODE_UNSPECIFIED, SEARCH_MODE_FULL):
         yield "search_mode: this release searches every camera in full; leave it out, or choose SEARCH_MODE_FULL"
     if options.max_rounds not in (0, 1):

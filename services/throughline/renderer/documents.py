@@ -8,6 +8,7 @@ from throughline.domain.geometry import Size
 from throughline.domain.pairs import TrackId
 from throughline.domain.time import Instant, Interval
 from throughline.domain.work import Incident
+from throughline.renderer.crowd import Redaction
 from throughline.renderer.layout import Rectangle
 
 
@@ -35,7 +36,7 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class PairDocument:
-    """pair.json: what clip.mp4 shows. Both halves start together at 0."""
+    """pair.json: what clip.mp4 shows. Both halves start together at 0; `redaction`: what of other people is hidden."""
 
     pair_id: str
     clip: str
@@ -43,6 +44,7 @@ class PairDocument:
     duration_ns: int
     query: Half
     candidate: Half
+    redaction: Redaction = Redaction.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.domain.time import NS_PER_SECOND, Instant
+from throughline.domain.geometry import Size
+from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, Instant
 from throughline.media.planes import Planes
+from throughline.renderer.layout import Rectangle
 
 Image = NDArray[np.uint8]
 """(h, w, 3) uint8, RGB."""
@@ -76,17 +78,28 @@ def duration_text(duration_ns: int) -> str:
     return f"{seconds // 3600} h {seconds // 60 % 60:02d} min"
 
 
+def line_width(picture: Size) -> int:
+    """Pixels of a line that is seen in a picture of this size at its own size and on a whole screen."""
+    return max(2, round(min(picture.width, picture.height) / 240))
+
+
 def draw_box(picture: Image | Planes, box: NDArray[np.float32], colour: Colour) -> None:
     """Frame one box: (4,) xyxy in pixels of `picture`; nothing where it is NaN. A dark rim keeps it visible on any ground."""
     if np.isnan(box).any():
         return
-    height = picture.size.height if isinstance(picture, Planes) else picture.shape[0]
-    line = max(2, round(height / 270))
+    size = picture.size if isinstance(picture, Planes) else Size(picture.shape[1], picture.shape[0])
+    line = line_width(size)
     left, top, right, bottom = (round(float(edge)) for edge in box)
     for ink, thickness in ((PAPER, line + 2), (colour, line)):
         for layer, value, step in _layers(picture, ink):
             corners = (left // step, top // step), (right // step, bottom // step)
             cv2.rectangle(layer, *corners, value, max(1, thickness // step))
+
+
+def frame_inset(picture: Planes, place: Rectangle, colour: Colour) -> None:
+    """A line around a part of a picture that shows something else: inside of its edges."""
+    corners = np.array([place.left, place.top, place.right - 1, place.bottom - 1], np.float32)
+    draw_box(picture, corners, colour)
 
 
 def _layers(picture: Image | Planes, ink: Colour) -> Iterator[tuple[NDArray[np.uint8], Sequence[int], int]]:
@@ -116,17 +129,23 @@ class Caption:
     note: str = ""
 
 
-def draw_caption(lettering: Lettering, bar: Image, caption: Caption) -> None:
+def draw_caption(lettering: Lettering, bar: Image, caption: Caption) -> int:
     """Fill a bar: chip, mark and name on the left; the time on the right (without its date where that leaves no room), the note
-    before it."""
+    before it. Return the left edge of the three digits of its milliseconds, which are `digit_width` apart."""
     bar[:] = PAPER
     height, width = bar.shape[:2]
-    size, baseline, margin = round(height * 0.58), round(height * 0.72), height // 3
-    moment = clock_text(caption.moment)
-    if lettering.width(moment, size) > width * 0.6:
+    size, baseline, margin = _type_of(height)
+    moment, _, after = clock_text(caption.moment).partition(".")
+    digits, zone = after[:3], after[3:]
+    step = digit_width(lettering, height)
+    at_digits = (width - margin - lettering.width(zone, size) - 3 * step) // 2 * 2
+    if lettering.width(moment, size) > at_digits - width * 0.4:
         moment = moment.split(" ")[1]
-    right = width - margin - lettering.width(moment, size)
-    lettering.write(bar, moment, (right, baseline), size)
+    right = at_digits - lettering.width(moment + ".", size)
+    lettering.write(bar, moment + ".", (right, baseline), size)
+    for place, digit in enumerate(digits):
+        lettering.write(bar, digit, (at_digits + place * step, baseline), size)
+    lettering.write(bar, zone, (at_digits + 3 * step, baseline), size)
     if caption.note:
         right -= margin + lettering.width(caption.note, size)
         lettering.write(bar, caption.note, (max(0, right), baseline), size, FADED)
@@ -137,6 +156,78 @@ def draw_caption(lettering: Lettering, bar: Image, caption: Caption) -> None:
         left = lettering.write(bar, caption.mark, (left, baseline), size, caption.colour, bold=True) + margin // 2
     name = lettering.fit(caption.name, size, right - margin - left, bold=True)
     lettering.write(bar, name, (left, baseline), size, bold=True)
+    return at_digits
+
+
+def digit_width(lettering: Lettering, bar_height: int) -> int:
+    """Pixels from one digit of a caption to the next: even, so that chroma can be cut between them."""
+    size, _, _ = _type_of(bar_height)
+    return (lettering.width("0" * 10, size) // 10 + 1) // 2 * 2
+
+
+def _type_of(bar_height: int) -> tuple[int, int, int]:
+    """Size of a caption's letters, their baseline, and its margin."""
+    return round(bar_height * 0.58), round(bar_height * 0.72), bar_height // 3
+
+
+class CaptionBar:
+    """The caption of one place, kept drawn: from frame to frame mostly its milliseconds change, and only they are drawn again."""
+
+    def __init__(self, lettering: Lettering, size: Size) -> None:
+        self._lettering = lettering
+        self._size = size
+        self._drawn: Caption | None = None
+        self._bar = Planes.black(size)
+        self._at_digits = 0
+        self._step = digit_width(lettering, size.height)
+        self._digits = tuple(self._digit(letter) for letter in "0123456789")
+
+    def show(self, view: Planes, caption: Caption) -> None:
+        """Put a caption onto its place on a canvas."""
+        second, below = divmod(caption.moment.ns, NS_PER_SECOND)
+        whole = replace(caption, moment=Instant(second * NS_PER_SECOND))
+        if whole != self._drawn:
+            bar = np.empty((self._size.height, self._size.width, 3), np.uint8)
+            self._at_digits = draw_caption(self._lettering, bar, whole)
+            self._bar, self._drawn = Planes.of_rgb(bar), whole
+        for place, digit in enumerate(f"{below // NS_PER_MS:03d}"):
+            left = self._at_digits + place * self._step
+            if 0 <= left <= self._size.width - self._step:
+                self._bar.part(slice(0, self._size.height), slice(left, left + self._step)).show(
+                    self._digits[int(digit)]
+                )
+        view.show(self._bar)
+
+    def _digit(self, letter: str) -> Planes:
+        wide: Image = np.full((self._size.height, 2 * self._step, 3), PAPER, np.uint8)
+        size, baseline, _ = _type_of(self._size.height)
+        self._lettering.write(wide, letter, (0, baseline), size)
+        return Planes.of_rgb(np.ascontiguousarray(wide[:, : self._step]))
+
+
+class Banner:
+    """A few words in the middle of a picture's upper edge, kept drawn: such as that time was jumped."""
+
+    def __init__(self, lettering: Lettering) -> None:
+        self._lettering = lettering
+        self._drawn: tuple[str, Size] | None = None
+        self._planes = Planes.black(Size(2, 2))
+
+    def show(self, picture: Planes, text: str) -> None:
+        """Put the words onto a picture; as many of them as fit."""
+        if self._drawn != (text, picture.size):
+            self._planes, self._drawn = self._draw(picture.size, text), (text, picture.size)
+        size = self._planes.size
+        left = (picture.size.width - size.width) // 4 * 2
+        picture.part(slice(0, size.height), slice(left, left + size.width)).show(self._planes)
+
+    def _draw(self, picture: Size, text: str) -> Planes:
+        letters = max(16, round(min(picture.width, picture.height) / 18))
+        text = self._lettering.fit(text, letters, picture.width - 2 * letters, bold=True)
+        width = min(picture.width, self._lettering.width(text, letters, _BOLD) + letters) // 2 * 2
+        image: Image = np.full((min(picture.height, round(1.6 * letters)) // 2 * 2, width, 3), INK, np.uint8)
+        self._lettering.write(image, text, (letters // 2, round(letters * 1.15)), letters, PAPER, bold=True)
+        return Planes.of_rgb(image)
 
 
 def draw_card(lettering: Lettering, picture: Image, text: str) -> None:

@@ -16,6 +16,7 @@ from throughline.renderer.draw import ORANGE, Lettering, duration_text
 from throughline.renderer.layout import Rectangle, canvas_size, cells
 from throughline.renderer.pacing import LEAST_NS, next_frame_ns
 from throughline.renderer.playback import Playback
+from throughline.renderer.redaction import Redactor
 from throughline.renderer.scene import Scene, Style
 from throughline.renderer.settings import FilmSettings
 from throughline.renderer.sources import Sources
@@ -34,7 +35,10 @@ def film_size(sources: Sources, segments: Sequence[Segment], settings: FilmSetti
 class Film:
     """A film being made. Every appearance is decoded once, however many segments it goes through."""
 
-    def __init__(self, path: Path, sources: Sources, size: Size, settings: FilmSettings, work: Work) -> None:
+    def __init__(
+        self, path: Path, sources: Sources, size: Size, settings: FilmSettings, redactor: Redactor, work: Work
+    ) -> None:
+        self._redactor = redactor
         self._sources = sources
         self._settings = settings
         self._work = work
@@ -66,7 +70,7 @@ class Film:
         self._canvas.show(Planes.black(self._size))
         tiles = [
             (
-                Scene(self._lettering, self._sources.camera(appearance.camera), cell, self._style),
+                self._scene(segment, appearance, cell),
                 self._playing[appearance],
             )
             for appearance, cell in zip(segment.shown, cells(self._size, len(segment.shown)), strict=True)
@@ -84,6 +88,11 @@ class Film:
             fresh = False
             utc = self._next(tiles, utc, segment.span.end)
         return tuple(scene.place.picture for scene, _ in tiles)
+
+    def _scene(self, segment: Segment, appearance: Appearance, cell: Rectangle) -> Scene:
+        source = self._sources.camera(appearance.camera)
+        hiding = self._redactor.hiding(source, segment.span, self._sources.wanted)
+        return Scene(self._lettering, source, cell, self._style, hiding)
 
     def _next(self, tiles: Sequence[tuple[Scene, Playback]], utc: Instant, end: Instant) -> Instant | None:
         fastest_first = sorted((playback for _, playback in tiles), key=lambda each: -each.source.rate)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 from throughline.domain.pairs import TrackId
-from throughline.domain.time import NS_PER_SECOND, Interval
+from throughline.domain.time import NS_PER_SECOND, Instant, Interval
 from throughline.domain.timeline import Appearance, Segment, clipped, excerpt, merged, plan
 from throughline.domain.work import Work
 from throughline.media.planes import Planes
@@ -15,12 +15,13 @@ from throughline.renderer.documents import Half, Piece
 from throughline.renderer.draw import Lettering, dim, duration_text
 from throughline.renderer.layout import Rectangle
 from throughline.renderer.playback import Playback
+from throughline.renderer.redaction import Redactor
 from throughline.renderer.scene import Scene, Style
-from throughline.renderer.sources import Sources
+from throughline.renderer.sources import CameraSource, Sources
 from throughline.renderer.strip import Shown
 
 _JUMP_NOTE_NS = 3 * NS_PER_SECOND // 2
-"""How long the caption tells of a jump."""
+"""How long the picture tells of a jump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +37,22 @@ class HalfPlan:
         return self.segments[-1].film_end_ns
 
 
-def plan_half(sources: Sources, tracks: Sequence[TrackId], limit_ns: int, bridge_ns: int) -> HalfPlan:
-    """Plan a half from the tracks of one person, the best first: at most `limit_ns` around the best view of that one."""
+def plan_half(sources: Sources, tracks: Sequence[TrackId], limit_ns: int | None, bridge_ns: int) -> HalfPlan:
+    """Plan a half from the tracks of one person, the best first: all of them, or about `limit_ns` that tell most."""
     cameras = {track.camera: sources.camera(track.camera) for track in tracks}
     appearances = merged((cameras[track.camera].appearance(track) for track in tracks), bridge_ns)
     gaps = {name: source.gaps for name, source in cameras.items()}
     segments = plan(appearances, 1, gaps)
     whole_ns = segments[-1].film_end_ns
-    if whole_ns > limit_ns:
-        source = cameras[tracks[0].camera]
-        best, _ = source.best_view(tracks[0])
-        windows = excerpt([segment.span for segment in segments], source.clock.to_utc(best), limit_ns)
+    if limit_ns is not None and whole_ns > limit_ns:
+        windows = excerpt([segment.span for segment in segments], _telling(cameras, tracks), limit_ns)
         segments = plan(_cut(sources, segments, windows), 1, gaps)
     return HalfPlan(segments, tuple(tracks), max(0, whole_ns - segments[-1].film_end_ns))
 
 
-def play_half(sources: Sources, half: HalfPlan, cell: Rectangle, style: Style, work: Work) -> Iterator[Shown]:
+def play_half(
+    sources: Sources, half: HalfPlan, cell: Rectangle, style: Style, redactor: Redactor, work: Work
+) -> Iterator[Shown]:
     """Every picture of a half, of the cell's size, each valid until the next is asked for; the last one, at the half's
     end, is what stands still while the other half goes on."""
     lettering = Lettering()
@@ -60,13 +61,15 @@ def play_half(sources: Sources, half: HalfPlan, cell: Rectangle, style: Style, w
     for segment in half.segments:
         (appearance,) = segment.shown
         canvas.show(Planes.black(cell.size))
-        scene = Scene(lettering, sources.camera(appearance.camera), cell, style)
-        jump = f"{duration_text(segment.span.start - previous.span.end)} later" if previous else ""
-        with closing(Playback(sources.camera(appearance.camera), replace(appearance, span=segment.span))) as playback:
+        source = sources.camera(appearance.camera)
+        hiding = redactor.hiding(source, segment.span, half.tracks)
+        scene = Scene(lettering, source, cell, style, hiding)
+        jump = _jump(previous, segment)
+        with closing(Playback(source, replace(appearance, span=segment.span))) as playback:
             for utc in playback.moments(segment.span):
                 work.check()
-                note = jump if utc - segment.span.start < _JUMP_NOTE_NS else ""
-                scene.draw(canvas, playback.frame, utc, appearance.tracks, note)
+                banner = jump if utc - segment.span.start < _JUMP_NOTE_NS else ""
+                scene.draw(canvas, playback.frame, utc, appearance.tracks, banner=banner)
                 yield Shown(segment.film_time_ns(utc), canvas)
             scene.draw(canvas, playback.frame, segment.span.end, appearance.tracks, "ended")
             dim(canvas.part(*scene.place.picture.slices))
@@ -74,14 +77,30 @@ def play_half(sources: Sources, half: HalfPlan, cell: Rectangle, style: Style, w
     yield Shown(half.duration_ns, canvas)
 
 
+def _jump(previous: Segment | None, following: Segment) -> str:
+    """What the picture says where time was jumped."""
+    if previous is None or following.span.start == previous.span.end:
+        return ""
+    return f"{duration_text(following.span.start - previous.span.end)} later"
+
+
 def describe_half(sources: Sources, half: HalfPlan) -> Half:
     """A half as pair.json tells of it."""
     note = ""
     if half.cut_ns:
-        note = f"shortened to {duration_text(half.duration_ns)} around the best view; {duration_text(half.cut_ns)} are left out"
+        shown = f"shortened to {duration_text(half.duration_ns)}: entering, the best views, leaving"
+        note = f"{shown}; {duration_text(half.cut_ns)} are left out"
     return Half(
         half.tracks[0].camera, half.tracks, half.duration_ns, half.cut_ns, note, tuple(_pieces(sources, half.segments))
     )
+
+
+def _telling(cameras: Mapping[str, CameraSource], tracks: Sequence[TrackId]) -> list[Instant]:
+    """Moments at which the person is seen well, UTC: the best of the first track, then all crops by their quality."""
+    source = cameras[tracks[0].camera]
+    best, _ = source.best_view(tracks[0])
+    views = sorted((view for track in tracks for view in cameras[track.camera].views(track)), reverse=True)
+    return [source.clock.to_utc(best), *(moment for _, moment in views)]
 
 
 def _pieces(sources: Sources, segments: Sequence[Segment]) -> Iterator[Piece]:

@@ -9,18 +9,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from throughline.domain.errors import ThroughlineError
+from throughline.domain.errors import Conflict, ThroughlineError
 from throughline.domain.geometry import Size
 from throughline.domain.pairs import TrackId
 from throughline.domain.work import Incident, Work
 from throughline.media.encode import Encoder
-from throughline.media.planes import Planes
+from throughline.media.planes import Canvas
+from throughline.renderer.crowd import Redaction
 from throughline.renderer.documents import PairDocument
 from throughline.renderer.draw import BLUE, ORANGE
 from throughline.renderer.half import HalfPlan, describe_half, plan_half, play_half
 from throughline.renderer.layout import GUTTER, Rectangle, cells, with_caption
 from throughline.renderer.metrics import count_rendered
 from throughline.renderer.pacing import next_frame_ns
+from throughline.renderer.redaction import Redactor
 from throughline.renderer.scene import Style
 from throughline.renderer.settings import ClipSettings
 from throughline.renderer.sources import CameraRefs, Sources
@@ -42,12 +44,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairsOrder:
-    """What RenderPairs was asked for. `query`: the query's tracks, the best first."""
+    """What RenderPairs was asked for. `query`: the query's tracks, the best first; `whole_tracks`: none is shortened."""
 
     job_id: str
     query: tuple[TrackId, ...]
     cameras: tuple[CameraRefs, ...]
     pairs: tuple[Pair, ...]
+    whole_tracks: bool = False
+    redaction: Redaction = Redaction.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def render_pairs(workspace: Workspace, order: PairsOrder, settings: ClipSettings
     """Render every clip that does not exist yet, several at once, and tell of each as it is ready.
 
     A pair that cannot be rendered is told as an incident, and the rest goes on. Raise what spoils all of them: a query that
-    cannot be shown, a storage that is out of reach, a stop.
+    cannot be shown, a storage that is out of reach, a stop, Conflict where a clip exists that hides others or nobody.
     """
     missing = []
     for pair in order.pairs:
@@ -75,7 +79,7 @@ def render_pairs(workspace: Workspace, order: PairsOrder, settings: ClipSettings
         if ready is None:
             missing.append(pair)
         else:
-            emit(_rendered(pair, ready, reused=True))
+            emit(_rendered(order, pair, ready, reused=True))
     work.report(len(order.pairs) - len(missing), len(order.pairs), "pairs")
     if not missing:
         return
@@ -129,7 +133,7 @@ class _Clips:
             self._work.check()
             with self._workspace.create(place) as made:
                 self._render(pair, made)
-            return _rendered(pair, self._workspace.get(place), reused=False)
+            return _rendered(self._order, pair, self._workspace.get(place), reused=False)
         except ThroughlineError as error:
             if error.retryable or self._work.stop.is_set():
                 raise
@@ -144,47 +148,57 @@ class _Clips:
         duration_ns = max(self._query.duration_ns, candidate.duration_ns)
         right = self._play(candidate, Style(ORANGE, "CANDIDATE", self._settings.max_box_gap_ns))
         leading = int(self._rate(candidate) > self._rate(self._query))
+        canvas = Canvas(self._size)
         with Encoder(made / CLIP, self._size, self._settings.encoder) as encoder:
-            for shown in side_by_side((self._left, right), leading, self._size, duration_ns, self._settings.merge_ns):
+            for time_ns in side_by_side(canvas, (self._left, right), leading, duration_ns, self._settings.merge_ns):
                 self._work.check()
-                encoder.write(shown.picture, shown.time_ns)
+                encoder.write(canvas, time_ns)
             encoder.close(duration_ns)
-        halves = (describe_half(self._sources, half) for half in (self._query, candidate))
-        (made / DOCUMENT).write_bytes(dump(PairDocument(pair.pair_id, CLIP, self._size, duration_ns, *halves)))
+        query, found = (describe_half(self._sources, half) for half in (self._query, candidate))
+        document = PairDocument(pair.pair_id, CLIP, self._size, duration_ns, query, found, self._order.redaction)
+        (made / DOCUMENT).write_bytes(dump(document))
 
     def _plan(self, tracks: Sequence[TrackId]) -> HalfPlan:
-        return plan_half(self._sources, tracks, self._settings.limit_ns, self._settings.bridge_ns)
+        whole = self._order.whole_tracks or self._settings.whole_tracks
+        return plan_half(self._sources, tracks, None if whole else self._settings.limit_ns, self._settings.bridge_ns)
 
     def _rate(self, half: HalfPlan) -> float:
         return self._sources.camera(half.tracks[0].camera).rate
 
     def _play(self, half: HalfPlan, style: Style) -> Iterator[Shown]:
-        return play_half(self._sources, half, self._cell, style, self._work)
+        redactor = Redactor(self._order.redaction, self._settings.redaction)
+        return play_half(self._sources, half, self._cell, style, redactor, self._work)
 
 
 def side_by_side(
-    pictures: tuple[Iterable[Shown], Iterable[Shown]], leading: int, size: Size, duration_ns: int, merge_ns: int
-) -> Iterator[Shown]:
-    """Pictures of `size` with both halves, whenever one of them changes, until `duration_ns`. Each begins at 0 and holds its last.
+    canvas: Canvas, pictures: tuple[Iterable[Shown], Iterable[Shown]], leading: int, duration_ns: int, merge_ns: int
+) -> Iterator[int]:
+    """Draw both halves on a canvas whenever one of them changes, until `duration_ns`; give the time each time that it is ready to be
+    shown. Each half begins at 0 and holds its last picture.
 
     `leading`: which of the two has more frames per second, 0 or 1; the other one's wait for its frames up to `merge_ns`.
     """
-    canvas = Planes.black(size)
-    views = [canvas.part(*cell.slices) for cell in cells(size, 2)]
+    places = cells(canvas.size, 2)
     halves = [iter(each) for each in pictures]
     coming = [next(half, None) for half in halves]
     time_ns: int | None = 0
     while time_ns is not None:
-        for index, half in enumerate(halves):
+        drawn = canvas.open()
+        for index, (half, place) in enumerate(zip(halves, places, strict=True)):
             while (shown := coming[index]) is not None and shown.time_ns <= time_ns:
-                views[index].show(shown.picture)
+                drawn.part(*place.slices).show(shown.picture)
                 coming[index] = next(half, None)
-        yield Shown(time_ns, canvas)
+        yield time_ns
         changes = [None if each is None else each.time_ns for each in (coming[leading], coming[1 - leading])]
         time_ns = next_frame_ns(changes, time_ns, duration_ns, merge_ns)
 
 
-def _rendered(pair: Pair, artifact: Artifact, *, reused: bool) -> RenderedPair:
+def _rendered(order: PairsOrder, pair: Pair, artifact: Artifact, *, reused: bool) -> RenderedPair:
     document = load(PairDocument, artifact.path(DOCUMENT).read_bytes())
+    if document.redaction != order.redaction:
+        raise Conflict(
+            f"pair {pair.pair_id} of job {order.job_id} has a clip with redaction {document.redaction}, not {order.redaction}; "
+            "a job keeps to one: submit another"
+        )
     count_rendered("clip", document.duration_ns, reused=reused)
     return RenderedPair(pair.pair_id, artifact, document.duration_ns, reused)

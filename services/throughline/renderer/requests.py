@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from throughline.domain.errors import InvalidInput, LimitExceeded
+from throughline.renderer.crowd import Redaction
 from throughline.renderer.pairs import Pair, PairsOrder
 from throughline.renderer.sources import CameraRefs
 from throughline.renderer.timelines import TimelineOrder
@@ -20,7 +21,6 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 
 def pairs_order(request: renderer_pb2.RenderPairsRequest) -> PairsOrder:
     """Raise InvalidInput or LimitExceeded where the request cannot be served."""
-    _check_redaction(request.redaction)
     _check_count("query_tracks", request.query_tracks)
     _check_count("pairs", request.pairs, least=0)
     pairs = (Pair(_name("pair_id", pair.pair_id), track_from_proto(pair.candidate).track) for pair in request.pairs)
@@ -29,12 +29,13 @@ def pairs_order(request: renderer_pb2.RenderPairsRequest) -> PairsOrder:
         tuple(track_from_proto(track).track for track in request.query_tracks),
         _cameras(request.cameras),
         tuple({pair.pair_id: pair for pair in pairs}.values()),
+        request.whole_tracks,
+        _redaction(request.redaction),
     )
 
 
 def timeline_order(request: renderer_pb2.RenderTimelineRequest) -> TimelineOrder:
     """Raise InvalidInput or LimitExceeded where the request cannot be served."""
-    _check_redaction(request.redaction)
     _check_count("tracks", request.tracks)
     if request.revision < 1:
         raise InvalidInput(f"revision is {request.revision}; expected the film's number within the job, from 1")
@@ -46,6 +47,7 @@ def timeline_order(request: renderer_pb2.RenderTimelineRequest) -> TimelineOrder
         tuple(track_from_proto(track).track for track in request.tracks),
         _cameras(request.cameras),
         request.max_tiles or DEFAULT_TILES,
+        _redaction(request.redaction),
     )
 
 
@@ -61,14 +63,19 @@ def _cameras(messages: Iterable[tracker_pb2.CameraTracks]) -> tuple[CameraRefs, 
     )
 
 
-def _check_redaction(redaction: orchestrator_pb2.Redaction.ValueType) -> None:
-    if redaction not in (orchestrator_pb2.REDACTION_UNSPECIFIED, orchestrator_pb2.REDACTION_NONE):
-        name = (
-            orchestrator_pb2.Redaction.Name(redaction)
-            if redaction in orchestrator_pb2.Redaction.values()
-            else redaction
-        )
-        raise InvalidInput(f"redaction {name} is not served yet; nothing was rendered; expected REDACTION_NONE")
+_REDACTIONS = {
+    orchestrator_pb2.REDACTION_UNSPECIFIED: Redaction.NONE,
+    orchestrator_pb2.REDACTION_NONE: Redaction.NONE,
+    orchestrator_pb2.REDACTION_HEADS: Redaction.HEADS,
+    orchestrator_pb2.REDACTION_BODIES: Redaction.BODIES,
+}
+
+
+def _redaction(value: orchestrator_pb2.Redaction.ValueType) -> Redaction:
+    if value not in _REDACTIONS:
+        names = ", ".join(orchestrator_pb2.Redaction.keys())
+        raise InvalidInput(f"redaction {value} is unknown; nothing was rendered; expected one of {names}")
+    return _REDACTIONS[value]
 
 
 def _check_count(field: str, values: Sequence[object], least: int = 1) -> None:

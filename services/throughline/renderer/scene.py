@@ -1,4 +1,4 @@
-"""Draws one camera's view into its cell: the picture undeformed, the subject's boxes, and a caption with camera and time."""
+"""Draws one camera's view into its cell: the picture undeformed, the subject's boxes, enlarged if tiny, and a caption."""
 
 from __future__ import annotations
 
@@ -11,9 +11,21 @@ from throughline.domain.geometry import Boxes
 from throughline.domain.pairs import TrackId
 from throughline.domain.time import Instant
 from throughline.media.frame import Frame
-from throughline.media.planes import Planes
-from throughline.renderer.draw import Caption, Colour, Image, Lettering, draw_box, draw_caption, draw_card
+from throughline.media.planes import Planes, Scaler
+from throughline.renderer.draw import (
+    Banner,
+    Caption,
+    CaptionBar,
+    Colour,
+    Image,
+    Lettering,
+    draw_box,
+    draw_card,
+    frame_inset,
+)
+from throughline.renderer.inset import InsetPlanner
 from throughline.renderer.layout import Rectangle, Tile, tile
+from throughline.renderer.redaction import Hiding
 from throughline.renderer.sources import CameraSource
 
 
@@ -29,18 +41,39 @@ class Style:
 class Scene:
     """One camera's place on a canvas. It redraws its whole cell when the size of the footage changes."""
 
-    def __init__(self, lettering: Lettering, source: CameraSource, cell: Rectangle, style: Style) -> None:
+    def __init__(
+        self,
+        lettering: Lettering,
+        source: CameraSource,
+        cell: Rectangle,
+        style: Style,
+        hiding: Hiding | None = None,
+    ) -> None:
+        self._hiding = hiding
         self._lettering = lettering
         self._source = source
         self._cell = cell
         self._style = style
         self.place: Tile = tile(cell, source.reader.reel.parts[0].size)
         """Where picture and caption lie."""
+        self._bar = CaptionBar(lettering, self.place.caption.size)
+        self._inset = InsetPlanner()
+        self._banner = Banner(lettering)
+        self._scaler = Scaler()
 
     def draw(
-        self, canvas: Planes, frame: Frame | None, utc: Instant, tracks: Sequence[TrackId], note: str = ""
+        self,
+        canvas: Planes,
+        frame: Frame | None,
+        utc: Instant,
+        tracks: Sequence[TrackId],
+        note: str = "",
+        banner: str = "",
     ) -> None:
-        """Show a frame with its own time and the boxes of `tracks`, or at `utc` a card that says that there is none."""
+        """Show a frame with its own time and the boxes of `tracks`, or at `utc` a card that says that there is none.
+
+        The caption has room for a `note`; a `banner` lies on the picture itself, so that nobody overlooks it.
+        """
         if frame is not None:
             self._fit(canvas, frame)
         place = self.place
@@ -50,15 +83,28 @@ class Scene:
             draw_card(self._lettering, card, "no footage")
             view.show(Planes.of_rgb(card))
         else:
-            view.show(frame.planes(place.picture.size))
+            view.show(frame.planes(place.picture.size, self._scaler))
+            if self._hiding is not None:
+                self._hiding.hide(view, frame.time, frame.size)
             boxes = self._source.boxes_at(tracks, frame.time, self._style.max_gap_ns)
             for box in scaled(boxes, frame, place.picture):
                 draw_box(view, box, self._style.colour)
+            if len(boxes):
+                self._enlarge(view, frame, boxes[0])
+        if banner:
+            self._banner.show(view, banner)
         moment = utc if frame is None else self._source.clock.to_utc(frame.time)
         caption = Caption(self._source.name, moment, self._style.colour, self._style.mark, note)
-        bar = _blank(place.caption)
-        draw_caption(self._lettering, bar, caption)
-        canvas.part(*place.caption.slices).show(Planes.of_rgb(bar))
+        self._bar.show(canvas.part(*place.caption.slices), caption)
+
+    def _enlarge(self, view: Planes, frame: Frame, box: Boxes) -> None:
+        inset = self._inset.plan(box, frame.size, view.size)
+        if inset is not None:
+            enlarged = frame.cut(inset.source, inset.place.size)
+            if self._hiding is not None:
+                self._hiding.hide(enlarged, frame.time, frame.size, inset.source)
+            view.part(*inset.place.slices).show(enlarged)
+            frame_inset(view, inset.place, self._style.colour)
 
     def _fit(self, canvas: Planes, frame: Frame) -> None:
         """Find the picture's place anew where footage changes its size."""
@@ -66,6 +112,7 @@ class Scene:
         if place != self.place:
             canvas.part(*self._cell.slices).show(Planes.black(self._cell.size))
             self.place = place
+            self._bar = CaptionBar(self._lettering, place.caption.size)
 
 
 def _blank(place: Rectangle) -> Image:

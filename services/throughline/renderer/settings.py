@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from throughline.domain.time import NS_PER_MS, seconds_to_ns
 from throughline.media.encode import EncoderSettings
+from throughline.renderer.crowd import RedactionSettings
 from throughline.wire.settings import ServiceSettings
 
 
@@ -22,6 +23,9 @@ class DrawSettings(BaseModel):
     """Between two boxes further apart than this none is drawn."""
     merge_ms: int = Field(default=67, ge=1, le=100)
     """Most milliseconds that a picture waits to change together with that of a faster camera: by default a frame at 15 frames/s."""
+
+    redaction: RedactionSettings = RedactionSettings()
+    """How much is covered where a request asks for others to be made unrecognisable."""
 
     @property
     def bridge_ns(self) -> int:
@@ -46,7 +50,9 @@ class ClipSettings(DrawSettings):
     half_height: int = Field(default=360, ge=64, le=1080, multiple_of=2)
     """Height of each half's picture in pixels; the caption comes below it."""
     limit_seconds: float = Field(default=20.0, ge=1, le=600)
-    """Most seconds of one track that a clip shows, around the moment that shows the person best."""
+    """About the most seconds of one track that a clip shows: entering, the best views, and leaving."""
+    whole_tracks: bool = False
+    """Show every track as long as it is; a request can ask for it, too."""
     workers: int = Field(default=2, ge=1, le=64)
     """Clips rendered at once by one call."""
 

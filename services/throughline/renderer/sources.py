@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.domain.errors import CorruptArtifact, InvalidInput, NotFound
+from throughline.domain.errors import CorruptArtifact, FailedPrecondition, InvalidInput, NotFound
 from throughline.domain.footage import Reel
 from throughline.domain.geometry import Boxes, Size, area
 from throughline.domain.pairs import TrackId
@@ -19,9 +19,10 @@ from throughline.domain.timeline import Appearance
 from throughline.domain.tracks import Track, TrackEmbeddings, TrackTable
 from throughline.media.frame import Frame
 from throughline.media.reader import ReelReader
+from throughline.storage.detections import PEOPLE_FILE, People, read_people
 from throughline.storage.documents import load
-from throughline.storage.tables import INDEX_FILE, VECTORS_FILE, read_embeddings, read_tracks
-from throughline.storage.workspace import Workspace
+from throughline.storage.tables import INDEX_FILE, TRACKS_FILE, VECTORS_FILE, read_embeddings, read_tracks
+from throughline.storage.workspace import Artifact, Workspace
 
 Best = tuple[Instant, NDArray[np.float32]]
 """The camera's time of a track's best view, and its (4,) box."""
@@ -45,7 +46,7 @@ class CameraSource:
         name: str,
         clock: ClockMap,
         reader: ReelReader,
-        tracks_key: str,
+        tracks: Artifact,
         table: TrackTable,
         embeddings: TrackEmbeddings,
     ) -> None:
@@ -56,21 +57,31 @@ class CameraSource:
         """Spans without footage, UTC."""
         self.rate = _rate(reader.reel)
         """Frames per second of footage, on average."""
-        self._tracks_key = tracks_key
+        self._tracks = tracks
         self._table = table
         self._embeddings = embeddings
         self._seeking = threading.Lock()
 
     def track(self, track: TrackId) -> Track:
         """Raise NotFound where the camera has no such track."""
-        if track.tracks_key == self._tracks_key:
+        if track.tracks_key == self._tracks.key:
             try:
                 return self._table.track(track.number)
             except KeyError:
                 pass
         raise NotFound(
-            f"camera {self.name} has no track {track.number} of tracks {track.tracks_key}; it was opened with {self._tracks_key}"
+            f"camera {self.name} has no track {track.number} of tracks {track.tracks_key}; it was opened with {self._tracks.key}"
         )
+
+    def everybody(self, span: Interval) -> tuple[TrackTable, People]:
+        """All tracks and all detections of a span of the camera's time; raise FailedPrecondition where the latter were not kept."""
+        if PEOPLE_FILE not in self._tracks.names():
+            raise FailedPrecondition(
+                f"tracks {self._tracks.key} of camera {self.name} do not tell of people without a track, as those of earlier releases; "
+                "without that nobody can be made unrecognisable: submit the job anew"
+            )
+        tracks = read_tracks(self._tracks.path(TRACKS_FILE), span=span)
+        return tracks, read_people(self._tracks.path(PEOPLE_FILE), span)
 
     def appearance(self, track: TrackId) -> Appearance:
         """When the track was seen, in UTC: from its first box to the end of the frame of its last.
@@ -107,10 +118,9 @@ class CameraSource:
 
     def boxes_at(self, tracks: Sequence[TrackId], time: Instant, max_gap_ns: int) -> Boxes:
         """(n, 4) boxes of the tracks that are seen at a time of the camera, between two boxes at most `max_gap_ns` apart."""
-        times_ns = np.array([time.ns], np.int64)
-        boxes = [self.track(track).boxes_at(times_ns, max_gap_ns) for track in tracks]
-        stacked = np.concatenate(boxes) if boxes else np.empty((0, 4), np.float32)
-        return stacked[~np.isnan(stacked).any(axis=1)]
+        found = (self.track(track).box_at(time, max_gap_ns) for track in tracks)
+        boxes = [box for box in found if box is not None]
+        return np.stack(boxes) if boxes else np.empty((0, 4), np.float32)
 
     def best_view(self, track: TrackId, span: Interval | None = None) -> Best:
         """Where the track is seen best, within a span of UTC if one is given: at its best crop, or where its box is largest if no
@@ -126,6 +136,13 @@ class CameraSource:
         else:
             index = int(seen[np.argmax(area(rows.boxes[seen]))])
         return Instant(int(rows.times_ns[index])), rows.boxes[index]
+
+    def views(self, track: TrackId) -> list[tuple[float, Instant]]:
+        """Quality and UTC of every crop that was kept of a track."""
+        crops = self._embeddings
+        rows = np.flatnonzero(crops.track_ids == track.number)
+        times = (self.clock.to_utc(Instant(int(time))) for time in crops.times_ns[rows])
+        return list(zip(crops.qualities[rows].tolist(), times, strict=True))
 
     def frame_span(self, time: Instant) -> Interval:
         """When the frame of a box begins and ends, by the camera; nothing is decoded. Raise CorruptArtifact where there is none."""
@@ -152,7 +169,7 @@ class Sources:
         self, workspace: Workspace, cameras: Iterable[CameraRefs], wanted: Iterable[TrackId], decoder_threads: int = 0
     ) -> None:
         self._workspace = workspace
-        self._wanted = frozenset(wanted)
+        self.wanted = frozenset(wanted)
         self._refs = {refs.camera: refs for refs in cameras}
         self._threads = decoder_threads
         self._open: dict[str, CameraSource] = {}
@@ -186,9 +203,9 @@ class Sources:
             name,
             refs.clock,
             ReelReader(reel, reel_artifact.path, self._threads),
-            tracks_artifact.key,
+            tracks_artifact,
             read_tracks(
-                tracks_artifact.path("tracks.parquet"), track_ids={t.number for t in self._wanted if t.camera == name}
+                tracks_artifact.path(TRACKS_FILE), track_ids={t.number for t in self.wanted if t.camera == name}
             ),
             read_embeddings(embeddings.parent),
         )

@@ -10,11 +10,13 @@ from throughline.domain.errors import Conflict, FailedPrecondition, ThroughlineE
 from throughline.domain.pairs import TrackId
 from throughline.domain.timeline import Appearance, Segment, merged, plan
 from throughline.domain.work import Incident, Work
+from throughline.renderer.crowd import Redaction
 from throughline.renderer.documents import AppearanceDocument, FilmSegment, FilmTile, TimelineDocument
 from throughline.renderer.film import Film, film_size
 from throughline.renderer.layout import Rectangle
 from throughline.renderer.metrics import count_rendered
 from throughline.renderer.presence import Stretch, appearances, stretches
+from throughline.renderer.redaction import Redactor
 from throughline.renderer.settings import FilmSettings
 from throughline.renderer.sheet import Best, best_of, write_sheet
 from throughline.renderer.sources import CameraRefs, Sources
@@ -33,6 +35,7 @@ class TimelineOrder:
     tracks: tuple[TrackId, ...]
     cameras: tuple[CameraRefs, ...]
     max_tiles: int
+    redaction: Redaction = Redaction.NONE
 
     @property
     def folder(self) -> str:
@@ -49,7 +52,8 @@ class TimelineOrder:
             for c in self.cameras
             if c.camera in shown
         )
-        return artifact_key(tracks=tracks, cameras=cameras, max_tiles=self.max_tiles)
+        hidden = {} if self.redaction is Redaction.NONE else {"redaction": self.redaction.value}
+        return artifact_key(tracks=tracks, cameras=cameras, max_tiles=self.max_tiles, **hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class _Timeline:
         self._sources = sources
         self._work = work
         self._incidents: list[Incident] = []
+        self._redactor = Redactor(order.redaction, settings.redaction)
 
     def render(self, made: Path) -> None:
         """Write film, sheet and document into a folder."""
@@ -102,9 +107,10 @@ class _Timeline:
         segments = plan(seen, self._order.max_tiles, gaps)
         self._tell_of_hidden(segments)
         size = film_size(self._sources, segments, self._settings)
-        places = Film(made / FILM, self._sources, size, self._settings, self._work).render(segments)
+        film = Film(made / FILM, self._sources, size, self._settings, self._redactor, self._work)
+        places = film.render(segments)
         views = [(appearance, best_of(self._sources.camera(appearance.camera), appearance)) for appearance in seen]
-        write_sheet(made / SHEET, self._sources, self._chosen(views), self._work)
+        write_sheet(made / SHEET, self._sources, self._chosen(views), self._redactor, self._work)
         self._tell_of_damage(gaps)
         document = TimelineDocument(
             job_id=self._order.job_id,

@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from throughline.domain.errors import CorruptArtifact
 from throughline.domain.geometry import Boxes, Size
-from throughline.storage.columns import BOX_FIELDS, ROW_GROUP, TableWriter, schema
+from throughline.domain.time import Interval
+from throughline.storage.columns import BOX_FIELDS, ROW_GROUP, TableWriter, read_table, schema
 
+PEOPLE_FILE = "people.parquet"
+"""Lies beside the tracks: all people that were detected, those of no track included."""
 DETECTIONS = schema("detections 1", time_ns=pa.int64(), **BOX_FIELDS, score=pa.float32(), class_id=pa.int32())
 
 
@@ -29,6 +33,21 @@ class FrameDetections:
     boxes: Boxes
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Who was detected in a span, tracked or not. times_ns: (n,) int64; boxes: (n, 4) float32 xyxy, pixels of the upright source
+    frame; scores: (n,) float32; looked_ns: (m,) int64, when the detector looked, in order. Times are the camera's."""
+
+    times_ns: NDArray[np.int64]
+    boxes: Boxes
+    scores: NDArray[np.float32]
+    looked_ns: NDArray[np.int64]
+
+    def only(self, rows: NDArray[np.bool_]) -> People:
+        """The chosen detections."""
+        return People(self.times_ns[rows], self.boxes[rows], self.scores[rows], self.looked_ns)
 
 
 class DetectionWriter(TableWriter):
@@ -49,6 +68,17 @@ class DetectionWriter(TableWriter):
             self.write(np.full(count, found.time_ns), *found.boxes.T, found.scores, found.class_ids)
         else:
             self.write([found.time_ns], *([[None]] * (len(DETECTIONS) - 1)))
+
+
+def read_people(path: Path, span: Interval) -> People:
+    """What a file of detections holds of a span (camera time)."""
+    condition = (pc.field("time_ns") >= span.start.ns) & (pc.field("time_ns") < span.end.ns)
+    table = read_table(path, DETECTIONS, filters=condition)
+    columns = {name: table[name].to_numpy() for name in DETECTIONS.names}
+    there = ~np.isnan(columns["score"].astype(np.float32))
+    boxes = np.stack([columns[name] for name in BOX_FIELDS], axis=1).astype(np.float32)
+    times = columns["time_ns"]
+    return People(times[there], boxes[there], columns["score"].astype(np.float32)[there], np.unique(times))
 
 
 def read_detections(path: Path) -> tuple[Size, Iterator[FrameDetections]]:

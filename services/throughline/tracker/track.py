@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from throughline.perception.associate import Association
 from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import DETECTOR, REID, InferenceClient
 from throughline.storage import documents
-from throughline.storage.detections import FrameDetections
+from throughline.storage.detections import PEOPLE_FILE, DetectionWriter, FrameDetections
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import SUMMARY_FILE, TrackSummary, read_reel, read_summary
 from throughline.tracker.gallery import make_gallery
@@ -28,7 +28,7 @@ from throughline.tracker.record import TrackRecorder, record_tracks
 from throughline.tracker.refine import refine
 from throughline.tracker.settings import TrackerSettings
 
-STAGE_REVISION = 2
+STAGE_REVISION = 3
 """Raise it when the same detections would give other tracks or embeddings."""
 PERSON = "person"
 MAX_RATE = 60.0
@@ -106,9 +106,13 @@ class _Run:
         association = Association(self.rate, self.settings.association)
         raw = place / "raw"
         raw.mkdir()
-        with TrackRecorder(raw, self.settings.crops_per_track) as recorder:
-            frames = self._frames(work, incidents)
-            frame_count = record_tracks(frames, person_class(detector), association, recorder)
+        person = person_class(detector)
+        with (
+            TrackRecorder(raw, self.settings.crops_per_track) as recorder,
+            DetectionWriter(place / PEOPLE_FILE, self.reader.reel.parts[0].size) as people,
+        ):
+            frames = _noted(self._frames(work, incidents), person, people)
+            frame_count = record_tracks(frames, person, association, recorder)
         crop_count = make_gallery(self.reader, recorder.chosen(), raw, self.client, self.settings.crops_in_flight, work)
         refined = refine(raw, recorder.starts_ns, place, reid.calibration)
         shutil.rmtree(raw)
@@ -139,6 +143,16 @@ class _Run:
             for found in frames:
                 if self.window is None or self.window.start.ns <= found.time_ns < self.window.end.ns:
                     yield size, found
+
+
+def _noted(
+    frames: Iterable[tuple[Size, FrameDetections]], person: int, people: DetectionWriter
+) -> Iterator[tuple[Size, FrameDetections]]:
+    """Pass frames on, their people written down: whoever becomes no track must be known where others are made unrecognisable."""
+    for size, found in frames:
+        rows = found.class_ids == person
+        people.write_frame(FrameDetections(found.time_ns, found.boxes[rows], found.scores[rows], found.class_ids[rows]))
+        yield size, found
 
 
 def person_class(detector: ModelCard) -> int:

@@ -55,21 +55,21 @@ class _RedactionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Redaction.V
     REDACTION_NONE: _Redaction.ValueType  # 1
     """Nothing."""
     REDACTION_HEADS: _Redaction.ValueType  # 2
-    """Heads. Not served yet: answered with INVALID_ARGUMENT."""
+    """Heads, and with them faces."""
     REDACTION_BODIES: _Redaction.ValueType  # 3
-    """Whole bodies. Not served yet: answered with INVALID_ARGUMENT."""
+    """Whole bodies."""
 
 class Redaction(_Redaction, metaclass=_RedactionEnumTypeWrapper):
-    """What of other people is made unrecognisable in clips and films."""
+    """What of other people is made unrecognisable in clips and films. Everybody whom the detector saw is hidden, tracked or not."""
 
 REDACTION_UNSPECIFIED: Redaction.ValueType  # 0
 """Same as REDACTION_NONE."""
 REDACTION_NONE: Redaction.ValueType  # 1
 """Nothing."""
 REDACTION_HEADS: Redaction.ValueType  # 2
-"""Heads. Not served yet: answered with INVALID_ARGUMENT."""
+"""Heads, and with them faces."""
 REDACTION_BODIES: Redaction.ValueType  # 3
-"""Whole bodies. Not served yet: answered with INVALID_ARGUMENT."""
+"""Whole bodies."""
 Global___Redaction: _TypeAlias = Redaction  # noqa: Y015
 
 class _JobState:

@@ -27,7 +27,7 @@ from throughline.v1 import orchestrator_pb2 as throughline_dot_v1_dot_orchestrat
 from throughline.v1 import tracker_pb2 as throughline_dot_v1_dot_tracker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dthroughline/v1/renderer.proto\x12\x0ethroughline.v1\x1a\x1bthroughline/v1/common.proto\x1a!throughline/v1/orchestrator.proto\x1a\x1cthroughline/v1/tracker.proto\"\xde\x01\n\x12RenderPairsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12.\n\x0cquery_tracks\x18\x02 \x03(\x0b\x32\x18.throughline.v1.TrackRef\x12-\n\x07\x63\x61meras\x18\x03 \x03(\x0b\x32\x1c.throughline.v1.CameraTracks\x12+\n\x05pairs\x18\x04 \x03(\x0b\x32\x1c.throughline.v1.PairToRender\x12,\n\tredaction\x18\x05 \x01(\x0e\x32\x19.throughline.v1.Redaction\"L\n\x0cPairToRender\x12\x0f\n\x07pair_id\x18\x01 \x01(\t\x12+\n\tcandidate\x18\x02 \x01(\x0b\x32\x18.throughline.v1.TrackRef\"\xa4\x01\n\x13RenderPairsResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.throughline.v1.ProgressH\x00\x12(\n\x04\x63lip\x18\x02 \x01(\x0b\x32\x18.throughline.v1.PairClipH\x00\x12,\n\x08incident\x18\x03 \x01(\x0b\x32\x18.throughline.v1.IncidentH\x00\x42\x07\n\x05\x65vent\"\x81\x01\n\x08PairClip\x12\x0f\n\x07pair_id\x18\x01 \x01(\t\x12-\n\x08\x61rtifact\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12\x10\n\x08\x63lip_uri\x18\x03 \x01(\t\x12\x13\n\x0b\x64uration_ns\x18\x04 \x01(\x03\x12\x0e\n\x06reused\x18\x05 \x01(\x08\"\xd3\x01\n\x15RenderTimelineRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12(\n\x06tracks\x18\x03 \x03(\x0b\x32\x18.throughline.v1.TrackRef\x12-\n\x07\x63\x61meras\x18\x04 \x03(\x0b\x32\x1c.throughline.v1.CameraTracks\x12,\n\tredaction\x18\x05 \x01(\x0e\x32\x19.throughline.v1.Redaction\x12\x11\n\tmax_tiles\x18\x06 \x01(\x05\"\x87\x01\n\x16RenderTimelineResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.throughline.v1.ProgressH\x00\x12\x36\n\x06result\x18\x02 \x01(\x0b\x32$.throughline.v1.RenderTimelineResultH\x00\x42\x07\n\x05\x65vent\"\xdf\x01\n\x14RenderTimelineResult\x12-\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12\x10\n\x08\x66ilm_uri\x18\x02 \x01(\t\x12\x19\n\x11timeline_json_uri\x18\x03 \x01(\t\x12\x19\n\x11\x63ontact_sheet_uri\x18\x04 \x01(\t\x12\x13\n\x0b\x64uration_ns\x18\x05 \x01(\x03\x12+\n\tincidents\x18\x06 \x03(\x0b\x32\x18.throughline.v1.Incident\x12\x0e\n\x06reused\x18\x07 \x01(\x08\x32\xc7\x01\n\x08Renderer\x12X\n\x0bRenderPairs\x12\".throughline.v1.RenderPairsRequest\x1a#.throughline.v1.RenderPairsResponse0\x01\x12\x61\n\x0eRenderTimeline\x12%.throughline.v1.RenderTimelineRequest\x1a&.throughline.v1.RenderTimelineResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dthroughline/v1/renderer.proto\x12\x0ethroughline.v1\x1a\x1bthroughline/v1/common.proto\x1a!throughline/v1/orchestrator.proto\x1a\x1cthroughline/v1/tracker.proto\"\xf4\x01\n\x12RenderPairsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12.\n\x0cquery_tracks\x18\x02 \x03(\x0b\x32\x18.throughline.v1.TrackRef\x12-\n\x07\x63\x61meras\x18\x03 \x03(\x0b\x32\x1c.throughline.v1.CameraTracks\x12+\n\x05pairs\x18\x04 \x03(\x0b\x32\x1c.throughline.v1.PairToRender\x12,\n\tredaction\x18\x05 \x01(\x0e\x32\x19.throughline.v1.Redaction\x12\x14\n\x0cwhole_tracks\x18\x06 \x01(\x08\"L\n\x0cPairToRender\x12\x0f\n\x07pair_id\x18\x01 \x01(\t\x12+\n\tcandidate\x18\x02 \x01(\x0b\x32\x18.throughline.v1.TrackRef\"\xa4\x01\n\x13RenderPairsResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.throughline.v1.ProgressH\x00\x12(\n\x04\x63lip\x18\x02 \x01(\x0b\x32\x18.throughline.v1.PairClipH\x00\x12,\n\x08incident\x18\x03 \x01(\x0b\x32\x18.throughline.v1.IncidentH\x00\x42\x07\n\x05\x65vent\"\x81\x01\n\x08PairClip\x12\x0f\n\x07pair_id\x18\x01 \x01(\t\x12-\n\x08\x61rtifact\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12\x10\n\x08\x63lip_uri\x18\x03 \x01(\t\x12\x13\n\x0b\x64uration_ns\x18\x04 \x01(\x03\x12\x0e\n\x06reused\x18\x05 \x01(\x08\"\xd3\x01\n\x15RenderTimelineRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12(\n\x06tracks\x18\x03 \x03(\x0b\x32\x18.throughline.v1.TrackRef\x12-\n\x07\x63\x61meras\x18\x04 \x03(\x0b\x32\x1c.throughline.v1.CameraTracks\x12,\n\tredaction\x18\x05 \x01(\x0e\x32\x19.throughline.v1.Redaction\x12\x11\n\tmax_tiles\x18\x06 \x01(\x05\"\x87\x01\n\x16RenderTimelineResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.throughline.v1.ProgressH\x00\x12\x36\n\x06result\x18\x02 \x01(\x0b\x32$.throughline.v1.RenderTimelineResultH\x00\x42\x07\n\x05\x65vent\"\xdf\x01\n\x14RenderTimelineResult\x12-\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12\x10\n\x08\x66ilm_uri\x18\x02 \x01(\t\x12\x19\n\x11timeline_json_uri\x18\x03 \x01(\t\x12\x19\n\x11\x63ontact_sheet_uri\x18\x04 \x01(\t\x12\x13\n\x0b\x64uration_ns\x18\x05 \x01(\x03\x12+\n\tincidents\x18\x06 \x03(\x0b\x32\x18.throughline.v1.Incident\x12\x0e\n\x06reused\x18\x07 \x01(\x08\x32\xc7\x01\n\x08Renderer\x12X\n\x0bRenderPairs\x12\".throughline.v1.RenderPairsRequest\x1a#.throughline.v1.RenderPairsResponse0\x01\x12\x61\n\x0eRenderTimeline\x12%.throughline.v1.RenderTimelineRequest\x1a&.throughline.v1.RenderTimelineResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,19 +35,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'throughline.v1.renderer_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RENDERPAIRSREQUEST']._serialized_start=144
-  _globals['_RENDERPAIRSREQUEST']._serialized_end=366
-  _globals['_PAIRTORENDER']._serialized_start=368
-  _globals['_PAIRTORENDER']._serialized_end=444
-  _globals['_RENDERPAIRSRESPONSE']._serialized_start=447
-  _globals['_RENDERPAIRSRESPONSE']._serialized_end=611
-  _globals['_PAIRCLIP']._serialized_start=614
-  _globals['_PAIRCLIP']._serialized_end=743
-  _globals['_RENDERTIMELINEREQUEST']._serialized_start=746
-  _globals['_RENDERTIMELINEREQUEST']._serialized_end=957
-  _globals['_RENDERTIMELINERESPONSE']._serialized_start=960
-  _globals['_RENDERTIMELINERESPONSE']._serialized_end=1095
-  _globals['_RENDERTIMELINERESULT']._serialized_start=1098
-  _globals['_RENDERTIMELINERESULT']._serialized_end=1321
-  _globals['_RENDERER']._serialized_start=1324
-  _globals['_RENDERER']._serialized_end=1523
+  _globals['_RENDERPAIRSREQUEST']._serialized_end=388
+  _globals['_PAIRTORENDER']._serialized_start=390
+  _globals['_PAIRTORENDER']._serialized_end=466
+  _globals['_RENDERPAIRSRESPONSE']._serialized_start=469
+  _globals['_RENDERPAIRSRESPONSE']._serialized_end=633
+  _globals['_PAIRCLIP']._serialized_start=636
+  _globals['_PAIRCLIP']._serialized_end=765
+  _globals['_RENDERTIMELINEREQUEST']._serialized_start=768
+  _globals['_RENDERTIMELINEREQUEST']._serialized_end=979
+  _globals['_RENDERTIMELINERESPONSE']._serialized_start=982
+  _globals['_RENDERTIMELINERESPONSE']._serialized_end=1117
+  _globals['_RENDERTIMELINERESULT']._serialized_start=1120
+  _globals['_RENDERTIMELINERESULT']._serialized_end=1343
+  _globals['_RENDERER']._serialized_start=1346
+  _globals['_RENDERER']._serialized_end=1545
 # @@protoc_insertion_point(module_scope)

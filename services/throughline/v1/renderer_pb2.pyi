@@ -32,10 +32,13 @@ class RenderPairsRequest(_message.Message):
     CAMERAS_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
     REDACTION_FIELD_NUMBER: _builtins.int
+    WHOLE_TRACKS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job; the clips are kept with it."""
     redaction: _orchestrator_pb2.Redaction.ValueType
     """Who else is made unrecognisable. Default nobody."""
+    whole_tracks: _builtins.bool
+    """Show every track as long as it is. Default: tracks of more than the renderer's limit (20 s) are shortened to what tells most."""
     @_builtins.property
     def query_tracks(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.TrackRef]:
         """The query's tracks, the best first."""
@@ -56,10 +59,11 @@ class RenderPairsRequest(_message.Message):
         cameras: _abc.Iterable[_tracker_pb2.CameraTracks] | None = ...,
         pairs: _abc.Iterable[Global___PairToRender] | None = ...,
         redaction: _orchestrator_pb2.Redaction.ValueType = ...,
+        whole_tracks: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "job_id", b"job_id", "pairs", b"pairs", "query_tracks", b"query_tracks", "redaction", b"redaction"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "job_id", b"job_id", "pairs", b"pairs", "query_tracks", b"query_tracks", "redaction", b"redaction", "whole_tracks", b"whole_tracks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,153 @@
+"""Makes everybody but the subject unrecognisable in pictures, and fails rather than show somebody whom the detector saw."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.domain.errors import FailedPrecondition
+from throughline.domain.geometry import Box, Boxes, Size, iou_matrix
+from throughline.domain.pairs import TrackId
+from throughline.domain.time import NS_PER_SECOND, Instant, Interval
+from throughline.media.planes import Planes
+from throughline.renderer.crowd import Crowd, Redaction, RedactionSettings
+from throughline.renderer.draw import Image
+from throughline.renderer.sources import CameraSource
+
+_UNSEEN_NS = NS_PER_SECOND
+"""A frame that is further than this from a look of the detector cannot be redacted."""
+_COARSE = {Redaction.BODIES: 10, Redaction.HEADS: 5}
+"""Squares from top to bottom of what is hidden: about one for a face."""
+_SAMPLES = 12
+"""The check looks at so many points of a box across and down."""
+_SAME = 0.5
+"""Least IoU with the subject's box of a detection that is the subject's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redactor:
+    """What is hidden in the pictures of one request."""
+
+    what: Redaction
+    settings: RedactionSettings
+
+    def hiding(self, source: CameraSource, span: Interval, subject: Iterable[TrackId]) -> Hiding | None:
+        """What hides everybody but the subject in a camera's frames of a span of UTC; None where nothing is to be hidden.
+
+        Raise FailedPrecondition where somebody whom the detector saw would be left clear, or where it did not look.
+        """
+        if self.what is Redaction.NONE:
+            return None
+        numbers = {track.number for track in subject if track.camera == source.name}
+        shown = source.clock.interval_to_camera(span)
+        tracks, people = source.everybody(shown.padded(self.settings.reach_ns, self.settings.reach_ns))
+        crowd = Crowd(tracks, people, self.settings, self.what)
+        check_covered(source.name, crowd, shown, numbers)
+        return Hiding(source.name, crowd, frozenset(numbers), _COARSE[self.what])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hiding:
+    """Hides everybody but one camera's `subject`, which are numbers of tracks."""
+
+    camera: str
+    crowd: Crowd
+    subject: frozenset[int]
+    coarse: int
+
+    def hide(self, picture: Planes | Image, time: Instant, frame: Size, part: Box | None = None) -> None:
+        """Change a picture of a frame of a camera's time, or of `part` of it; both are in pixels of the upright frame, as large as
+        `frame`. Raise FailedPrecondition where nobody looked who was there."""
+        if not self.crowd.looked_near(time, _UNSEEN_NS):
+            raise FailedPrecondition(
+                f"camera {self.camera} was not searched for people about {time} (its own clock), so nobody can be hidden there; "
+                "track the whole footage, at one frame a second at least, and render again"
+            )
+        part = part or Box(0, 0, frame.width, frame.height)
+        size = picture.size if isinstance(picture, Planes) else Size(picture.shape[1], picture.shape[0])
+        factors = np.array([size.width / part.width, size.height / part.height] * 2)
+        corner = np.array([part.left, part.top] * 2)
+        hidden, clear = (
+            (boxes - corner) * factors
+            for boxes in (self.crowd.hidden_at(time, self.subject), self.crowd.clear_at(time, self.subject))
+        )
+        pixelate(picture, hidden, clear, self.coarse)
+
+
+def pixelate(picture: Planes | Image, hidden: Boxes, clear: Boxes, coarse: int) -> None:
+    """Turn (n, 4) boxes of a picture into `coarse` rows of squares, in place; what lies in (m, 4) `clear` ones stays as it is."""
+    layers = ((picture, 1),) if not isinstance(picture, Planes) else ((picture.y, 1), (picture.u, 2), (picture.v, 2))
+    for layer, step in layers:
+        height, width = layer.shape[:2]
+        kept = [(rows, columns, layer[rows, columns].copy()) for rows, columns in _inward(clear, step, height, width)]
+        for rows, columns in _outward(hidden, step, height, width):
+            region = layer[rows, columns]
+            high, wide = region.shape[:2]
+            square = max(3 / step, high / coarse)
+            few = (max(1, round(wide / square)), max(1, round(high / square)))
+            means = cv2.resize(region, few, interpolation=cv2.INTER_AREA)
+            layer[rows, columns] = cv2.resize(means, (wide, high), interpolation=cv2.INTER_NEAREST)
+        for rows, columns, pixels in kept:
+            layer[rows, columns] = pixels
+
+
+def check_covered(camera: str, crowd: Crowd, span: Interval, subject: Collection[int]) -> None:
+    """Raise FailedPrecondition where a detection of a span of camera time is neither the subject's nor wholly hidden then.
+
+    It knows nothing of how boxes come about: it looks at points of every detected box, and asks whether each lies in what is
+    hidden or in the subject's own box.
+    """
+    people = crowd.people
+    rows = np.flatnonzero((people.times_ns >= span.start.ns) & (people.times_ns < span.end.ns))
+    times, firsts = np.unique(people.times_ns[rows], return_index=True)
+    for time_ns, of_time in zip(times.tolist(), np.split(rows, firsts[1:]), strict=True):
+        hidden, clear = crowd.hidden_at(Instant(time_ns), subject), crowd.clear_at(Instant(time_ns), subject)
+        boxes = crowd.sensitive(people.boxes[of_time])
+        others = boxes[~(iou_matrix(people.boxes[of_time], clear) >= _SAME).any(axis=1)]
+        covering = np.concatenate([hidden, clear])
+        open_ones = [box for box in others if not _inside(_points(box), covering).all()]
+        if open_ones:
+            raise FailedPrecondition(
+                f"camera {camera}: {len(open_ones)} of the people detected at {Instant(time_ns)} (its own clock) would be left clear, "
+                f"the first at {[round(float(edge)) for edge in open_ones[0]]}; nothing was rendered; report this"
+            )
+
+
+def _points(box: Boxes) -> NDArray[np.float64]:
+    """(k, 2) points spread over a box."""
+    shares = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
+    x, y = np.meshgrid(box[0] + (box[2] - box[0]) * shares, box[1] + (box[3] - box[1]) * shares)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def _inside(points: NDArray[np.float64], boxes: Boxes) -> NDArray[np.bool_]:
+    """(k,) whether each point lies in any of the boxes."""
+    x, y = points[:, :1], points[:, 1:]
+    within = (x >= boxes[:, 0]) & (x <= boxes[:, 2]) & (y >= boxes[:, 1]) & (y <= boxes[:, 3])
+    return np.asarray(within.any(axis=1), np.bool_)
+
+
+def _outward(boxes: Boxes, step: int, height: int, width: int) -> Iterable[tuple[slice, slice]]:
+    """Rows and columns of a layer that hold boxes wholly; `step`: pixels of the picture that one of the layer stands for."""
+    for box in boxes / step:
+        (left, top), (right, bottom) = np.floor(box[:2]), np.ceil(box[2:])
+        yield from _slices(left, top, right, bottom, height, width)
+
+
+def _inward(boxes: Boxes, step: int, height: int, width: int) -> Iterable[tuple[slice, slice]]:
+    """Rows and columns of a layer that lie within boxes."""
+    for box in boxes / step:
+        (left, top), (right, bottom) = np.ceil(box[:2]), np.floor(box[2:])
+        yield from _slices(left, top, right, bottom, height, width)
+
+
+def _slices(
+    left: float, top: float, right: float, bottom: float, height: int, width: int
+) -> Iterable[tuple[slice, slice]]:
+    rows, columns = slice(max(0, int(top)), min(height, int(bottom))), slice(max(0, int(left)), min(width, int(right)))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        yield rows, columns
