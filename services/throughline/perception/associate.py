@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import supervision as sv
-from numpy.typing import NDArray
 from trackers import BoTSORTTracker
 
 from throughline.domain.geometry import Boxes, Size
 from throughline.domain.time import NS_PER_SECOND, seconds_to_ns
-from throughline.perception.camera_motion import CameraMotion, Shift, shifted
+from throughline.perception.camera_motion import CameraMotion, CameraPath, shifted
 
 _LIBRARY_FRAME_RATE = 30.0
 """The library counts its buffer of lost tracks in frames at this rate."""
@@ -61,16 +60,6 @@ class Tracked:
     ended: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CameraStep:
-    """From `time_ns` on, until the next step, `shift` (pixels) leads from a frame's coordinates to those of the first frame since the
-    last time that association began `anew`."""
-
-    time_ns: int
-    shift: tuple[float, float]
-    anew: bool
-
-
 @dataclass(slots=True)
 class _Open:
     """A track that the library knows, its sightings that were not yet given out, and its id once it has one."""
@@ -84,11 +73,11 @@ class Association:
     """Takes frames in order of time and gives out tracks as they grow, ids from 1 in order of first appearance.
 
     A track is held back until it has enough boxes, and with it those that appeared later, for a few seconds at most: so what is
-    kept in memory is bounded by the people in view, however long the video; only `camera_steps` grows, and only while a camera moves.
+    kept in memory is bounded by the people in view, however long the video; only `camera` grows, and only while the camera moves.
     """
 
     def __init__(self, rate: float, settings: AssociationSettings) -> None:
-        """`rate`: frames analysed per second."""
+        """`rate`: frames analysed per second. `camera`: how the camera moved in the frames so far."""
         self._rate = rate
         self._settings = settings
         self._longest_gap_ns = seconds_to_ns(max(settings.longest_gap_seconds, 2 / rate))
@@ -96,8 +85,8 @@ class Association:
         self._open: dict[int, _Open] = {}
         self._library = self._fresh_library()
         self._unconfirmed: list[tuple[Any, Sighting]] = []
-        self._camera = CameraMotion(rate)
-        self.camera_steps: list[CameraStep] = []
+        self._motion = CameraMotion(rate)
+        self.camera = CameraPath()
         self._origin_ns = 0
         self._last: tuple[int, Size] | None = None
 
@@ -107,11 +96,15 @@ class Association:
             yield from self.finish()
         if self._last is None:
             self._origin_ns = time_ns
+            self.camera.begin_anew(time_ns)
         self._last = (time_ns, size)
         # 1. Find how the camera moved, and bring the boxes to the coordinates of the first frame.
         boxes: Boxes = np.array([person.box for person in people], np.float32).reshape(-1, 4)
         scores = np.array([person.score for person in people], np.float32)
-        places = shifted(boxes, self._follow(time_ns, boxes[scores >= self._settings.high_score]))
+        if self._settings.follow_camera:
+            self._motion.register(time_ns, boxes[scores >= self._settings.high_score])
+        self.camera.add(time_ns, self._motion.shift)
+        places = shifted(boxes, self._motion.shift)
         # 2. Let the library associate. It counts seconds, here from the first frame after the gap.
         seconds = (time_ns - self._origin_ns) / NS_PER_SECOND
         detections = sv.Detections(xyxy=places, confidence=scores, data={_ROW: np.arange(len(people))})
@@ -124,7 +117,7 @@ class Association:
         for track, row in zip(ids.tolist(), rows.tolist(), strict=True):
             if track >= 0:
                 self._open.setdefault(track, _Open()).pending.append(people[row])
-                self._camera.learn(track, time_ns, places[row])
+                self._motion.learn(track, time_ns, places[row])
             else:
                 loose.append(row)
         self._remember_unconfirmed([people[row] for row in loose], places[loose])
@@ -141,7 +134,7 @@ class Association:
         yield from self._decided()
         self._library = self._fresh_library()
         self._unconfirmed = []
-        self._camera = CameraMotion(self._rate)
+        self._motion = CameraMotion(self._rate)
         self._last = None
 
     def _fresh_library(self) -> BoTSORTTracker:
@@ -154,17 +147,6 @@ class Association:
             enable_cmc=False,
             instant_first_frame_activation=False,
         )
-
-    def _follow(self, time_ns: int, boxes: Boxes) -> Shift:
-        """The camera's shift in this frame; steps are noted."""
-        anew = time_ns == self._origin_ns
-        before = self._camera.shift
-        if self._settings.follow_camera:
-            self._camera.register(time_ns, boxes)
-        shift = self._camera.shift
-        if anew or not np.array_equal(shift, before):
-            self.camera_steps.append(CameraStep(time_ns, (float(shift[0]), float(shift[1])), anew))
-        return shift
 
     def _confirm(self) -> None:
         for tracklet, first in self._unconfirmed:

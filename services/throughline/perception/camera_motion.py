@@ -50,8 +50,8 @@ class CameraMotion:
         self._recent_ns = max(_RECENT_SECONDS, 1.5 / rate) * NS_PER_SECOND
         self._walkers: dict[int, _Walker] = {}
 
-    def register(self, time_ns: int, boxes: Boxes) -> Shift:
-        """The shift of a frame with (n, 4) xyxy boxes of people who were clearly seen; frames come in order of time."""
+    def register(self, time_ns: int, boxes: Boxes) -> None:
+        """Find the shift of a frame with (n, 4) xyxy boxes of people who were clearly seen; frames come in order of time."""
         self._walkers = {key: each for key, each in self._walkers.items() if time_ns - each.time_ns <= self._recent_ns}
         before = self.shift
         if min(len(self._walkers), len(boxes)) >= _LEAST_PEOPLE:
@@ -64,7 +64,6 @@ class CameraMotion:
                 if _explained(expected, boxes, best) > _CLEARLY_MORE * still:
                     self.shift = best
         self._step = self.shift - before
-        return self.shift
 
     def learn(self, track: int, time_ns: int, box: Boxes) -> None:
         """That a track continues with a box, in the coordinates of the first frame."""
@@ -77,6 +76,36 @@ class CameraMotion:
         weight = 1.0 if walker.steps == 0 else 1.0 - float(np.exp(-seconds / _SMOOTHING_SECONDS))
         velocity = walker.velocity + weight * (velocity - walker.velocity)
         self._walkers[track] = _Walker(box, time_ns, velocity, walker.steps + 1)
+
+
+class CameraPath:
+    """The shifts of all frames so far; a camera that stands still takes no memory.
+
+    breaks_ns: the times at which everything began anew; shifts on different sides of one have nothing to do with each other.
+    """
+
+    def __init__(self) -> None:
+        self.breaks_ns: list[int] = []
+        self._times_ns: list[int] = []
+        self._shifts: list[tuple[float, float]] = []
+
+    def begin_anew(self, time_ns: int) -> None:
+        """From here on, shifts lead to the coordinates of another first frame."""
+        self.breaks_ns.append(time_ns)
+
+    def add(self, time_ns: int, shift: Shift) -> None:
+        """The shift of the next frame."""
+        new = (float(shift[0]), float(shift[1]))
+        if not self._shifts or new != self._shifts[-1]:
+            self._times_ns.append(time_ns)
+            self._shifts.append(new)
+
+    def shifts(self, times_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n, 2) shifts at (n,) times of frames that were added."""
+        if not self._shifts:
+            return np.zeros((len(times_ns), 2))
+        at = np.searchsorted(np.array(self._times_ns, np.int64), times_ns, side="right") - 1
+        return np.array(self._shifts, np.float64)[np.maximum(at, 0)]
 
 
 def shifted(boxes: Boxes, shift: Shift) -> Boxes:
