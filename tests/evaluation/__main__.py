@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.bench.measure import Measure, keep, show
 
-SUITES = ("stores", "corridor", "models")
-REAL = ("corridor", "models")
+SUITES = ("stores", "corridor", "models", "mot")
+REAL = ("corridor", "models", "mot")
 """Those that need real data."""
 FOLDER = Path("build/evaluation")
 

@@ -55,6 +55,11 @@ def evaluate_mot(truth: Path, detections: Path, out: Path) -> dict[str, dict[str
     kinds = ("plain", "refined")
     for sequence in read_sequences(truth, detections):
         tracks = track_sequence(sequence, GENERAL)
+        if not len(tracks.refined):
+            raise InvalidInput(
+                f"nobody was tracked in {sequence.name}, so it has no score: {detections / sequence.name}.txt has "
+                f"{len(sequence.detections)} boxes; a track needs two of score {GENERAL.activation_score:g} or more"
+            )
         for kind, rows in zip(kinds, (tracks.plain, tracks.refined), strict=True):
             write_tracks(out / kind / f"{sequence.name}.txt", rows)
     scored = {kind: _scored(truth, out / kind) for kind in kinds}

@@ -34,11 +34,13 @@ class AssociationSettings:
     lost_seconds: float = 1.5
     longest_gap_seconds: float = 2.0
     least_boxes: int = 3
-    follow_camera: bool = True
+    follow_camera: bool = False
 
 
-GENERAL = AssociationSettings(activation_score=0.7, high_score=0.6, least_overlap=0.2, lost_seconds=1.5, least_boxes=2)
-"""The library's own thresholds, for detectors that are sure of the people they see, and scenes in which people are told apart."""
+GENERAL = AssociationSettings(
+    activation_score=0.7, high_score=0.6, least_overlap=0.2, lost_seconds=1.5, least_boxes=2, follow_camera=True
+)
+"""For footage of any kind, moving cameras included: the library's own thresholds, which suit detectors that are sure of whom they see."""
 
 
 @dataclass(frozen=True, slots=True)

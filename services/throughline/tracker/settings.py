@@ -43,7 +43,8 @@ class TrackerSettings(ServiceSettings):
     least_boxes: int = Field(default=3, ge=2, description="tracks of fewer boxes are noise and left out")
 
     follow_camera: bool = Field(
-        default=True, description="take the camera's own motion, seen in the boxes, out before people are associated"
+        default=False,
+        description="for cameras that move: take their motion, as the boxes show it, out before people are associated",
     )
     join_seconds: float = Field(
         default=0.0, ge=0, description="tracks of one person are joined over at most this long out of sight; 0: never"
