@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from throughline.domain.geometry import Boxes, Size
-from throughline.perception.associate import Association, AssociationSettings, Sighting
+from throughline.perception.associate import Association, AssociationSettings, Sighting, Tracked
 from throughline.perception.camera_motion import CameraMotion, CameraPath, shifted
 
 RATE = 20.0
@@ -79,7 +79,7 @@ def test_people_keep_their_tracks_while_the_camera_is_jerked() -> None:
 
     def tracks(follow: bool) -> int:
         association = Association(RATE, AssociationSettings(follow_camera=follow))
-        news = []
+        news: list[Tracked] = []
         for frame in range(FRAMES):
             boxes = shifted(crowd(frame, 0.0), np.array([-jerks[frame], 0.0]))
             people = [Sighting(frame * STEP_NS, tuple(box), 0.9, 0.5) for box in boxes.tolist()]

@@ -24,8 +24,8 @@ def joined(
     rows.sort(key=lambda row: row[1])
     ends = TrackEnds()
     for start in range(0, len(rows), block):
-        part = rows[start : start + block]
-        ends.add(*(np.array([row[at] for row in part], np.int64) for at in (0, 1)), np.array(part, np.float32)[:, 2:])
+        part = np.array(rows[start : start + block])
+        ends.add(part[:, 0].astype(np.int64), part[:, 1].astype(np.int64), part[:, 2:].astype(np.float32))
     return joins(ends.ends(), JoinSettings(longest_seconds=longest), breaks, looks)
 
 
@@ -72,7 +72,9 @@ def test_ends_are_the_same_however_the_table_is_cut_into_blocks() -> None:
 
 def test_looks_decide_against_motion_and_count_in_the_cost() -> None:
     assert pairs(joined(*CUT, looks=lambda _, __: 0.3)) == []
-    (sure,), (unsure,), (unseen,) = (joined(*CUT, looks=lambda _, __, p=p: p) for p in (1.0, 0.85, None))
+    (sure,) = joined(*CUT, looks=lambda _, __: 1.0)
+    (unsure,) = joined(*CUT, looks=lambda _, __: 0.85)
+    (unseen,) = joined(*CUT, looks=lambda _, __: None)
     assert sure.cost < unsure.cost
     assert (sure.likelihood, unseen.likelihood) == (1.0, None)
 
