@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.bench.measure import Measure, keep, show
 
-SUITES = ("stores", "redaction", "corridor", "models")
-REAL = ("corridor", "models")
+SUITES = ("stores", "redaction", "corridor", "models", "mot")
+REAL = ("corridor", "models", "mot")
 """Those that need real data."""
 FOLDER = Path("build/evaluation")
 

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from trackers.eval import evaluate_mot_sequences
 
+from tests.evaluation.mot import measured, measures_of
 from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_SECOND
 from throughline.perception.associate import Association, AssociationSettings, Sighting, Tracked
@@ -35,6 +36,13 @@ def test_people_keep_their_ids_on_mot17(tmp_path: Path) -> None:
     assert found.HOTA.HOTA >= HOTA
     assert found.Identity is not None
     assert found.Identity.IDF1 >= IDF1
+
+
+def test_refined_tracks_meet_their_bars_and_no_sequence_gets_worse(tmp_path: Path) -> None:
+    if "THROUGHLINE_REALDATA" not in os.environ:
+        pytest.skip("needs MOT17 below THROUGHLINE_REALDATA")
+    missed = [measure for measure in measures_of(measured(tmp_path)) if not measure.passed]
+    assert not missed
 
 
 def track_sequence(data: Path, name: str, rate: float, out: Path) -> None:

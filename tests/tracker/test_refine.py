@@ -9,6 +9,7 @@ from throughline.domain.calibration import Calibration
 from throughline.domain.tracks import TrackEmbeddings, TrackTable
 from throughline.storage.tables import TRACKS_FILE, read_embeddings, read_tracks, write_embeddings, write_tracks
 from throughline.tracker.gallery import CROPS_FOLDER
+from throughline.tracker.join import NO_JOINS, JoinSettings
 from throughline.tracker.refine import Refined, refine
 
 STEP = 100_000_000
@@ -41,7 +42,9 @@ class Raw:
             self.boxes.append((number, (first + step) * STEP, left))
         self.crops += [(number, (first + step) * STEP, look) for step, look in looks.items()]
 
-    def refined(self, out: Path, calibration: Calibration | None = EVEN_AT_HALF) -> Refined:
+    def refined(
+        self, out: Path, calibration: Calibration | None = EVEN_AT_HALF, joining: JoinSettings = NO_JOINS
+    ) -> Refined:
         (self.folder / CROPS_FOLDER).mkdir(parents=True)
         out.mkdir()
         ids, times, lefts = (np.array(column) for column in zip(*self.boxes, strict=True))
@@ -57,7 +60,7 @@ class Raw:
             TrackEmbeddings(np.stack(looks), np.array(numbers), np.array(moments), qualities, names),
         )
         starts = {int(number): int(times[ids == number].min()) for number in np.unique(ids)}
-        return refine(self.folder, starts, out, calibration)
+        return refine(self.folder, starts, out, calibration, joining=joining)
 
 
 @pytest.fixture

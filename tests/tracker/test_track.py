@@ -81,6 +81,7 @@ def test_what_the_artifact_holds(workspace: Workspace, stage: TrackStage) -> Non
         "summary.json",
         "embeddings.npy",
         "embeddings.parquet",
+        "lineage.json",
     }
     embeddings = read_embeddings(artifact.path("embeddings.npy").parent)
     assert embeddings.vectors.shape == (summary.crop_count, 6)

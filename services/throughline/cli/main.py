@@ -28,6 +28,7 @@ _COMMANDS = {
     "alerts": "alerts:alerts",
     "simulate": "simulate:simulate",
     "models": "models:app",
+    "eval": "evaluate:app",
     "serve": "serve:serve",
     "secrets": "secrets:secrets",
     "tokens": "tokens:app",

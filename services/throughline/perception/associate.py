@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import supervision as sv
-from numpy.typing import NDArray
 from trackers import BoTSORTTracker
 
 from throughline.domain.geometry import Boxes, Size
 from throughline.domain.time import NS_PER_SECOND, seconds_to_ns
+from throughline.perception.camera_motion import CameraMotion, CameraPath, shifted
 
 _LIBRARY_FRAME_RATE = 30.0
 """The library counts its buffer of lost tracks in frames at this rate."""
@@ -25,7 +25,8 @@ class AssociationSettings:
     """Scores are the detector's. `activation_score`: least for a new track; `high_score`: least for the first matching, below it
     boxes only prolong tracks. `least_overlap`: least IoU times score at which a box continues a track: the higher, the fewer people
     are mixed up where they cross, and the more tracks break. A track lost for `lost_seconds` has ended, and so have all at a gap of
-    `longest_gap_seconds` between frames. Tracks of fewer than `least_boxes` boxes are noise and left out."""
+    `longest_gap_seconds` between frames. Tracks of fewer than `least_boxes` boxes are noise and left out. `follow_camera`: the
+    camera's own motion is taken out before boxes are compared."""
 
     activation_score: float = 0.6
     high_score: float = 0.5
@@ -33,6 +34,13 @@ class AssociationSettings:
     lost_seconds: float = 1.5
     longest_gap_seconds: float = 2.0
     least_boxes: int = 3
+    follow_camera: bool = False
+
+
+GENERAL = AssociationSettings(
+    activation_score=0.7, high_score=0.6, least_overlap=0.2, lost_seconds=1.5, least_boxes=2, follow_camera=True
+)
+"""For footage of any kind, moving cameras included: the library's own thresholds, which suit detectors that are sure of whom they see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +75,11 @@ class Association:
     """Takes frames in order of time and gives out tracks as they grow, ids from 1 in order of first appearance.
 
     A track is held back until it has enough boxes, and with it those that appeared later, for a few seconds at most: so what is
-    kept in memory is bounded by the people in view, however long the video.
+    kept in memory is bounded by the people in view, however long the video; only `camera` grows, and only while the camera moves.
     """
 
     def __init__(self, rate: float, settings: AssociationSettings) -> None:
-        """`rate`: frames analysed per second."""
+        """`rate`: frames analysed per second. `camera`: how the camera moved in the frames so far."""
         self._rate = rate
         self._settings = settings
         self._longest_gap_ns = seconds_to_ns(max(settings.longest_gap_seconds, 2 / rate))
@@ -79,6 +87,8 @@ class Association:
         self._open: dict[int, _Open] = {}
         self._library = self._fresh_library()
         self._unconfirmed: list[tuple[Any, Sighting]] = []
+        self._motion = CameraMotion(rate)
+        self.camera = CameraPath()
         self._origin_ns = 0
         self._last: tuple[int, Size] | None = None
 
@@ -88,22 +98,32 @@ class Association:
             yield from self.finish()
         if self._last is None:
             self._origin_ns = time_ns
+            self.camera.begin_anew(time_ns)
         self._last = (time_ns, size)
-        # 1. Let the library associate. It counts seconds, here from the first frame after the gap.
+        # 1. Find how the camera moved, and bring the boxes to the coordinates of the first frame.
+        boxes: Boxes = np.array([person.box for person in people], np.float32).reshape(-1, 4)
+        scores = np.array([person.score for person in people], np.float32)
+        if self._settings.follow_camera:
+            self._motion.register(time_ns, boxes[scores >= self._settings.high_score])
+        self.camera.add(time_ns, self._motion.shift)
+        places = shifted(boxes, self._motion.shift)
+        # 2. Let the library associate. It counts seconds, here from the first frame after the gap.
         seconds = (time_ns - self._origin_ns) / NS_PER_SECOND
-        found = self._library.update(_detections(people), timestamp=seconds)
+        detections = sv.Detections(xyxy=places, confidence=scores, data={_ROW: np.arange(len(people))})
+        found = self._library.update(detections, timestamp=seconds)
         ids, rows = np.asarray(found.tracker_id), np.asarray(found.data.get(_ROW, []))
-        # 2. Tracks are confirmed by their second box; give them their first.
+        # 3. Tracks are confirmed by their second box; give them their first.
         self._confirm()
-        # 3. Add this frame's boxes, and keep those whose tracks wait for confirmation.
+        # 4. Add this frame's boxes, and keep those whose tracks wait for confirmation.
         loose = []
         for track, row in zip(ids.tolist(), rows.tolist(), strict=True):
             if track >= 0:
                 self._open.setdefault(track, _Open()).pending.append(people[row])
+                self._motion.learn(track, time_ns, places[row])
             else:
-                loose.append(people[row])
-        self._remember_unconfirmed(loose)
-        # 4. Note which tracks have ended, and give out what is decided.
+                loose.append(row)
+        self._remember_unconfirmed([people[row] for row in loose], places[loose])
+        # 5. Note which tracks have ended, and give out what is decided.
         alive = {tracklet.tracker_id for tracklet in self._library.tracks}
         for track, state in self._open.items():
             state.ended = track not in alive
@@ -116,6 +136,7 @@ class Association:
         yield from self._decided()
         self._library = self._fresh_library()
         self._unconfirmed = []
+        self._motion = CameraMotion(self._rate)
         self._last = None
 
     def _fresh_library(self) -> BoTSORTTracker:
@@ -134,13 +155,12 @@ class Association:
             if tracklet.tracker_id >= 0:
                 self._open.setdefault(tracklet.tracker_id, _Open()).pending.append(first)
 
-    def _remember_unconfirmed(self, loose: Sequence[Sighting]) -> None:
+    def _remember_unconfirmed(self, loose: Sequence[Sighting], places: Boxes) -> None:
         """The library does not say which box a new tracklet came from: it is the one that its state still equals."""
         self._unconfirmed = []
-        boxes = np.array([sighting.box for sighting in loose], np.float64).reshape(-1, 4)
         for tracklet in self._library.tracks:
-            if tracklet.tracker_id < 0 and tracklet.time_since_update == 0 and len(boxes):
-                nearest = int(np.abs(boxes - tracklet.get_state_bbox()).sum(axis=1).argmin())
+            if tracklet.tracker_id < 0 and tracklet.time_since_update == 0 and loose:
+                nearest = int(np.abs(places - tracklet.get_state_bbox()).sum(axis=1).argmin())
                 self._unconfirmed.append((tracklet, loose[nearest]))
 
     def _decided(self) -> Iterator[Tracked]:
@@ -158,9 +178,3 @@ class Association:
                 state.pending = []
             if state.ended and not (waiting and not state.track_id):
                 del self._open[track]
-
-
-def _detections(people: Sequence[Sighting]) -> sv.Detections:
-    boxes: Boxes = np.array([person.box for person in people], np.float32).reshape(-1, 4)
-    scores: NDArray[np.float32] = np.array([person.score for person in people], np.float32)
-    return sv.Detections(xyxy=boxes, confidence=scores, data={_ROW: np.arange(len(people))})

@@ -98,12 +98,13 @@ def _handed_over(
     for moment in begun:
         at = int(np.searchsorted(times_ns, moment))
         before, after = weighted[max(since, at - _NEAREST_CROPS) : at], weighted[at : at + _NEAREST_CROPS]
-        if len(before) and len(after) and calibration.apply(_cosine(before.sum(axis=0), after.sum(axis=0))) < _CLEARLY:
+        if len(before) and len(after) and calibration.apply(cosine(before.sum(axis=0), after.sum(axis=0))) < _CLEARLY:
             since = at
             yield moment
 
 
-def _cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.floating]:
+def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.floating]:
+    """Of two vectors of any length; 0 where one is zero."""
     return np.asarray(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-9))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from throughline.perception.associate import AssociationSettings
+from throughline.tracker.join import JoinSettings
 from throughline.wire.settings import ServiceSettings
 
 
@@ -41,6 +42,24 @@ class TrackerSettings(ServiceSettings):
     )
     least_boxes: int = Field(default=3, ge=2, description="tracks of fewer boxes are noise and left out")
 
+    follow_camera: bool = Field(
+        default=False,
+        description="for cameras that move: take their motion, as the boxes show it, out before people are associated",
+    )
+    join_seconds: float = Field(
+        default=0.0, ge=0, description="tracks of one person are joined over at most this long out of sight; 0: never"
+    )
+    join_likelihood: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="least probability of the same person, by looks, at which tracks are joined",
+    )
+
+    @property
+    def joining(self) -> JoinSettings:
+        return JoinSettings(longest_seconds=self.join_seconds, least_likelihood=self.join_likelihood)
+
     @property
     def association(self) -> AssociationSettings:
         return AssociationSettings(
@@ -50,4 +69,5 @@ class TrackerSettings(ServiceSettings):
             lost_seconds=self.lost_seconds,
             longest_gap_seconds=self.longest_gap_seconds,
             least_boxes=self.least_boxes,
+            follow_camera=self.follow_camera,
         )

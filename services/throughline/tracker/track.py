@@ -73,6 +73,7 @@ class TrackStage:
             models=[detector.digest, reid.digest],
             calibration="" if reid.calibration is None else reid.calibration.digest,
             association=asdict(self._settings.association),
+            joining=asdict(self._settings.joining),
             crops_per_track=self._settings.crops_per_track,
         )
         with self._workspace.claim(folder, lambda: work.report(0, 0, "frames")) as ready:
@@ -114,7 +115,7 @@ class _Run:
             frames = _noted(self._frames(work, incidents), person, people)
             frame_count = record_tracks(frames, person, association, recorder)
         crop_count = make_gallery(self.reader, recorder.chosen(), raw, self.client, self.settings.crops_in_flight, work)
-        refined = refine(raw, recorder.starts_ns, place, reid.calibration)
+        refined = refine(raw, recorder.starts_ns, place, reid.calibration, association.camera, self.settings.joining)
         shutil.rmtree(raw)
         write_csv(place / CSV_FILE, refined.lines, refined.best_crops)
         return TrackSummary(
