@@ -101,7 +101,7 @@ def _tracked(folder: Path, seed: int, client: InferenceClient) -> Iterator[tuple
     objects = open_objects(ObjectSettings(allowed_roots=(folder,)))
     workspace = Workspace(file_uri(folder / "workspace"), objects, folder / "cache")
     listing = list_footage(objects, file_uri(store.footage))
-    collator = Collator(objects, workspace, CollateSettings(), folder / "scratch")
+    collator = Collator(objects, workspace, CollateSettings())
     stage = TrackStage(workspace, client, TrackerSettings())
     for camera in listing.cameras:
         reel = collator.collate(CollateRequest(listing, camera), Work()).artifact

@@ -108,9 +108,10 @@ class _Run:
         raw = place / "raw"
         raw.mkdir()
         person = person_class(detector)
+        size = next((part.size for part in self.reader.reel.parts), Size(0, 0))
         with (
             TrackRecorder(raw, self.settings.crops_per_track) as recorder,
-            DetectionWriter(place / PEOPLE_FILE, self.reader.reel.parts[0].size) as people,
+            DetectionWriter(place / PEOPLE_FILE, size) as people,
         ):
             frames = _noted(self._frames(work, incidents), person, people)
             frame_count = record_tracks(frames, person, association, recorder)
