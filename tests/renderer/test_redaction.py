@@ -211,7 +211,7 @@ def test_a_film_and_its_contact_sheet_hide_bystanders(tmp_path: Path) -> None:
     (clear, clear_sheet), (hidden, hidden_sheet) = pictures.values()
     assert len(clear) == len(hidden)
     for before, after in zip(clear, hidden, strict=True):
-        frame = 10 + round((before.time_ns - FilmSettings().edge_ns) / FRAME_NS)
+        frame = 10 + round((before.time_ns - FilmSettings().before_ns) / FRAME_NS)
         left, top, right, bottom = (round(edge) for edge in box_of(BYSTANDER, max(0, frame)))
         apart = np.abs(before.image.astype(int) - after.image)
         assert apart[top:bottom, left:right].mean() > 0.5

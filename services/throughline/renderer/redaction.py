@@ -35,12 +35,17 @@ class Redactor:
     what: Redaction
     settings: RedactionSettings
 
+    @property
+    def hides(self) -> bool:
+        """Whether anything is hidden at all."""
+        return self.what is not Redaction.NONE
+
     def hiding(self, source: CameraSource, span: Interval, subject: Iterable[TrackId]) -> Hiding | None:
         """What hides everybody but the subject in a camera's frames of a span of UTC; None where nothing is to be hidden.
 
         Raise FailedPrecondition where somebody whom the detector saw would be left clear, or where it did not look.
         """
-        if self.what is Redaction.NONE:
+        if not self.hides:
             return None
         numbers = {track.number for track in subject if track.camera == source.name}
         shown = source.clock.interval_to_camera(span)

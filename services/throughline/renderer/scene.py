@@ -31,11 +31,14 @@ from throughline.renderer.sources import CameraSource
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a view is marked: colour of box and chip, a word before the camera's name, longest gap that a box is drawn across."""
+    """How a view is marked: colour of box and chip, a word before the camera's name, longest gap that a box is drawn across, and
+    whether there are boxes and a caption at all."""
 
     colour: Colour
     mark: str = ""
     max_gap_ns: int = 1_000_000_000
+    boxes: bool = True
+    caption: bool = True
 
 
 class Scene:
@@ -54,9 +57,9 @@ class Scene:
         self._source = source
         self._cell = cell
         self._style = style
-        self.place: Tile = tile(cell, source.reader.reel.parts[0].size)
+        self.place: Tile = tile(cell, source.reader.reel.parts[0].size, captioned=style.caption)
         """Where picture and caption lie."""
-        self._bar = CaptionBar(lettering, self.place.caption.size)
+        self._bar = CaptionBar(lettering, self.place.caption.size) if style.caption else None
         self._inset = InsetPlanner()
         self._banner = Banner(lettering)
         self._scaler = Scaler()
@@ -86,16 +89,22 @@ class Scene:
             view.show(frame.planes(place.picture.size, self._scaler))
             if self._hiding is not None:
                 self._hiding.hide(view, frame.time, frame.size)
-            boxes = self._source.boxes_at(tracks, frame.time, self._style.max_gap_ns)
-            for box in scaled(boxes, frame, place.picture):
-                draw_box(view, box, self._style.colour)
-            if len(boxes):
-                self._enlarge(view, frame, boxes[0])
+            if self._style.boxes:
+                self._mark(view, frame, tracks)
         if banner:
             self._banner.show(view, banner)
+        if self._bar is None:
+            return
         moment = utc if frame is None else self._source.clock.to_utc(frame.time)
         caption = Caption(self._source.name, moment, self._style.colour, self._style.mark, note)
         self._bar.show(canvas.part(*place.caption.slices), caption)
+
+    def _mark(self, view: Planes, frame: Frame, tracks: Sequence[TrackId]) -> None:
+        boxes = self._source.boxes_at(tracks, frame.time, self._style.max_gap_ns)
+        for box in scaled(boxes, frame, self.place.picture):
+            draw_box(view, box, self._style.colour)
+        if len(boxes):
+            self._enlarge(view, frame, boxes[0])
 
     def _enlarge(self, view: Planes, frame: Frame, box: Boxes) -> None:
         inset = self._inset.plan(box, frame.size, view.size)
@@ -108,7 +117,7 @@ class Scene:
 
     def _fit(self, canvas: Planes, frame: Frame) -> None:
         """Find the picture's place anew where footage changes its size."""
-        place = tile(self._cell, frame.size)
+        place = tile(self._cell, frame.size, captioned=self._style.caption)
         if place != self.place:
             canvas.part(*self._cell.slices).show(Planes.black(self._cell.size))
             self.place = place

@@ -110,10 +110,14 @@ class CameraSource:
         """Frames that begin within a span of UTC, in order. The rounding of clock maps is allowed for on both sides."""
         return self.reader.frames(self.clock.interval_to_camera(span).padded(2, 2))
 
+    def shown_at(self, time: Instant) -> Interval | None:
+        """When the frame shown at a time of the camera begins and ends; None where there is no footage. Nothing is decoded."""
+        with self._seeking:
+            return self.reader.span_at(time)
+
     def shown_since(self, utc: Instant) -> Instant:
         """When the frame that is shown at a moment began, both UTC; the moment itself in a gap."""
-        with self._seeking:
-            span = self.reader.span_at(self.clock.to_camera(utc))
+        span = self.shown_at(self.clock.to_camera(utc))
         return utc if span is None else min(utc, self.clock.to_utc(span.start))
 
     def boxes_at(self, tracks: Sequence[TrackId], time: Instant, max_gap_ns: int) -> Boxes:
@@ -146,8 +150,7 @@ class CameraSource:
 
     def frame_span(self, time: Instant) -> Interval:
         """When the frame of a box begins and ends, by the camera; nothing is decoded. Raise CorruptArtifact where there is none."""
-        with self._seeking:
-            span = self.reader.span_at(time)
+        span = self.shown_at(time)
         if span is None:
             raise self._no_frame(time)
         return span
