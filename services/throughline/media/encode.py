@@ -114,7 +114,8 @@ class Encoder:
     def write(self, picture: Canvas | Planes | Picture | av.VideoFrame, time_ns: int) -> None:
         """Show a picture of the film's size from `time_ns` on.
 
-        A canvas is taken as it is, planes are copied, and RGB, (height, width, 3) uint8, is converted. A decoded frame, whose time is changed, is encoded
+        A canvas is taken as it is, planes are copied, and RGB, (height, width, 3) uint8, is converted. A decoded frame, whose time
+        is changed, is encoded
         with its own colours.
         """
         frame, look = self._framed(picture)
