@@ -40,15 +40,17 @@ def test_the_second_tile_is_to_the_right_of_the_first() -> None:
 
 @pytest.mark.parametrize("source", [Size(1280, 720), Size(1920, 1080), Size(640, 360), Size(640, 480), Size(1288, 728)])
 def test_footage_that_is_alone_keeps_every_pixel(source: Size) -> None:
-    canvas = canvas_size([source], LARGEST)
+    canvas = with_caption(canvas_size([source], LARGEST))
     (cell,) = cells(canvas, 1)
     assert tile(cell, source).picture == Rectangle(0, 0, source.width, source.height)
+    (bare,) = cells(canvas_size([source], LARGEST), 1)
+    assert tile(bare, source, captioned=False).picture == tile(cell, source).picture
 
 
 def test_the_canvas_is_as_large_as_the_largest_footage_within_the_limit() -> None:
-    assert canvas_size([Size(640, 480), Size(1280, 720)], LARGEST) == with_caption(Size(1280, 720))
-    assert canvas_size([Size(3840, 2160)], LARGEST) == with_caption(LARGEST)
-    assert canvas_size([Size(321, 241)], LARGEST) == with_caption(Size(322, 242))
+    assert canvas_size([Size(640, 480), Size(1280, 720)], LARGEST) == Size(1280, 720)
+    assert canvas_size([Size(3840, 2160)], LARGEST) == LARGEST
+    assert canvas_size([Size(321, 241)], LARGEST) == Size(322, 242)
 
 
 @given(st.lists(st.builds(Size, sides, sides), min_size=1, max_size=16))

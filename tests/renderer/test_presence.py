@@ -8,7 +8,7 @@ from throughline.renderer.presence import appearances, stretches
 from throughline.renderer.settings import FilmSettings
 from throughline.renderer.sources import Sources
 
-EXACT = FilmSettings(edge_ms=0)
+EXACT = FilmSettings(before_seconds=0, after_seconds=0)
 """The person of every track walks a pixel a frame at 20 frames/s, from x = 40 to the edge of the picture at about frame 240."""
 
 
@@ -56,5 +56,5 @@ def test_a_track_with_a_long_interruption_is_two_appearances(tmp_path: Path) -> 
 def test_frames_around_the_analysed_ones_are_shown_where_there_are_any(tmp_path: Path) -> None:
     frames = [*range(10, 60), *range(70, 120)]
     tracks = [Seen(1, 11, 40), Seen(2, 72, 119)]
-    settings = FilmSettings(edge_ms=100, bridge_seconds=0.5, still_seconds=0)
+    settings = FilmSettings(before_seconds=0.1, after_seconds=0.1, bridge_seconds=0.5, still_seconds=0)
     assert shown(tmp_path, tracks, settings, frames) == [(10, 43, [1]), (70, 120, [2])]

@@ -34,7 +34,7 @@ from throughline.renderer.sources import CameraRefs
 from throughline.renderer.timelines import RenderedTimeline, TimelineOrder, render_timeline
 from throughline.storage.documents import load
 
-SETTINGS = FilmSettings(merge_ms=1, edge_ms=0, still_seconds=0)
+SETTINGS = FilmSettings(merge_ms=1, before_seconds=0, after_seconds=0, still_seconds=0)
 
 
 @dataclass
@@ -175,7 +175,11 @@ def test_a_track_of_a_single_box_is_shown_for_its_frame(tmp_path: Path) -> None:
 
 
 def test_the_box_lies_on_the_person_between_analysed_frames_too(tmp_path: Path) -> None:
-    made = make(tmp_path, [Camera("a", 1, [Seen(1, 0, 40, step=5)], frames=range(60))])
+    made = make(
+        tmp_path,
+        [Camera("a", 1, [Seen(1, 0, 40, step=5)], frames=range(60))],
+        settings=SETTINGS.model_copy(update={"boxes": True}),
+    )
 
     tile = made.document.segments[0].tiles[0]
     for index in (5, 8, 23):

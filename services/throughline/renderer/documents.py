@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from throughline.domain.geometry import Size
 from throughline.domain.pairs import TrackId
@@ -57,14 +58,32 @@ class FilmTile:
 
 
 @dataclass(frozen=True, slots=True)
+class FilmRun:
+    """[film_start_ns, film_end_ns) of the film was made in one way: copied from the camera's own bits, or encoded anew.
+
+    camera, part, camera_time: the part of the reel that it shows, by its index, and the camera's own time. They are given where a
+    single camera is shown, and left out where several were composed; those are the segment's tiles.
+    """
+
+    film_start_ns: int
+    film_end_ns: int
+    method: Literal["copied", "encoded"]
+    camera: str | None = None
+    part: int | None = None
+    camera_time: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FilmSegment:
-    """[film_start_ns, film_end_ns) of the film shows `utc` through `tiles`; `waiting`: cameras that had no free tile."""
+    """[film_start_ns, film_end_ns) of the film shows `utc` through `tiles`; `waiting`: cameras that had no free tile. `runs` follow
+    each other from its start to its end."""
 
     film_start_ns: int
     film_end_ns: int
     utc: Interval
     tiles: tuple[FilmTile, ...]
     waiting: tuple[str, ...]
+    runs: tuple[FilmRun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

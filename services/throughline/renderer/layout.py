@@ -59,10 +59,10 @@ def with_caption(picture: Size) -> Size:
 
 
 def canvas_size(sources: Iterable[Size], largest: Size) -> Size:
-    """Canvas of a film: as large as the largest source, at most `largest`, and a caption below; even."""
-    sizes = [Letterbox(source, largest).scaled if _exceeds(source, largest) else source for source in sources]
+    """Canvas of a film: as large as the largest source, at most `largest`; even."""
+    sizes = [Letterbox(source, largest).scaled if exceeds(source, largest) else source for source in sources]
     width, height = max(size.width for size in sizes), max(size.height for size in sizes)
-    return with_caption(Size(even(max(width, 320)), even(max(height, 180))))
+    return Size(even(max(width, 320)), even(max(height, 180)))
 
 
 def grid(count: int) -> tuple[int, int]:
@@ -80,9 +80,9 @@ def cells(canvas: Size, count: int) -> tuple[Rectangle, ...]:
     return tuple(Rectangle(column * (width + GUTTER), row * (height + GUTTER), width, height) for row, column in places)
 
 
-def tile(cell: Rectangle, source: Size) -> Tile:
+def tile(cell: Rectangle, source: Size, *, captioned: bool = True) -> Tile:
     """Picture and caption as one block in the middle of the cell, the picture as large as fits without deforming it."""
-    bar = caption_height(cell.height)
+    bar = caption_height(cell.height) if captioned else 0
     scaled = Letterbox(source, Size(cell.width, cell.height - bar)).scaled
     width, height = max(2, scaled.width // 2 * 2), max(2, scaled.height // 2 * 2)
     left = cell.left + (cell.width - width) // 4 * 2
@@ -95,5 +95,6 @@ def even(pixels: int) -> int:
     return (pixels + 1) // 2 * 2
 
 
-def _exceeds(size: Size, limit: Size) -> bool:
+def exceeds(size: Size, limit: Size) -> bool:
+    """Whether a picture is wider or higher than allowed."""
     return size.width > limit.width or size.height > limit.height

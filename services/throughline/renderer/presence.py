@@ -51,8 +51,8 @@ def appearances(source: CameraSource, found: Iterable[Stretch], settings: FilmSe
     """Appearances of one camera in UTC, joined from stretches of any of its tracks.
 
     Stretches at most `bridge_seconds` apart are one appearance, and at most `still_seconds` apart where the person cannot have left
-    in between: well within the picture before and after, and about the same place. Each begins and ends `edge_ms` outside of its
-    boxes, as far as there is footage.
+    in between: well within the picture before and after, and about the same place. Those shorter than `least_seconds` are left out.
+    Each begins `before_seconds` before its boxes and ends `after_seconds` after them, as far as there is footage, with whole frames.
     """
     joined: list[Stretch] = []
     for each in sorted(found, key=lambda one: (one.span.start, one.span.end, one.tracks)):
@@ -62,9 +62,12 @@ def appearances(source: CameraSource, found: Iterable[Stretch], settings: FilmSe
             joined.append(each)
     return [
         Appearance(
-            source.name, source.clock.interval_to_utc(_widened(source, each.span, settings.edge_ns)), each.tracks
+            source.name,
+            source.clock.interval_to_utc(_widened(source, each.span, settings.before_ns, settings.after_ns)),
+            each.tracks,
         )
         for each in joined
+        if each.span.duration_ns >= settings.least_ns
     ]
 
 
@@ -98,13 +101,15 @@ def _together(one: Stretch, other: Stretch) -> Stretch:
     return Stretch(span, tuple(sorted({*one.tracks, *other.tracks})), one.first, later.last)
 
 
-def _widened(source: CameraSource, span: Interval, edge_ns: int) -> Interval:
-    """A span of the camera's time with as much of `edge_ns` before and after it as there is footage."""
-    wide = span.padded(edge_ns, edge_ns)
+def _widened(source: CameraSource, span: Interval, before_ns: int, after_ns: int) -> Interval:
+    """A span of the camera's time with as much before and after it as there is footage, from the start of a frame to the end of one."""
+    wide = span.padded(before_ns, after_ns)
     for gap in source.reader.reel.gaps:
         if gap.end <= span.start:
             wide = Interval(max(wide.start, gap.end), wide.end)
         elif gap.start >= span.end:
             wide = Interval(wide.start, min(wide.end, gap.start))
     footage = source.reader.reel.span
-    return wide if footage is None else wide.intersection(footage) or span
+    wide = wide if footage is None else wide.intersection(footage) or span
+    first, last = source.shown_at(wide.start), source.shown_at(wide.end + -1)
+    return Interval(wide.start if first is None else first.start, wide.end if last is None else last.end)

@@ -19,11 +19,14 @@ from throughline.renderer.sources import CameraSource
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a view is marked: colour of box and chip, a word before the camera's name, longest gap that a box is drawn across."""
+    """How a view is marked: colour of box and chip, a word before the camera's name, longest gap that a box is drawn across, and
+    whether there are boxes and a caption at all."""
 
     colour: Colour
     mark: str = ""
     max_gap_ns: int = 1_000_000_000
+    boxes: bool = True
+    caption: bool = True
 
 
 class Scene:
@@ -34,7 +37,7 @@ class Scene:
         self._source = source
         self._cell = cell
         self._style = style
-        self.place: Tile = tile(cell, source.reader.reel.parts[0].size)
+        self.place: Tile = tile(cell, source.reader.reel.parts[0].size, captioned=style.caption)
         """Where picture and caption lie."""
 
     def draw(
@@ -51,9 +54,12 @@ class Scene:
             view.show(Planes.of_rgb(card))
         else:
             view.show(frame.planes(place.picture.size))
+        if frame is not None and self._style.boxes:
             boxes = self._source.boxes_at(tracks, frame.time, self._style.max_gap_ns)
             for box in scaled(boxes, frame, place.picture):
                 draw_box(view, box, self._style.colour)
+        if not self._style.caption:
+            return
         moment = utc if frame is None else self._source.clock.to_utc(frame.time)
         caption = Caption(self._source.name, moment, self._style.colour, self._style.mark, note)
         bar = _blank(place.caption)
@@ -62,7 +68,7 @@ class Scene:
 
     def _fit(self, canvas: Planes, frame: Frame) -> None:
         """Find the picture's place anew where footage changes its size."""
-        place = tile(self._cell, frame.size)
+        place = tile(self._cell, frame.size, captioned=self._style.caption)
         if place != self.place:
             canvas.part(*self._cell.slices).show(Planes.black(self._cell.size))
             self.place = place

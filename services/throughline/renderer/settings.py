@@ -62,14 +62,24 @@ class FilmSettings(DrawSettings):
     """As for clips, but longer: whoever passes behind a shelf and comes out again has not left the camera."""
     still_seconds: float = Field(default=5.0, ge=0, le=60)
     """Longest absence of somebody who cannot have left the picture, since they stand about the same place within it afterwards."""
-    edge_ms: int = Field(default=300, ge=0, le=5000)
-    """Milliseconds shown before the first and after the last box: the frames between those that were analysed, and those in which
-    somebody was only half there."""
+    before_seconds: float = Field(default=0.3, ge=0, le=60)
+    """Shown before the first box of an appearance: the frames between those that were analysed, and those in which somebody was only
+    half there."""
+    after_seconds: float = Field(default=0.3, ge=0, le=60)
+    """Shown after the last box of an appearance."""
+    least_seconds: float = Field(default=0.0, ge=0, le=60)
+    """Shorter appearances, from first to last box, are left out."""
+    max_tiles: int = Field(default=9, ge=1, le=16)
+    """Most cameras shown at once."""
+    boxes: bool = False
+    """Draw the person's boxes into the picture. Nothing is copied then: every frame is encoded anew."""
+    captions: bool = False
+    """Burn camera and time in, below each picture. Nothing is copied then."""
     merge_ms: int = Field(default=20, ge=1, le=100)
     """As for clips, but shorter: a film is evidence, and every camera's frame appears when it was taken."""
-    max_width: int = Field(default=1920, ge=320, le=4096, multiple_of=2)
-    """Most pixels across."""
-    max_height: int = Field(default=1080, ge=180, le=4096, multiple_of=2)
+    max_width: int = Field(default=3840, ge=320, le=8192, multiple_of=2)
+    """Most pixels across. Larger footage is made smaller, which copies nothing of it."""
+    max_height: int = Field(default=2160, ge=180, le=8192, multiple_of=2)
     """Most pixels down, without the caption."""
     max_pictures: int = Field(default=60, ge=1, le=600)
     """Most appearances on the contact sheet, the first ones."""
@@ -79,8 +89,21 @@ class FilmSettings(DrawSettings):
         return seconds_to_ns(self.still_seconds)
 
     @property
-    def edge_ns(self) -> int:
-        return self.edge_ms * NS_PER_MS
+    def before_ns(self) -> int:
+        return seconds_to_ns(self.before_seconds)
+
+    @property
+    def after_ns(self) -> int:
+        return seconds_to_ns(self.after_seconds)
+
+    @property
+    def least_ns(self) -> int:
+        return seconds_to_ns(self.least_seconds)
+
+    @property
+    def composes(self) -> bool:
+        """Whether every frame is drawn anew."""
+        return self.boxes or self.captions
 
 
 class RendererSettings(ServiceSettings):

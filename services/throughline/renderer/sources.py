@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -44,6 +45,7 @@ class CameraSource:
         self,
         name: str,
         clock: ClockMap,
+        path_of: Callable[[str], Path],
         reader: ReelReader,
         tracks_key: str,
         table: TrackTable,
@@ -51,6 +53,8 @@ class CameraSource:
     ) -> None:
         self.name = name
         self.clock = clock
+        self.path_of = path_of
+        """Where a part of the reel lies on this machine, by its file's name."""
         self.reader = reader
         self.gaps = tuple(clock.interval_to_utc(gap) for gap in reader.reel.gaps)
         """Spans without footage, UTC."""
@@ -99,10 +103,14 @@ class CameraSource:
         """Frames that begin within a span of UTC, in order. The rounding of clock maps is allowed for on both sides."""
         return self.reader.frames(self.clock.interval_to_camera(span).padded(2, 2))
 
+    def shown_at(self, time: Instant) -> Interval | None:
+        """When the frame shown at a time of the camera begins and ends; None where there is no footage. Nothing is decoded."""
+        with self._seeking:
+            return self.reader.span_at(time)
+
     def shown_since(self, utc: Instant) -> Instant:
         """When the frame that is shown at a moment began, both UTC; the moment itself in a gap."""
-        with self._seeking:
-            span = self.reader.span_at(self.clock.to_camera(utc))
+        span = self.shown_at(self.clock.to_camera(utc))
         return utc if span is None else min(utc, self.clock.to_utc(span.start))
 
     def boxes_at(self, tracks: Sequence[TrackId], time: Instant, max_gap_ns: int) -> Boxes:
@@ -129,8 +137,7 @@ class CameraSource:
 
     def frame_span(self, time: Instant) -> Interval:
         """When the frame of a box begins and ends, by the camera; nothing is decoded. Raise CorruptArtifact where there is none."""
-        with self._seeking:
-            span = self.reader.span_at(time)
+        span = self.shown_at(time)
         if span is None:
             raise self._no_frame(time)
         return span
@@ -185,6 +192,7 @@ class Sources:
         return CameraSource(
             name,
             refs.clock,
+            reel_artifact.path,
             ReelReader(reel, reel_artifact.path, self._threads),
             tracks_artifact.key,
             read_tracks(

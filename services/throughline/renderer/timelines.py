@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,7 @@ from throughline.domain.pairs import TrackId
 from throughline.domain.timeline import Appearance, Segment, merged, plan
 from throughline.domain.work import Incident, Work
 from throughline.renderer.documents import AppearanceDocument, FilmSegment, FilmTile, TimelineDocument
-from throughline.renderer.film import Film, film_size
-from throughline.renderer.layout import Rectangle
+from throughline.renderer.film import Film, Footage, Rendered, chapters, film_size
 from throughline.renderer.metrics import count_rendered
 from throughline.renderer.presence import Stretch, appearances, stretches
 from throughline.renderer.settings import FilmSettings
@@ -101,8 +101,10 @@ class _Timeline:
         gaps = {name: self._sources.camera(name).gaps for name in {appearance.camera for appearance in seen}}
         segments = plan(seen, self._order.max_tiles, gaps)
         self._tell_of_hidden(segments)
-        size = film_size(self._sources, segments, self._settings)
-        places = Film(made / FILM, self._sources, size, self._settings, self._work).render(segments)
+        with closing(Footage(self._sources)) as footage:
+            size = film_size(self._sources, footage, segments, self._settings)
+            film = Film(made / FILM, self._sources, footage, size, self._settings, self._work, chapters(segments))
+            rendered = film.render(segments)
         views = [(appearance, best_of(self._sources.camera(appearance.camera), appearance)) for appearance in seen]
         write_sheet(made / SHEET, self._sources, self._chosen(views), self._work)
         self._tell_of_damage(gaps)
@@ -113,7 +115,7 @@ class _Timeline:
             film=FILM,
             size=size,
             duration_ns=segments[-1].film_end_ns,
-            segments=tuple(self._segment(*each) for each in zip(segments, places, strict=True)),
+            segments=tuple(self._segment(*each) for each in zip(segments, rendered, strict=True)),
             appearances=tuple(self._appearance(*view) for view in views),
             incidents=tuple(self._incidents),
         )
@@ -161,13 +163,15 @@ class _Timeline:
             self._incidents.append(Incident("contact_sheet_cut", SHEET, message))
         return views[: self._settings.max_pictures]
 
-    def _segment(self, segment: Segment, places: tuple[Rectangle, ...]) -> FilmSegment:
+    def _segment(self, segment: Segment, rendered: Rendered) -> FilmSegment:
         tiles = []
-        for appearance, place in zip(segment.shown, places, strict=True):
+        for appearance, place in zip(segment.shown, rendered.places, strict=True):
             camera_time = self._sources.camera(appearance.camera).clock.interval_to_camera(segment.span)
             tiles.append(FilmTile(appearance.camera, appearance.tracks, segment.span, camera_time, place))
         waiting = tuple(appearance.camera for appearance in segment.hidden)
-        return FilmSegment(segment.film_start_ns, segment.film_end_ns, segment.span, tuple(tiles), waiting)
+        return FilmSegment(
+            segment.film_start_ns, segment.film_end_ns, segment.span, tuple(tiles), waiting, rendered.runs
+        )
 
     def _appearance(self, appearance: Appearance, best: Best) -> AppearanceDocument:
         clock = self._sources.camera(appearance.camera).clock
