@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from throughline.domain.footage import Reel, ReelPart
 from throughline.domain.geometry import Size
 from throughline.domain.pairs import TrackId
-from throughline.domain.time import NS_PER_SECOND, ClockMap, Instant, Interval
+from throughline.domain.time import MEDIA_RATE, NS_PER_SECOND, ClockMap, Instant, Interval, ns_to_ticks
 from throughline.domain.tracks import TrackEmbeddings, TrackTable
 from throughline.media.encode import Encoder, EncoderSettings
 from throughline.renderer.layout import Rectangle
@@ -58,6 +59,10 @@ class Camera:
     size: Size = PICTURE
     clock: ClockMap = EXACT
     shift_ns: int = 0
+    x264: Mapping[str, str] | None = None
+    """Options of x264, a GOP of a second; None for those of films, which has no B-frames."""
+    parts: Sequence[int] = ()
+    """Frames, by their place in `frames`, with which another part of the reel begins."""
 
 
 def camera_time(frame: int, shift_ns: int = 0) -> Instant:
@@ -103,18 +108,41 @@ def _build_camera(workspace: Workspace, camera: Camera) -> CameraRefs:
     end = times[-1] + FRAME_NS
     key = f"{camera.number:032x}"
     with workspace.create(f"reels/{key}") as folder:
-        with Encoder(folder / "part-000.mp4", camera.size, EncoderSettings(crf=8, gop_seconds=1)) as encoder:
-            for frame, time in zip(camera.frames, times, strict=True):
-                encoder.write(numbered(camera.size, camera.number, frame), time - times[0])
-            encoder.close(end - times[0])
-        part = ReelPart("part-000.mp4", times[0], Interval(times[0], end), "h264", camera.size, 0, len(times))
+        parts = []
+        for index, (first, until) in enumerate(pairwise([0, *camera.parts, len(times)])):
+            frames, span = camera.frames[first:until], Interval(times[first], times[until - 1] + FRAME_NS)
+            _record(folder / f"part-{index:03d}.mp4", camera, frames)
+            parts.append(ReelPart(f"part-{index:03d}.mp4", span.start, span, "h264", camera.size, 0, len(frames)))
         gaps = tuple(Interval(one + FRAME_NS, two) for one, two in pairwise(times) if two - one > FRAME_NS)
-        (folder / "reel.json").write_bytes(dump(Reel(camera.name, (part,), (), gaps)))
+        (folder / "reel.json").write_bytes(dump(Reel(camera.name, tuple(parts), (), gaps)))
     with workspace.create(f"tracks/{key}") as folder:
         write_tracks(folder / "tracks.parquet", _table(camera))
         write_embeddings(folder, _embeddings(camera))
     reel, tracks = workspace.get(f"reels/{key}"), workspace.get(f"tracks/{key}")
     return CameraRefs(camera.name, reel.uri, tracks.uri, camera.clock)
+
+
+def _record(path: Path, camera: Camera, frames: Sequence[int]) -> None:
+    """One part of a reel: its first frame at 0."""
+    pictures = [(numbered(camera.size, camera.number, frame), (frame - frames[0]) * FRAME_NS) for frame in frames]
+    if camera.x264 is None:
+        with Encoder(path, camera.size, EncoderSettings(crf=8, gop_seconds=1)) as encoder:
+            for picture, at_ns in pictures:
+                encoder.write(picture, at_ns)
+            encoder.close(pictures[-1][1] + FRAME_NS)
+        return
+    options = {"video_track_timescale": str(MEDIA_RATE)}
+    with av.open(str(path), "w", options=options) as container:
+        settings = {"preset": "veryfast", "crf": "8", "g": "20", "keyint_min": "20", **camera.x264}
+        stream = container.add_stream("libx264", rate=20, options=settings)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = camera.size.width, camera.size.height, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, MEDIA_RATE)
+        for picture, at_ns in pictures:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = ns_to_ticks(at_ns, Fraction(1, MEDIA_RATE)), Fraction(1, MEDIA_RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 def _table(camera: Camera) -> TrackTable:

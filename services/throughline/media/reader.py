@@ -34,7 +34,8 @@ class ReelReader:
         self.reel = reel
         self.damaged_packets = 0
         """Packets that did not decode; their frames are missing from what was read."""
-        self._path_of = path_of
+        self.path_of = path_of
+        """Where a part lies on this machine, by its file's name."""
         self._threads = threads
         self._gap_starts = [gap.start for gap in reel.gaps]
         self._idle: dict[int, InputContainer] = {}
@@ -215,7 +216,7 @@ class ReelReader:
         idle = self._idle.pop(index, None)
         if idle is not None:
             return idle
-        container = av.open(str(self._path_of(self.reel.parts[index].file)))
+        container = av.open(str(self.path_of(self.reel.parts[index].file)))
         stream = container.streams.video[0]
         stream.thread_type = av.codec.context.ThreadType.AUTO
         stream.codec_context.thread_count = self._threads

@@ -34,15 +34,15 @@ class Footage:
     """The parts of all reels, each opened when something may be copied from it. Close it."""
 
     def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+        self.sources = sources
         self._open: dict[tuple[str, int], SplicePart] = {}
 
     def part(self, camera: str, index: int) -> SplicePart:
         """One part of a camera's reel."""
         if (camera, index) not in self._open:
-            source = self._sources.camera(camera)
+            source = self.sources.camera(camera)
             part = source.reader.reel.parts[index]
-            self._open[camera, index] = SplicePart(source.path_of(part.file), part)
+            self._open[camera, index] = SplicePart(source.reader.path_of(part.file), part)
         return self._open[camera, index]
 
     def close(self) -> None:
@@ -51,11 +51,12 @@ class Footage:
             self._open.popitem()[1].close()
 
 
-def film_size(sources: Sources, footage: Footage, segments: Sequence[Segment], settings: FilmSettings) -> Size:
+def film_size(footage: Footage, segments: Sequence[Segment], settings: FilmSettings) -> Size:
     """Canvas of the film: the size within the limits of which the most time can be copied.
 
     Where nothing can be, its largest footage's size within the limits, and a caption if there are to be any.
     """
+    sources = footage.sources
     limit = Size(settings.max_width, settings.max_height)
     copied: Counter[Size] = Counter()
     for segment in () if settings.composes else segments:
@@ -106,14 +107,13 @@ class Film:
     def __init__(
         self,
         path: Path,
-        sources: Sources,
         footage: Footage,
         size: Size,
         settings: FilmSettings,
         work: Work,
         chapters: Sequence[Chapter] = (),
     ) -> None:
-        self._sources = sources
+        self._sources = footage.sources
         self._footage = footage
         self._settings = settings
         self._work = work

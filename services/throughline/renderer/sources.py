@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -45,7 +44,6 @@ class CameraSource:
         self,
         name: str,
         clock: ClockMap,
-        path_of: Callable[[str], Path],
         reader: ReelReader,
         tracks_key: str,
         table: TrackTable,
@@ -53,8 +51,6 @@ class CameraSource:
     ) -> None:
         self.name = name
         self.clock = clock
-        self.path_of = path_of
-        """Where a part of the reel lies on this machine, by its file's name."""
         self.reader = reader
         self.gaps = tuple(clock.interval_to_utc(gap) for gap in reader.reel.gaps)
         """Spans without footage, UTC."""
@@ -192,7 +188,6 @@ class Sources:
         return CameraSource(
             name,
             refs.clock,
-            reel_artifact.path,
             ReelReader(reel, reel_artifact.path, self._threads),
             tracks_artifact.key,
             read_tracks(

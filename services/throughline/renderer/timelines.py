@@ -102,8 +102,8 @@ class _Timeline:
         segments = plan(seen, self._order.max_tiles, gaps)
         self._tell_of_hidden(segments)
         with closing(Footage(self._sources)) as footage:
-            size = film_size(self._sources, footage, segments, self._settings)
-            film = Film(made / FILM, self._sources, footage, size, self._settings, self._work, chapters(segments))
+            size = film_size(footage, segments, self._settings)
+            film = Film(made / FILM, footage, size, self._settings, self._work, chapters(segments))
             rendered = film.render(segments)
         views = [(appearance, best_of(self._sources.camera(appearance.camera), appearance)) for appearance in seen]
         write_sheet(made / SHEET, self._sources, self._chosen(views), self._work)

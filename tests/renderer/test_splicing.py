@@ -1,0 +1,179 @@
+"""Films that are copied where they can be: the camera's own bits, every frame at its instant, no frame lost or doubled at a cut."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.renderer.footage import EPOCH, FRAME_NS, Camera, Seen, camera_time, number_in
+from tests.renderer.test_timelines import SETTINGS, Made, assert_shows_every_moment, expected_number, make
+from throughline.domain.geometry import Size
+from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, ClockMap, Instant
+from throughline.renderer.documents import FilmRun, FilmSegment
+from throughline.renderer.settings import FilmSettings
+
+PLAIN = {"bf": "0", "profile": "baseline", "refs": "1"}
+B_FRAMES = {"bf": "3", "b-pyramid": "normal", "b-adapt": "0", "refs": "3"}
+OPEN = {**B_FRAMES, "x264-params": "open-gop=1:scenecut=0"}
+APART = SETTINGS.model_copy(update={"bridge_seconds": 0.5})
+TICK_NS = 12_000
+"""A little over a tick."""
+
+
+def runs(made: Made) -> list[FilmRun]:
+    return [run for segment in made.document.segments for run in segment.runs]
+
+
+def share_copied(made: Made) -> float:
+    copied = sum(run.film_end_ns - run.film_start_ns for run in runs(made) if run.method == "copied")
+    return copied / made.document.duration_ns
+
+
+def digests(path: Path) -> Iterator[tuple[int, str]]:
+    """Time and MD5 of every decoded frame of a video."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            assert frame.pts is not None
+            assert frame.time_base is not None
+            pixels = frame.to_ndarray(format="yuv420p").tobytes()
+            yield round(frame.pts * frame.time_base * NS_PER_SECOND), hashlib.md5(pixels).hexdigest()  # noqa: S324
+
+
+def assert_copied_bit_for_bit(root: Path, made: Made, cameras: Sequence[Camera]) -> None:
+    """Where the film says that it was copied, its decoded frames are the source's."""
+    film = list(digests(made.result.artifact.path("film.mp4")))
+    by_name = {camera.name: camera for camera in cameras}
+    compared = 0
+    for run in runs(made):
+        if run.method != "copied":
+            continue
+        assert run.camera is not None
+        assert run.camera_time is not None
+        camera = by_name[run.camera]
+        first = [0, *camera.parts][run.part or 0]
+        epoch = camera_time(camera.frames[first], camera.shift_ns)
+        part = root / "reels" / f"{camera.number:032x}" / f"part-{run.part or 0:03d}.mp4"
+        source = [
+            digest
+            for time, digest in digests(part)
+            if epoch + time + FRAME_NS > run.camera_time.start + NS_PER_MS
+            and epoch + time < run.camera_time.end + -NS_PER_MS
+        ]
+        shown = [md5 for time, md5 in film if run.film_start_ns - TICK_NS <= time < run.film_end_ns - TICK_NS]
+        assert shown == source
+        compared += len(shown)
+    assert compared
+
+
+def assert_every_frame_once(made: Made, cameras: Sequence[Camera]) -> None:
+    """Where one camera is shown, each of its frames begins in the film when it began, the first with the segment."""
+    by_name = {camera.name: camera for camera in cameras}
+    for segment in made.document.segments:
+        if len(segment.tiles) > 1:
+            continue
+        camera, place = by_name[segment.tiles[0].camera], segment.tiles[0].picture
+        shown = [
+            (frame.time_ns, number_in(frame.image[place.slices])[1])
+            for frame in made.frames
+            if segment.film_start_ns - TICK_NS <= frame.time_ns < segment.film_end_ns - TICK_NS
+        ]
+        expected = list(frames_of(segment, camera))
+        assert [number for _, number in shown] == [number for _, number in expected]
+        assert max(abs(one - two) for (one, _), (two, _) in zip(shown, expected, strict=True)) <= TICK_NS
+
+
+def frames_of(segment: FilmSegment, camera: Camera) -> Iterator[tuple[int, int]]:
+    """When each frame begins in the film, and its number."""
+    for frame in camera.frames:
+        begin = camera.clock.to_utc(camera_time(frame, camera.shift_ns))
+        end = camera.clock.to_utc(camera_time(frame + 1, camera.shift_ns))
+        if end > segment.utc.start + NS_PER_MS and begin < segment.utc.end + -NS_PER_MS:
+            yield segment.film_start_ns + max(0, begin - segment.utc.start), frame
+
+
+def assert_runs_fill_the_film(made: Made) -> None:
+    found = runs(made)
+    assert (found[0].film_start_ns, found[-1].film_end_ns) == (0, made.document.duration_ns)
+    assert all(one.film_end_ns == two.film_start_ns for one, two in pairwise(found))
+
+
+def check(root: Path, cameras: Sequence[Camera], settings: FilmSettings = APART) -> Made:
+    """Make a film and hold it to everything that must be true of each."""
+    made = make(root, list(cameras), settings=settings)
+    assert_runs_fill_the_film(made)
+    assert_every_frame_once(made, cameras)
+    assert_shows_every_moment(made, list(cameras))
+    assert_copied_bit_for_bit(root, made, cameras)
+    with av.open(str(made.result.artifact.path("film.mp4"))) as film:
+        stream = film.streams.video[0]
+        assert stream.duration is not None
+        assert stream.time_base is not None
+        assert abs(stream.duration * stream.time_base * NS_PER_SECOND - made.document.duration_ns) <= TICK_NS
+        packets = [packet for packet in film.demux(stream) if packet.pts is not None]
+    assert all((one.dts or 0) < (two.dts or 0) for one, two in pairwise(packets))
+    assert all((packet.dts or 0) <= (packet.pts or 0) for packet in packets)
+    return made
+
+
+@pytest.mark.parametrize("x264", [PLAIN, B_FRAMES, OPEN, None], ids=["plain", "b-frames", "open", "film's own"])
+def test_one_camera_is_copied_and_only_the_frames_before_the_first_keyframe_are_encoded(
+    tmp_path: Path, x264: dict[str, str] | None
+) -> None:
+    made = check(tmp_path, [Camera("a", 1, [Seen(1, 0, 33), Seen(2, 47, 93)], x264=x264)])
+    methods = [(run.method, round((run.film_end_ns - run.film_start_ns) / FRAME_NS)) for run in runs(made)]
+    if x264 is OPEN:
+        assert methods[0][0] == "copied"
+        assert [method for method, _ in methods[-1:]] == ["encoded"]  # no other IDR picture than the first
+    else:
+        assert share_copied(made) > 0.7
+        assert ("encoded", 13) in methods
+
+
+def test_cameras_of_different_encoders_and_a_part_that_ends_are_joined_at_the_frame(tmp_path: Path) -> None:
+    cameras = [
+        Camera("a", 1, [Seen(1, 3, 40)], x264=PLAIN, clock=ClockMap(offset_ns=7 * NS_PER_MS)),
+        Camera("b", 2, [Seen(1, 30, 90)], x264=B_FRAMES, shift_ns=17 * NS_PER_MS, parts=(57,)),
+        Camera("c", 3, [Seen(1, 95, 119)], clock=ClockMap(drift_ppb=150_000, reference=EPOCH)),
+    ]
+    made = check(tmp_path, cameras)
+    assert made.cameras() == ["a", "a+b", "b", "c"]
+    assert {run.part for run in runs(made) if run.camera == "b"} == {0, 1}
+    assert [run.camera for run in runs(made) if run.method == "copied"] >= ["a", "b", "b", "c"]
+    composed = made.document.segments[1]
+    assert composed.runs == (FilmRun(composed.film_start_ns, composed.film_end_ns, "encoded"),)
+
+
+def test_what_cannot_be_copied_is_transcoded_for_its_span_alone(tmp_path: Path) -> None:
+    cameras = [
+        Camera("most", 1, [Seen(1, 0, 59)], x264=B_FRAMES, frames=range(80)),
+        Camera("larger", 2, [Seen(1, 62, 79)], size=Size(640, 360), frames=range(80)),
+    ]
+    made = check(tmp_path, cameras)
+    assert made.document.size == Size(320, 180)
+    assert {(run.camera, run.method) for run in runs(made)} == {("most", "copied"), ("larger", "encoded")}
+
+
+def test_boxes_and_captions_compose_everything(tmp_path: Path) -> None:
+    camera = Camera("a", 1, [Seen(1, 0, 30)], frames=range(40))
+    made = make(tmp_path, [camera], settings=SETTINGS.model_copy(update={"captions": True}))
+    assert {run.method for run in runs(made)} == {"encoded"}
+    assert made.document.size.height > 180
+    bare = make(tmp_path / "boxes", [camera], settings=SETTINGS.model_copy(update={"boxes": True}))
+    assert {run.method for run in runs(bare)} == {"encoded"}
+    assert bare.document.size == Size(320, 180)
+    assert_every_frame_once(bare, [camera])
+
+
+def test_padding_begins_with_a_whole_frame(tmp_path: Path) -> None:
+    camera = Camera("a", 1, [Seen(1, 20, 50)], x264=B_FRAMES)
+    made = check(tmp_path, [camera], SETTINGS.model_copy(update={"before_seconds": 0.33, "after_seconds": 0.33}))
+    assert made.document.segments[0].utc.start == camera_time(13)
+    assert made.document.segments[0].utc.end == camera_time(58)
+    assert expected_number(camera, made.document.segments[0], 1) == (1, 13)
