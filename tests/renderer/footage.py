@@ -105,7 +105,6 @@ def track_id(refs: CameraRefs, number: int) -> TrackId:
 
 def _build_camera(workspace: Workspace, camera: Camera) -> CameraRefs:
     times = [camera_time(frame, camera.shift_ns) for frame in camera.frames]
-    end = times[-1] + FRAME_NS
     key = f"{camera.number:032x}"
     with workspace.create(f"reels/{key}") as folder:
         parts = []

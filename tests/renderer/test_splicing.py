@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from tests.renderer.footage import EPOCH, FRAME_NS, Camera, Seen, camera_time, number_in
 from tests.renderer.test_timelines import SETTINGS, Made, assert_shows_every_moment, expected_number, make
 from throughline.domain.geometry import Size
-from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, ClockMap, Instant
-from throughline.renderer.documents import FilmRun, FilmSegment
+from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, ClockMap
+from throughline.renderer.documents import BoxesDocument, FilmRun, FilmSegment
 from throughline.renderer.settings import FilmSettings
+from throughline.storage.documents import load
 
 PLAIN = {"bf": "0", "profile": "baseline", "refs": "1"}
 B_FRAMES = {"bf": "3", "b-pyramid": "normal", "b-adapt": "0", "refs": "3"}
@@ -169,6 +170,42 @@ def test_boxes_and_captions_compose_everything(tmp_path: Path) -> None:
     assert {run.method for run in runs(bare)} == {"encoded"}
     assert bare.document.size == Size(320, 180)
     assert_every_frame_once(bare, [camera])
+
+
+def test_captions_boxes_chapters_and_a_cover_lie_beside_the_film(tmp_path: Path) -> None:
+    cameras = [
+        Camera("Kasse <3>", 1, [Seen(1, 0, 30)], x264=B_FRAMES, frames=range(60)),
+        Camera("b", 2, [Seen(4, 20, 50, best=30)], size=Size(640, 360), frames=range(60)),
+    ]
+    made = make(tmp_path, cameras, settings=APART)
+    path = made.result.artifact.path
+
+    cues = path("film.vtt").read_text().split("\n\n")
+    assert cues[0] == "WEBVTT"
+    assert cues[1] == "00:00:00.000 --> 00:00:01.000\nKasse &lt;3&gt;\n2026-03-01 10:00:00 UTC"
+    assert cues[2] == "00:00:01.000 --> 00:00:01.550\nKasse &lt;3&gt; + b\n2026-03-01 10:00:01 UTC"
+
+    boxes = load(BoxesDocument, path("boxes.json").read_bytes())
+    assert [(track.segment, track.camera, track.track) for track in boxes.tracks] == [
+        (0, "Kasse <3>", 1),
+        (1, "Kasse <3>", 1),
+        (1, "b", 4),
+        (2, "b", 4),
+    ]
+    alone = boxes.tracks[0]
+    picture = made.document.segments[0].tiles[0].picture
+    factor = picture.width / 320
+    assert alone.times_ns[:2] == (0, 2 * FRAME_NS)
+    assert alone.boxes[1] == tuple(round(factor * edge) for edge in (42, 80, 72, 160))
+
+    with av.open(str(path("film.mp4"))) as film:
+        chapters = [
+            (chapter["start"] * chapter["time_base"], chapter["metadata"]["title"]) for chapter in film.chapters()
+        ]
+    assert chapters == [(0, "Kasse <3> · 2026-03-01 10:00:00 UTC"), (1, "b · 2026-03-01 10:00:01 UTC")]
+    cover = cv2.imread(str(path("cover.jpg")))
+    assert cover is not None
+    assert number_in(np.asarray(cover, np.uint8))[0] in (1, 2)
 
 
 def test_padding_begins_with_a_whole_frame(tmp_path: Path) -> None:

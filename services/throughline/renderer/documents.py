@@ -98,6 +98,27 @@ class AppearanceDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class BoxTrack:
+    """Boxes of one track in one segment of the film, by its index: `times_ns` of the film, and xyxy in pixels of the film."""
+
+    segment: int
+    camera: str
+    track: int
+    times_ns: tuple[int, ...]
+    boxes: tuple[tuple[int, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoxesDocument:
+    """boxes.json: where the person stands in film.mp4, to be drawn over it. Between two boxes at most `max_gap_ns` apart a player
+    goes from one to the other in a straight line; where more lies between them it draws none."""
+
+    size: Size
+    max_gap_ns: int
+    tracks: tuple[BoxTrack, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TimelineDocument:
     """timeline.json: what film.mp4 shows. `made_of` is a digest of everything that went into it."""
 

@@ -11,6 +11,7 @@ from throughline.domain.errors import Conflict, FailedPrecondition, ThroughlineE
 from throughline.domain.pairs import TrackId
 from throughline.domain.timeline import Appearance, Segment, merged, plan
 from throughline.domain.work import Incident, Work
+from throughline.renderer.companions import boxes, captions, write_cover
 from throughline.renderer.documents import AppearanceDocument, FilmSegment, FilmTile, TimelineDocument
 from throughline.renderer.film import Film, Footage, Rendered, chapters, film_size
 from throughline.renderer.metrics import count_rendered
@@ -18,10 +19,11 @@ from throughline.renderer.presence import Stretch, appearances, stretches
 from throughline.renderer.settings import FilmSettings
 from throughline.renderer.sheet import Best, best_of, write_sheet
 from throughline.renderer.sources import CameraRefs, Sources
-from throughline.storage.documents import dump, load
+from throughline.storage.documents import compact, dump, load
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 
 FILM, DOCUMENT, SHEET = "film.mp4", "timeline.json", "contact-sheet.jpg"
+CAPTIONS, BOXES, COVER = "film.vtt", "boxes.json", "cover.jpg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class _Timeline:
             rendered = film.render(segments)
         views = [(appearance, best_of(self._sources.camera(appearance.camera), appearance)) for appearance in seen]
         write_sheet(made / SHEET, self._sources, self._chosen(views), self._work)
+        write_cover(made / COVER, self._sources, views)
         self._tell_of_damage(gaps)
         document = TimelineDocument(
             job_id=self._order.job_id,
@@ -120,6 +123,9 @@ class _Timeline:
             incidents=tuple(self._incidents),
         )
         (made / DOCUMENT).write_bytes(dump(document))
+        (made / CAPTIONS).write_text(captions(document.segments), encoding="utf-8")
+        found = boxes(self._sources, document.segments, size, self._settings.max_box_gap_ns)
+        (made / BOXES).write_bytes(compact(found))
 
     def _seen(self) -> tuple[Appearance, ...]:
         """Appearances in all tracks that can be shown."""

@@ -16,6 +16,11 @@ def dump(value: Any) -> bytes:
     return TypeAdapter(type(value)).dump_json(value, indent=2) + b"\n"
 
 
+def compact(value: Any) -> bytes:
+    """As `dump`, on one line: for long lists that only programs read."""
+    return TypeAdapter(type(value)).dump_json(value) + b"\n"
+
+
 def load(kind: type[T], data: bytes) -> T:
     """Read what `dump` wrote; raise CorruptArtifact where it is not the document of a `kind`."""
     try:
