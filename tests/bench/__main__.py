@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.measure import Measure, keep, show
 
-SUITES = ("ingest", "memory", "perception", "pipeline")
+SUITES = ("film", "ingest", "memory", "perception", "pipeline")
 OUT = Path("build/bench.json")
 
 

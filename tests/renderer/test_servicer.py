@@ -84,7 +84,8 @@ def test_clips_and_film_are_served(tmp_path: Path) -> None:
         uri.rpartition("/")[2]
         for uri in (film.result.film_uri, film.result.timeline_json_uri, film.result.contact_sheet_uri)
     }
-    assert names == set(workspace.get("jobs/job/timelines/1").names())
+    beside = {"film.vtt", "boxes.json", "cover.jpg"}
+    assert names | beside == set(workspace.get("jobs/job/timelines/1").names())
 
 
 Change = Callable[[renderer_pb2.RenderTimelineRequest], object]
@@ -92,6 +93,7 @@ MISTAKES: dict[str, tuple[Change, type[ThroughlineError], str]] = {
     "redaction": (lambda r: setattr(r, "redaction", orchestrator_pb2.REDACTION_HEADS), InvalidInput, "REDACTION_HEADS"),
     "revision": (lambda r: setattr(r, "revision", 0), InvalidInput, "from 1"),
     "max_tiles": (lambda r: setattr(r, "max_tiles", 17), InvalidInput, "1 to 16"),
+    "film": (lambda r: setattr(r.film, "max_height", 181), InvalidInput, "film.max_height: is 181"),
     "tracks": (lambda r: r.ClearField("tracks"), InvalidInput, "tracks is empty"),
     "too many": (lambda r: r.tracks.extend([r.tracks[0]] * 10_000), LimitExceeded, "at most 10000"),
     "job_id": (lambda r: setattr(r, "job_id", "../../etc"), InvalidInput, "job_id is '../../etc'"),

@@ -15,6 +15,7 @@ from throughline.renderer.companions import boxes, captions, write_cover
 from throughline.renderer.documents import AppearanceDocument, FilmSegment, FilmTile, TimelineDocument
 from throughline.renderer.film import Film, Footage, Rendered, chapters, film_size
 from throughline.renderer.metrics import count_rendered
+from throughline.renderer.options import FilmOptions
 from throughline.renderer.presence import Stretch, appearances, stretches
 from throughline.renderer.settings import FilmSettings
 from throughline.renderer.sheet import Best, best_of, write_sheet
@@ -34,7 +35,7 @@ class TimelineOrder:
     revision: int
     tracks: tuple[TrackId, ...]
     cameras: tuple[CameraRefs, ...]
-    max_tiles: int
+    options: FilmOptions = FilmOptions()
 
     @property
     def folder(self) -> str:
@@ -51,7 +52,7 @@ class TimelineOrder:
             for c in self.cameras
             if c.camera in shown
         )
-        return artifact_key(tracks=tracks, cameras=cameras, max_tiles=self.max_tiles)
+        return artifact_key(tracks=tracks, cameras=cameras, options=self.options.given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def render_timeline(workspace: Workspace, order: TimelineOrder, settings: FilmSe
     where this revision is a film of something else.
     """
     ready = workspace.find(order.folder)
+    settings = order.options.over(settings)
     if ready is None:
         with Sources(workspace, order.cameras, order.tracks) as sources, workspace.create(order.folder) as made:
             _Timeline(order, settings, sources, work).render(made)
@@ -101,7 +103,7 @@ class _Timeline:
                 f"job {self._order.job_id} has no track that a film could show: {reasons or 'none was given'}"
             )
         gaps = {name: self._sources.camera(name).gaps for name in {appearance.camera for appearance in seen}}
-        segments = plan(seen, self._order.max_tiles, gaps)
+        segments = plan(seen, self._settings.max_tiles, gaps)
         self._tell_of_hidden(segments)
         with closing(Footage(self._sources)) as footage:
             size = film_size(footage, segments, self._settings)
@@ -150,7 +152,9 @@ class _Timeline:
 
     def _tell_of_hidden(self, segments: Sequence[Segment]) -> None:
         for camera in sorted({appearance.camera for segment in segments for appearance in segment.hidden}):
-            message = f"camera {camera} had to wait for a free tile; at most {self._order.max_tiles} are shown at once"
+            message = (
+                f"camera {camera} had to wait for a free tile; at most {self._settings.max_tiles} are shown at once"
+            )
             self._incidents.append(Incident("tile_not_free", camera, message, camera))
 
     def _tell_of_damage(self, cameras: Iterable[str]) -> None:
