@@ -29,3 +29,7 @@ class FilmOptions:
     def over(self, settings: FilmSettings) -> FilmSettings:
         """The settings with what is asked for; raise pydantic's ValidationError where that is beyond its limits."""
         return FilmSettings.model_validate(settings.model_dump() | self.given)
+
+
+NOTHING = FilmOptions()
+"""As the renderer is set."""

@@ -11,8 +11,8 @@ from throughline.renderer.pairs import Pair, PairsOrder
 from throughline.renderer.sources import CameraRefs
 from throughline.renderer.timelines import TimelineOrder
 from throughline.v1 import orchestrator_pb2, renderer_pb2, tracker_pb2
-from throughline.wire.film_options import FILM_FIELDS, MOST_TILES, film_problems
 from throughline.wire.convert import artifact_from_proto, clock_map_from_proto, track_from_proto
+from throughline.wire.film_options import FILM_FIELDS, MOST_TILES, film_problems
 
 MOST_TRACKS = 10_000
 """Pairs of one call, and tracks of one film."""

@@ -15,7 +15,7 @@ from throughline.renderer.companions import boxes, captions, write_cover
 from throughline.renderer.documents import AppearanceDocument, FilmSegment, FilmTile, TimelineDocument
 from throughline.renderer.film import Film, Footage, Rendered, chapters, film_size
 from throughline.renderer.metrics import count_rendered
-from throughline.renderer.options import FilmOptions
+from throughline.renderer.options import NOTHING, FilmOptions
 from throughline.renderer.presence import Stretch, appearances, stretches
 from throughline.renderer.settings import FilmSettings
 from throughline.renderer.sheet import Best, best_of, write_sheet
@@ -35,7 +35,7 @@ class TimelineOrder:
     revision: int
     tracks: tuple[TrackId, ...]
     cameras: tuple[CameraRefs, ...]
-    options: FilmOptions = FilmOptions()
+    options: FilmOptions = NOTHING
 
     @property
     def folder(self) -> str:
