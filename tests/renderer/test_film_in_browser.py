@@ -51,7 +51,7 @@ def test_a_spliced_film_plays_to_its_end_and_seeks_to_any_moment(tmp_path: Path)
     page_file.write_text(
         f'<body style="margin:0"><video src="{film.as_uri()}" muted width="320" height="180" style="display:block"></video>'
     )
-    chosen = random.Random(8)
+    chosen = random.Random(8)  # noqa: S311
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),

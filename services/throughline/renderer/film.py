@@ -45,6 +45,10 @@ class Footage:
             self._open[camera, index] = SplicePart(source.reader.path_of(part.file), part)
         return self._open[camera, index]
 
+    def delay_ticks(self, size: Size) -> int:
+        """The longest delay of all parts that a film of this size takes packets of, of those that were opened."""
+        return max((part.delay_ticks for part in self._open.values() if part.size == size), default=0)
+
     def close(self) -> None:
         """Close every file."""
         while self._open:
@@ -118,7 +122,7 @@ class Film:
         self._settings = settings
         self._work = work
         self._size = size
-        self._encoder = Encoder(path, size, settings.encoder, chapters)
+        self._encoder = Encoder(path, size, settings.encoder, chapters, footage.delay_ticks(size))
         self._canvas = Planes.black(size)
         self._lettering = Lettering()
         self._style = Style(ORANGE, max_gap_ns=settings.max_box_gap_ns, boxes=settings.boxes, caption=settings.captions)
