@@ -99,6 +99,7 @@ def test_a_good_request_is_taken_with_its_query(tmp_path: Path) -> None:
         (options(max_rounds=2), "options.max_rounds: is 2; this release"),
         (options(review_deadline_seconds=0), "options.review_deadline_seconds"),
         (options(max_candidates=10_001), "options.max_candidates"),
+        (options(film=pb.FilmOptions(before_seconds=61)), "options.film.before_seconds"),
         (options(labels={str(index): "" for index in range(33)}), "options.labels: has 33"),
         (options(labels={"k": "v" * 257}), "options.labels.'k'."),
         (options(tier_target="nonsense"), "options.tier_target"),

@@ -202,7 +202,7 @@ def test_a_film_and_its_contact_sheet_hide_bystanders(tmp_path: Path) -> None:
     pictures = {}
     for redaction in (Redaction.NONE, Redaction.BODIES):
         workspace, refs = build(tmp_path / redaction, [SHARP])
-        order = timelines.TimelineOrder("job", 1, (track_id(refs[0], 1),), refs, 9, redaction)
+        order = timelines.TimelineOrder("job", 1, (track_id(refs[0], 1),), refs, redaction=redaction)
         made = timelines.render_timeline(workspace, order, FilmSettings(), Work()).artifact
         frames = list(play(made.path("film.mp4")))
         sheet = cv2.imread(str(made.path("contact-sheet.jpg")))

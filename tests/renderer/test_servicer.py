@@ -93,6 +93,7 @@ MISTAKES: dict[str, tuple[Change, type[ThroughlineError], str]] = {
     "redaction": (lambda r: setattr(r, "redaction", 9), InvalidInput, "redaction 9 is unknown"),
     "revision": (lambda r: setattr(r, "revision", 0), InvalidInput, "from 1"),
     "max_tiles": (lambda r: setattr(r, "max_tiles", 17), InvalidInput, "1 to 16"),
+    "film": (lambda r: setattr(r.film, "max_height", 181), InvalidInput, "film.max_height: is 181"),
     "tracks": (lambda r: r.ClearField("tracks"), InvalidInput, "tracks is empty"),
     "too many": (lambda r: r.tracks.extend([r.tracks[0]] * 10_000), LimitExceeded, "at most 10000"),
     "job_id": (lambda r: setattr(r, "job_id", "../../etc"), InvalidInput, "job_id is '../../etc'"),

@@ -29,6 +29,7 @@ from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, ClockMap
 from throughline.domain.work import Step, Work
 from throughline.renderer.documents import FilmSegment, FilmTile, TimelineDocument
+from throughline.renderer.options import FilmOptions
 from throughline.renderer.settings import FilmSettings
 from throughline.renderer.sources import CameraRefs
 from throughline.renderer.timelines import RenderedTimeline, TimelineOrder, render_timeline
@@ -51,7 +52,7 @@ class Made:
 
 def order(cameras: list[Camera], refs: tuple[CameraRefs, ...], max_tiles: int = 9, revision: int = 1) -> TimelineOrder:
     ids = [track_id(ref, seen.number) for camera, ref in zip(cameras, refs, strict=True) for seen in camera.tracks]
-    return TimelineOrder("job", revision, tuple(reversed(ids)), refs, max_tiles)
+    return TimelineOrder("job", revision, tuple(reversed(ids)), refs, FilmOptions(max_tiles=max_tiles))
 
 
 def make(root: Path, cameras: list[Camera], max_tiles: int = 9, settings: FilmSettings = SETTINGS) -> Made:
@@ -222,17 +223,17 @@ def test_a_film_is_made_once_and_its_revision_is_of_one_set_of_tracks(tmp_path: 
     assert (first.reused, again.reused) == (False, True)
     assert again.artifact.manifest == first.artifact.manifest
     with pytest.raises(Conflict, match="ask for the next revision"):
-        render_timeline(workspace, TimelineOrder("job", 1, whole.tracks[:1], refs, 9), SETTINGS, Work())
+        render_timeline(workspace, TimelineOrder("job", 1, whole.tracks[:1], refs), SETTINGS, Work())
 
 
 def test_a_track_that_cannot_be_shown_is_left_out_and_named(tmp_path: Path) -> None:
     cameras = [Camera("a", 1, [Seen(1, 0, 5)], frames=range(30))]
     workspace, refs = build(tmp_path, cameras)
     good, unknown = track_id(refs[0], 1), track_id(refs[0], 99)
-    result = render_timeline(workspace, TimelineOrder("job", 1, (good, unknown), refs, 9), SETTINGS, Work())
+    result = render_timeline(workspace, TimelineOrder("job", 1, (good, unknown), refs), SETTINGS, Work())
     assert [(incident.code, incident.subject) for incident in result.incidents] == [("track_not_shown", "a/99")]
     with pytest.raises(FailedPrecondition, match="no track 99"):
-        render_timeline(workspace, TimelineOrder("job", 2, (unknown,), refs, 9), SETTINGS, Work())
+        render_timeline(workspace, TimelineOrder("job", 2, (unknown,), refs), SETTINGS, Work())
 
 
 def test_a_stop_ends_the_work_and_leaves_nothing_behind(tmp_path: Path) -> None:

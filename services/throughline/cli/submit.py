@@ -56,6 +56,14 @@ def submit(
     deadline: Annotated[int | None, typer.Option(help="Seconds that the tier has. Default three days.")] = None,
     max_candidates: Annotated[int, typer.Option(help="Most pairs sent to the tier. Default 500.")] = 0,
     label: Annotated[list[str] | None, typer.Option(help="NAME=VALUE kept with the job; repeatable.")] = None,
+    boxes: Annotated[bool | None, typer.Option("--boxes/--no-boxes", help="Draw boxes into the film.")] = None,
+    captions: Annotated[bool | None, typer.Option("--captions/--no-captions", help="Burn camera and time in.")] = None,
+    before: Annotated[float | None, typer.Option(help="Seconds filmed before an appearance. Default 0.3.")] = None,
+    after: Annotated[float | None, typer.Option(help="Seconds filmed after an appearance. Default 0.3.")] = None,
+    least: Annotated[float | None, typer.Option(help="Leave shorter appearances out, in seconds.")] = None,
+    merge: Annotated[float | None, typer.Option(help="Film shorter absences, in seconds. Default 1.5.")] = None,
+    tiles: Annotated[int | None, typer.Option(help="Most cameras shown at once. Default 9.")] = None,
+    height: Annotated[int | None, typer.Option(help="Most pixels down of the film. Default 2160.")] = None,
     request_id: Annotated[str, typer.Option(help="Names this request: the same again is the same job.")] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Stay and show the progress.")] = False,
     home: options.Home = None,
@@ -75,6 +83,16 @@ def submit(
         review_deadline_seconds=deadline,
         max_candidates=max_candidates,
         labels=dict(_assignments("--label", label)),
+        film=pb.FilmOptions(
+            boxes=boxes,
+            captions=captions,
+            before_seconds=before,
+            after_seconds=after,
+            least_seconds=least,
+            merge_seconds=merge,
+            max_tiles=tiles,
+            max_height=height,
+        ),
     )
     request = pb.SubmitJobRequest(
         request_id=request_id or f"cli-{uuid.uuid4().hex}", footage_uri=footage, options=job_options

@@ -79,7 +79,8 @@ class Encoder:
 
     Pictures are encoded, and packets of other files copied between them. Times are nanoseconds since the film's start and must
     increase; frames may lie at any distance. Close with the end of the last frame, or use it as a context manager, which shows
-    the last frame as long as the one before it. `chapters`: where each begins, and its title.
+    the last frame as long as the one before it. `chapters`: where each begins, and its title. `delay_ticks`: how long before its
+    display a frame is decoded, at least as in any packets that are copied: DTS then go on evenly, which players take for durations.
     An exception inside the context leaves a broken file behind: write where it is thrown away, as in a new artifact.
     """
 
@@ -89,6 +90,7 @@ class Encoder:
         size: Size,
         settings: EncoderSettings | None = None,
         chapters: Sequence[Chapter] = (),
+        delay_ticks: int = 0,
     ) -> None:
         if size.width % 2 or size.height % 2 or min(size.width, size.height) < 2:
             raise ValueError(f"H.264 in yuv420p needs an even width and height, not {size.width}x{size.height}")
@@ -105,7 +107,8 @@ class Encoder:
         self._look: Look | None = None
         self._held: Packet[Any] | None = None
         """The last packet, whose duration is known when the film ends."""
-        self._last_dts = -1
+        self._delay = delay_ticks
+        self._last_dts = -1 - delay_ticks
         self._usual = MEDIA_RATE // 30
         self._last: int | None = None
         self._next_keyframe = 0
@@ -139,15 +142,17 @@ class Encoder:
         """
         self._flush()
         latest: int | None = None
+        first_lag = 0
         for packet in packets:
             source_pts = packet.pts or 0
             time_ns = time_ns_of(source_pts)
             pts = ns_to_ticks(time_ns, TICK)
+            lag = 0 if packet.dts is None else source_pts - packet.dts
             if latest is None:
                 self._go_on_to(pts, time_ns)
+                first_lag = lag
             latest = pts if latest is None else max(latest, pts)
-            lag = 0 if packet.dts is None else max(0, source_pts - packet.dts)
-            packet.pts, packet.dts = pts, pts - lag
+            packet.pts, packet.dts = pts, pts - lag + first_lag
             self._mux([packet])
         self._last = latest if latest is not None else self._last
 
@@ -159,7 +164,7 @@ class Encoder:
         self._flush()
         if self._held is not None and self._last is not None:
             end = self._last + self._usual if end_ns is None else ns_to_ticks(end_ns, TICK)
-            self._held.duration = max(1, end - self._last_dts)
+            self._held.duration = max(1, end - (self._held.pts or 0))
             self._container.mux(self._held)
         self._container.close()
 
@@ -227,7 +232,8 @@ class Encoder:
         for packet in packets:
             if self._held is not None:
                 self._container.mux(self._held)
-            dts = packet.pts if packet.dts is None else packet.dts
-            self._last_dts = min(packet.pts or 0, max(dts or 0, self._last_dts + 1))
+            dts = ((packet.pts if packet.dts is None else packet.dts) or 0) - self._delay
+            self._last_dts = min(packet.pts or 0, max(dts, self._last_dts + 1))
             packet.dts, packet.time_base, packet.stream = self._last_dts, TICK, self._stream
+            packet.duration = 1
             self._held = packet

@@ -69,6 +69,13 @@ class SplicePart:
             self.size = coded
             self._length_bytes = (extradata[_LENGTH_AT] & 3) + 1
 
+    @property
+    def delay_ticks(self) -> int:
+        """How long before its display the first picture of a group is decoded."""
+        packets, _ = packets_around(self._container, self._stream, 0)
+        first = next(packets)
+        return max(0, (first.pts or 0) - (first.dts or 0))
+
     def cuts(self, start: int, end: int) -> list[Cut]:
         """What is shown in [start, end), in ticks, in order; the first cut begins with the frame that is shown at `start`."""
         return cuts(self._coded(start, end), start, end)

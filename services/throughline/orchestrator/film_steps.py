@@ -59,6 +59,7 @@ class FilmSteps:
             tracks=self.ledger.films.tracks(film),
             cameras=self.ledger.cameras.tracked(job_id, options.clock_maps),
             redaction=options.redaction,
+            film=options.film,
         )
         meter = self.ledger.meter(job_id, "render_timeline")
         result = self.stages.render_timeline(errand, request, meter)

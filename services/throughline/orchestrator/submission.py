@@ -21,6 +21,7 @@ from throughline.v1.orchestrator_pb2 import (
     JobOptions,
     SubmitJobRequest,
 )
+from throughline.wire.film_options import film_problems
 from throughline.wire.query_document import MAX_BYTES, QueryDocument, check_times, parse_query
 
 _FOOTAGE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.*", re.DOTALL)
@@ -109,7 +110,14 @@ def _check_window(document: QueryDocument, options: JobOptions) -> None:
 
 
 def _option_problems(options: JobOptions) -> Iterator[ThroughlineError]:
-    for problem in (*_numbers(options), *_unserved(options), *_time(options), *_cameras(options), *_labels(options)):
+    for problem in (
+        *_numbers(options),
+        *_unserved(options),
+        *_time(options),
+        *_cameras(options),
+        *_labels(options),
+        *_film(options),
+    ):
         yield InvalidInput(f"options.{problem}")
 
 
@@ -174,6 +182,10 @@ def _clock(index: int, clock: ClockMap) -> Iterator[str]:
         yield f"{where}.uncertainty_ns: is {clock.uncertainty_ns}; expected 0 to a year"
     if not 0 <= clock.reference_ns <= _LATEST_NS:
         yield f"{where}.reference_ns: is {clock.reference_ns}; expected nanoseconds since 1970"
+
+
+def _film(options: JobOptions) -> Iterator[str]:
+    yield from (f"film.{problem}" for problem in film_problems(options.film))
 
 
 def _labels(options: JobOptions) -> Iterator[str]:

@@ -46,6 +46,10 @@ class Footage:
             self._open[camera, index] = SplicePart(source.reader.path_of(part.file), part)
         return self._open[camera, index]
 
+    def delay_ticks(self, size: Size) -> int:
+        """The longest delay of all parts that a film of this size takes packets of, of those that were opened."""
+        return max((part.delay_ticks for part in self._open.values() if part.size == size), default=0)
+
     def close(self) -> None:
         """Close every file."""
         while self._open:
@@ -130,7 +134,8 @@ class Film:
     def render(self, segments: Sequence[Segment]) -> list[Rendered]:
         """Write the whole film."""
         rendered: list[Rendered] = []
-        self._encoder = Encoder(self._path, self._size, self._settings.encoder, chapters(segments))
+        delay = self._footage.delay_ticks(self._size)
+        self._encoder = Encoder(self._path, self._size, self._settings.encoder, chapters(segments), delay)
         with ExitStack() as stack:
             stack.callback(self._play_only, (), Instant(0))
             stack.push(self._encoder)

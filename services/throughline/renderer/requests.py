@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from throughline.domain.errors import InvalidInput, LimitExceeded
 from throughline.renderer.crowd import Redaction
+from throughline.renderer.options import FilmOptions
 from throughline.renderer.pairs import Pair, PairsOrder
 from throughline.renderer.sources import CameraRefs
 from throughline.renderer.timelines import TimelineOrder
 from throughline.v1 import orchestrator_pb2, renderer_pb2, tracker_pb2
 from throughline.wire.convert import artifact_from_proto, clock_map_from_proto, track_from_proto
+from throughline.wire.film_options import MOST_TILES, film_problems
 
-DEFAULT_TILES, MOST_TILES = 9, 16
 MOST_TRACKS = 10_000
 """Pairs of one call, and tracks of one film."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
@@ -40,15 +41,28 @@ def timeline_order(request: renderer_pb2.RenderTimelineRequest) -> TimelineOrder
     if request.revision < 1:
         raise InvalidInput(f"revision is {request.revision}; expected the film's number within the job, from 1")
     if not 0 <= request.max_tiles <= MOST_TILES:
-        raise InvalidInput(f"max_tiles is {request.max_tiles}; expected 1 to {MOST_TILES}, or 0 for {DEFAULT_TILES}")
+        raise InvalidInput(f"max_tiles is {request.max_tiles}; expected 1 to {MOST_TILES}, or 0 for the renderer's own")
     return TimelineOrder(
         _name("job_id", request.job_id),
         request.revision,
         tuple(track_from_proto(track).track for track in request.tracks),
         _cameras(request.cameras),
-        request.max_tiles or DEFAULT_TILES,
+        _film_options(request),
         _redaction(request.redaction),
     )
+
+
+def _film_options(request: renderer_pb2.RenderTimelineRequest) -> FilmOptions:
+    film = request.film
+    problem = next(film_problems(film), None)
+    if problem is not None:
+        raise InvalidInput(f"film.{problem}")
+    given = {field.name: value for field, value in film.ListFields()}
+    if "merge_seconds" in given:
+        given["bridge_seconds"] = given.pop("merge_seconds")
+    if request.max_tiles:
+        given["max_tiles"] = request.max_tiles
+    return FilmOptions(**given)
 
 
 def _cameras(messages: Iterable[tracker_pb2.CameraTracks]) -> tuple[CameraRefs, ...]:

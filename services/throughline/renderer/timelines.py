@@ -16,6 +16,7 @@ from throughline.renderer.crowd import Redaction
 from throughline.renderer.documents import AppearanceDocument, FilmSegment, FilmTile, TimelineDocument
 from throughline.renderer.film import Film, Footage, Rendered, film_size
 from throughline.renderer.metrics import count_rendered
+from throughline.renderer.options import NOTHING, FilmOptions
 from throughline.renderer.presence import Stretch, appearances, stretches
 from throughline.renderer.redaction import Redactor
 from throughline.renderer.settings import FilmSettings
@@ -36,7 +37,7 @@ class TimelineOrder:
     revision: int
     tracks: tuple[TrackId, ...]
     cameras: tuple[CameraRefs, ...]
-    max_tiles: int
+    options: FilmOptions = NOTHING
     redaction: Redaction = Redaction.NONE
 
     @property
@@ -55,7 +56,7 @@ class TimelineOrder:
             if c.camera in shown
         )
         hidden = {} if self.redaction is Redaction.NONE else {"redaction": self.redaction.value}
-        return artifact_key(tracks=tracks, cameras=cameras, max_tiles=self.max_tiles, **hidden)
+        return artifact_key(tracks=tracks, cameras=cameras, options=self.options.given, **hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def render_timeline(workspace: Workspace, order: TimelineOrder, settings: FilmSe
     where this revision is a film of something else.
     """
     ready = workspace.find(order.folder)
+    settings = order.options.over(settings)
     if ready is None:
         with Sources(workspace, order.cameras, order.tracks) as sources, workspace.create(order.folder) as made:
             _Timeline(order, settings, sources, work).render(made)
@@ -106,7 +108,7 @@ class _Timeline:
                 f"job {self._order.job_id} has no track that a film could show: {reasons or 'none was given'}"
             )
         gaps = {name: self._sources.camera(name).gaps for name in {appearance.camera for appearance in seen}}
-        segments = plan(seen, self._order.max_tiles, gaps)
+        segments = plan(seen, self._settings.max_tiles, gaps)
         self._tell_of_hidden(segments)
         with closing(Footage(self._sources)) as footage:
             copies = not (self._settings.composes or self._redactor.hides)
@@ -156,7 +158,9 @@ class _Timeline:
 
     def _tell_of_hidden(self, segments: Sequence[Segment]) -> None:
         for camera in sorted({appearance.camera for segment in segments for appearance in segment.hidden}):
-            message = f"camera {camera} had to wait for a free tile; at most {self._order.max_tiles} are shown at once"
+            message = (
+                f"camera {camera} had to wait for a free tile; at most {self._settings.max_tiles} are shown at once"
+            )
             self._incidents.append(Incident("tile_not_free", camera, message, camera))
 
     def _tell_of_damage(self, cameras: Iterable[str]) -> None:

@@ -196,6 +196,7 @@ class JobOptions(_message.Message):
     REVIEW_DEADLINE_SECONDS_FIELD_NUMBER: _builtins.int
     MAX_CANDIDATES_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    FILM_FIELD_NUMBER: _builtins.int
     similarity_threshold: _builtins.float
     """Least similarity of a candidate, 0 to 1. Default 0.5."""
     threshold_scale: _common_pb2.SimilarityScale.ValueType
@@ -236,6 +237,10 @@ class JobOptions(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free words of the caller, kept with the job. At most 32 entries of 256 characters."""
 
+    @_builtins.property
+    def film(self) -> Global___FilmOptions:
+        """What the film looks like. Default: the deployment's."""
+
     def __init__(
         self,
         *,
@@ -255,10 +260,11 @@ class JobOptions(_message.Message):
         review_deadline_seconds: _builtins.int | None = ...,
         max_candidates: _builtins.int = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        film: Global___FilmOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate", "_review_deadline_seconds", b"_review_deadline_seconds", "_similarity_threshold", b"_similarity_threshold", "analysis_rate", b"analysis_rate", "review_deadline_seconds", b"review_deadline_seconds", "similarity_threshold", b"similarity_threshold", "time_window", b"time_window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate", "_review_deadline_seconds", b"_review_deadline_seconds", "_similarity_threshold", b"_similarity_threshold", "analysis_rate", b"analysis_rate", "film", b"film", "review_deadline_seconds", b"review_deadline_seconds", "similarity_threshold", b"similarity_threshold", "time_window", b"time_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate", "_review_deadline_seconds", b"_review_deadline_seconds", "_similarity_threshold", b"_similarity_threshold", "alert_target", b"alert_target", "analysis_rate", b"analysis_rate", "callback_target", b"callback_target", "cameras", b"cameras", "clock_maps", b"clock_maps", "file_name_time_zone", b"file_name_time_zone", "labels", b"labels", "max_candidates", b"max_candidates", "max_rounds", b"max_rounds", "redaction", b"redaction", "review_deadline_seconds", b"review_deadline_seconds", "search_mode", b"search_mode", "similarity_threshold", b"similarity_threshold", "threshold_scale", b"threshold_scale", "tier_target", b"tier_target", "time_window", b"time_window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate", "_review_deadline_seconds", b"_review_deadline_seconds", "_similarity_threshold", b"_similarity_threshold", "alert_target", b"alert_target", "analysis_rate", b"analysis_rate", "callback_target", b"callback_target", "cameras", b"cameras", "clock_maps", b"clock_maps", "file_name_time_zone", b"file_name_time_zone", "film", b"film", "labels", b"labels", "max_candidates", b"max_candidates", "max_rounds", b"max_rounds", "redaction", b"redaction", "review_deadline_seconds", b"review_deadline_seconds", "search_mode", b"search_mode", "similarity_threshold", b"similarity_threshold", "threshold_scale", b"threshold_scale", "tier_target", b"tier_target", "time_window", b"time_window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__analysis_rate: _TypeAlias = _typing.Literal["analysis_rate"]  # noqa: Y015
     _WhichOneofArgType__analysis_rate: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate"]  # noqa: Y015
@@ -274,6 +280,87 @@ class JobOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__similarity_threshold) -> _WhichOneofReturnType__similarity_threshold | None: ...
 
 Global___JobOptions: _TypeAlias = JobOptions  # noqa: Y015
+
+@_typing.final
+class FilmOptions(_message.Message):
+    """What a film looks like. What is not given is as the deployment's renderer is set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOXES_FIELD_NUMBER: _builtins.int
+    CAPTIONS_FIELD_NUMBER: _builtins.int
+    BEFORE_SECONDS_FIELD_NUMBER: _builtins.int
+    AFTER_SECONDS_FIELD_NUMBER: _builtins.int
+    LEAST_SECONDS_FIELD_NUMBER: _builtins.int
+    MERGE_SECONDS_FIELD_NUMBER: _builtins.int
+    MAX_TILES_FIELD_NUMBER: _builtins.int
+    MAX_HEIGHT_FIELD_NUMBER: _builtins.int
+    boxes: _builtins.bool
+    """Draw the person's boxes into the picture; nothing is copied then. Default no."""
+    captions: _builtins.bool
+    """Burn camera and time in; nothing is copied then. Default no."""
+    before_seconds: _builtins.float
+    """Seconds shown before an appearance, 0 to 60. Default 0.3."""
+    after_seconds: _builtins.float
+    """Seconds shown after an appearance, 0 to 60. Default 0.3."""
+    least_seconds: _builtins.float
+    """Shorter appearances are left out, in seconds, 0 to 60. Default 0."""
+    merge_seconds: _builtins.float
+    """Shorter absences from a camera are shown, in seconds, 0 to 60. Default 1.5."""
+    max_tiles: _builtins.int
+    """Most cameras shown at once, 1 to 16. Default 9."""
+    max_height: _builtins.int
+    """Most pixels down, even, 180 to 8192; larger footage is made smaller, which copies nothing of it. Default 2160."""
+    def __init__(
+        self,
+        *,
+        boxes: _builtins.bool | None = ...,
+        captions: _builtins.bool | None = ...,
+        before_seconds: _builtins.float | None = ...,
+        after_seconds: _builtins.float | None = ...,
+        least_seconds: _builtins.float | None = ...,
+        merge_seconds: _builtins.float | None = ...,
+        max_tiles: _builtins.int | None = ...,
+        max_height: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_seconds", b"_after_seconds", "_before_seconds", b"_before_seconds", "_boxes", b"_boxes", "_captions", b"_captions", "_least_seconds", b"_least_seconds", "_max_height", b"_max_height", "_max_tiles", b"_max_tiles", "_merge_seconds", b"_merge_seconds", "after_seconds", b"after_seconds", "before_seconds", b"before_seconds", "boxes", b"boxes", "captions", b"captions", "least_seconds", b"least_seconds", "max_height", b"max_height", "max_tiles", b"max_tiles", "merge_seconds", b"merge_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_seconds", b"_after_seconds", "_before_seconds", b"_before_seconds", "_boxes", b"_boxes", "_captions", b"_captions", "_least_seconds", b"_least_seconds", "_max_height", b"_max_height", "_max_tiles", b"_max_tiles", "_merge_seconds", b"_merge_seconds", "after_seconds", b"after_seconds", "before_seconds", b"before_seconds", "boxes", b"boxes", "captions", b"captions", "least_seconds", b"least_seconds", "max_height", b"max_height", "max_tiles", b"max_tiles", "merge_seconds", b"merge_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__after_seconds: _TypeAlias = _typing.Literal["after_seconds"]  # noqa: Y015
+    _WhichOneofArgType__after_seconds: _TypeAlias = _typing.Literal["_after_seconds", b"_after_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__before_seconds: _TypeAlias = _typing.Literal["before_seconds"]  # noqa: Y015
+    _WhichOneofArgType__before_seconds: _TypeAlias = _typing.Literal["_before_seconds", b"_before_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__boxes: _TypeAlias = _typing.Literal["boxes"]  # noqa: Y015
+    _WhichOneofArgType__boxes: _TypeAlias = _typing.Literal["_boxes", b"_boxes"]  # noqa: Y015
+    _WhichOneofReturnType__captions: _TypeAlias = _typing.Literal["captions"]  # noqa: Y015
+    _WhichOneofArgType__captions: _TypeAlias = _typing.Literal["_captions", b"_captions"]  # noqa: Y015
+    _WhichOneofReturnType__least_seconds: _TypeAlias = _typing.Literal["least_seconds"]  # noqa: Y015
+    _WhichOneofArgType__least_seconds: _TypeAlias = _typing.Literal["_least_seconds", b"_least_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__max_height: _TypeAlias = _typing.Literal["max_height"]  # noqa: Y015
+    _WhichOneofArgType__max_height: _TypeAlias = _typing.Literal["_max_height", b"_max_height"]  # noqa: Y015
+    _WhichOneofReturnType__max_tiles: _TypeAlias = _typing.Literal["max_tiles"]  # noqa: Y015
+    _WhichOneofArgType__max_tiles: _TypeAlias = _typing.Literal["_max_tiles", b"_max_tiles"]  # noqa: Y015
+    _WhichOneofReturnType__merge_seconds: _TypeAlias = _typing.Literal["merge_seconds"]  # noqa: Y015
+    _WhichOneofArgType__merge_seconds: _TypeAlias = _typing.Literal["_merge_seconds", b"_merge_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_seconds) -> _WhichOneofReturnType__after_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__before_seconds) -> _WhichOneofReturnType__before_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__boxes) -> _WhichOneofReturnType__boxes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__captions) -> _WhichOneofReturnType__captions | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__least_seconds) -> _WhichOneofReturnType__least_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_height) -> _WhichOneofReturnType__max_height | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_tiles) -> _WhichOneofReturnType__max_tiles | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__merge_seconds) -> _WhichOneofReturnType__merge_seconds | None: ...
+
+Global___FilmOptions: _TypeAlias = FilmOptions  # noqa: Y015
 
 @_typing.final
 class SubmitJobResponse(_message.Message):

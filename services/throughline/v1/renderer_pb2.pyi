@@ -187,6 +187,7 @@ class RenderTimelineRequest(_message.Message):
     CAMERAS_FIELD_NUMBER: _builtins.int
     REDACTION_FIELD_NUMBER: _builtins.int
     MAX_TILES_FIELD_NUMBER: _builtins.int
+    FILM_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job; the film is kept with it."""
     revision: _builtins.int
@@ -203,6 +204,10 @@ class RenderTimelineRequest(_message.Message):
     def cameras(self) -> _containers.RepeatedCompositeFieldContainer[_tracker_pb2.CameraTracks]:
         """Reel, tracks and clock of every camera that takes part."""
 
+    @_builtins.property
+    def film(self) -> _orchestrator_pb2.FilmOptions:
+        """What it looks like; max_tiles there counts where it is not given here. Default: as the renderer is set."""
+
     def __init__(
         self,
         *,
@@ -212,10 +217,11 @@ class RenderTimelineRequest(_message.Message):
         cameras: _abc.Iterable[_tracker_pb2.CameraTracks] | None = ...,
         redaction: _orchestrator_pb2.Redaction.ValueType = ...,
         max_tiles: _builtins.int = ...,
+        film: _orchestrator_pb2.FilmOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["film", b"film"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "job_id", b"job_id", "max_tiles", b"max_tiles", "redaction", b"redaction", "revision", b"revision", "tracks", b"tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "film", b"film", "job_id", b"job_id", "max_tiles", b"max_tiles", "redaction", b"redaction", "revision", b"revision", "tracks", b"tracks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -278,7 +284,7 @@ class RenderTimelineResult(_message.Message):
     """True where the film was found ready."""
     @_builtins.property
     def artifact(self) -> _common_pb2.ArtifactRef:
-        """Folder with film.mp4, timeline.json and contact-sheet.jpg."""
+        """Folder with film.mp4, timeline.json, contact-sheet.jpg, film.vtt, boxes.json and cover.jpg."""
 
     @_builtins.property
     def incidents(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Incident]:
