@@ -23,12 +23,14 @@ from throughline.v1.common_pb2 import (
     ClockMap,
     Incident,
     Interval,
+    ModelPin,
     Progress,
     TrackRef,
 )
 from throughline.v1.orchestrator_pb2_grpc import OrchestratorServicer, add_OrchestratorServicer_to_server
 from throughline.wire.service import Service, serve
 from throughline.wire.settings import ServiceSettings
+from throughline.wire.tracing import trace_of
 
 RUNNING = pb.Job(
     job_id="job-1",
@@ -53,6 +55,7 @@ DONE = pb.Job(
             rank=1,
         )
     ],
+    models=[ModelPin(name="reid", digest="0123abcd" * 8)],
     timeline=pb.TimelineResult(revision=1, film_uri="file:///w/film.mp4", duration_ns=1_500_000_000),
 )
 
@@ -196,7 +199,15 @@ def test_watch_ends_with_status_1_when_the_job_failed(orchestrator: Scripted) ->
 def test_jobs_and_job_and_cancel_say_what_there_is(orchestrator: Scripted) -> None:
     assert "succeeded" in _run("jobs").stdout
     shown = _run("job", "job-1").stdout
-    for words in ("cam2", "0.900", "valid", "abcdef01", "film.mp4"):
+    for words in (
+        "cam2",
+        "0.900",
+        "valid",
+        "abcdef01",
+        "film.mp4",
+        "reid 0123abcd",
+        f"trace          {trace_of('job-1')}",
+    ):
         assert words in shown
     assert json.loads(_run("job", "job-1", "--json").stdout)["candidates"][0]["rank"] == 1
     assert _run("cancel", "job-1").stdout == "cancelled\n"

@@ -46,6 +46,8 @@ class Script:
         self.spans: dict[str, common.Interval] = {}
         """Camera time that reels cover, where it matters."""
         self.candidates = 3
+        self.models = "a" * 64
+        """Digest of the models that jobs are pinned to."""
         self.unrenderable: set[str] = set()
         self.requests: list[tuple[str, str]] = []
         """(method, subject) of every request."""
@@ -163,6 +165,11 @@ class Ingest(ingest_pb2_grpc.IngestServicer):
 class Tracker(tracker_pb2_grpc.TrackerServicer):
     def __init__(self, script: Script) -> None:
         self.script = script
+
+    def PinModels(self, request, context):  # type: ignore[no-untyped-def]
+        self.script.arrive("PinModels", "", request, context)
+        models = [common.ModelPin(name=name, digest=self.script.models) for name in ("detector", "reid")]
+        return tracker_pb2.PinModelsResponse(models=models)
 
     def Track(self, request, context) -> Iterator[tracker_pb2.TrackResponse]:  # type: ignore[no-untyped-def]
         yield tracker_pb2.TrackResponse(progress=common.Progress(done=10, total=100, unit="frames"))

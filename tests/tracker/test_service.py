@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tests.reflection import Reflection
 from tests.tracker.footage import Painted, Recording, moment
 from throughline.domain.errors import (
     Conflict,
+    DeadlineExceeded,
+    DependencyUnavailable,
     FailedPrecondition,
     InvalidInput,
     InvalidQuery,
@@ -191,10 +194,34 @@ def test_a_cancelled_call_stops_its_work(stub: TrackerStub, workspace: Workspace
     assert not list((Path(workspace.uri.removeprefix("file://")) / "tracks").glob("[!.]*"))
 
 
+def test_a_job_is_pinned_to_the_models_that_are_served(stub: TrackerStub, workspace: Workspace) -> None:
+    models = {pin.name: pin.digest for pin in stub.PinModels(tracker_pb2.PinModelsRequest(job_id="job-1")).models}
+    assert set(models) == {"detector", "reid"}
+    assert json.loads(workspace.get("jobs/job-1/models").path("models.json").read_bytes()) == models
+    with workspace.create("jobs/job-2/models") as place:
+        (place / "models.json").write_text(json.dumps(dict.fromkeys(models, "0" * 64)))
+    kept = stub.PinModels(tracker_pb2.PinModelsRequest(job_id="job-2")).models
+    assert {pin.digest for pin in kept} == {"0" * 64}
+    with pytest.raises(InvalidInput, match="job_id"), translated_errors("tracker"):
+        stub.PinModels(tracker_pb2.PinModelsRequest())
+
+
+def test_pinning_gives_a_triton_that_is_away_no_longer_than_its_caller_does(settings: TrackerSettings) -> None:
+    away = settings.model_copy(update={"triton_target": "127.0.0.1:1"})
+    server = serve([build(away)], away)
+    with connect(server.address, away) as channel, pytest.raises((DeadlineExceeded, DependencyUnavailable)):  # noqa: SIM117
+        with translated_errors("tracker"):
+            TrackerStub(channel).PinModels(tracker_pb2.PinModelsRequest(job_id="job"), timeout=1)
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < away.triton_patience_seconds / 2
+
+
 def test_reflection_lists_the_service(channel: grpc.Channel) -> None:
     reflection = Reflection(channel)
     assert "throughline.v1.Tracker" in reflection.services()
     assert set(reflection.methods("throughline.v1.Tracker")) == {
+        "PinModels",
         "Track",
         "LocateQuery",
         "RankCandidates",

@@ -22,7 +22,7 @@ METHODS = {
         "SubmitJob", "GetJob", "ListJobs", "WatchJob", "CancelJob", "AnnotationResult", "RebuildTimeline",
     },
     "ingest": {"ListFootage", "Collate"},
-    "tracker": {"Track", "LocateQuery", "RankCandidates", "IdentifyGlobally"},
+    "tracker": {"PinModels", "Track", "LocateQuery", "RankCandidates", "IdentifyGlobally"},
     "renderer": {"RenderPairs", "RenderTimeline"},
     "tier": {"ReviewPairs"},
     "alert": {"TimelineReady"},

@@ -15,6 +15,7 @@ from throughline.cli import options, words
 from throughline.cli.connection import CALL_SECONDS, orchestrator
 from throughline.domain.time import NS_PER_SECOND
 from throughline.v1 import orchestrator_pb2 as pb
+from throughline.wire.tracing import trace_of
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id that `submit` printed.")]
 
@@ -85,6 +86,9 @@ def show(found: pb.Job, console: Console) -> None:
         say(f"evidence       {escape(found.timeline.evidence_uri or 'none; see the incidents')}")
     if found.timings:
         say(", ".join(f"{words.stage(timing.stage)} {timing.seconds:.1f} s" for timing in found.timings))
+    for pin in found.models:
+        say(f"model          {escape(pin.name)} {pin.digest}")
+    say(f"trace          {trace_of(found.job_id)}")
 
 
 def candidate_table(found: pb.Job) -> Table:

@@ -14,6 +14,7 @@ from throughline.orchestrator.documents import JobDocuments
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.jobs import Assignment
 from throughline.orchestrator.ledger import Ledger
+from throughline.orchestrator.pins import pin_models
 from throughline.orchestrator.stages import Stages
 from throughline.orchestrator.window import camera_window
 from throughline.v1.common_pb2 import Incident, Interval
@@ -80,6 +81,8 @@ class FootageSteps:
     def track(self, errand: Errand, camera: str) -> None:
         """Find everyone in the camera's reel."""
         job_id, started_ns = errand.job_id, time.time_ns()
+        if not self.ledger.pins.are_known(job_id):
+            pin_models(self.ledger.pins, self.stages, errand)
         assignment = self.ledger.jobs.assignment(job_id)
         options = assignment.request.options
         request = TrackRequest(

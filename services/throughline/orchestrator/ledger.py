@@ -8,6 +8,7 @@ from throughline.orchestrator.answers import Answers
 from throughline.orchestrator.cameras import Cameras, Tasks
 from throughline.orchestrator.films import Films
 from throughline.orchestrator.jobs import Jobs
+from throughline.orchestrator.pins import Pins
 from throughline.orchestrator.progress import Meter, Subject
 from throughline.orchestrator.ranking import Ranking
 from throughline.orchestrator.rounds import Rounds
@@ -23,6 +24,7 @@ class Ledger:
 
     records: Records
     jobs: Jobs
+    pins: Pins
     waits: Waits
     cameras: Cameras
     tasks: Tasks
@@ -37,6 +39,7 @@ class Ledger:
         return cls(
             records=records,
             jobs=Jobs(records),
+            pins=Pins(records),
             waits=Waits(records),
             cameras=Cameras(records),
             tasks=Tasks(records),

@@ -8,17 +8,18 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from throughline.domain.errors import InvalidInput, LimitExceeded
+from throughline.domain.errors import InvalidInput, LimitExceeded, ThroughlineError
 from throughline.orchestrator.alerting import Herald
 from throughline.orchestrator.documents import JobDocuments
 from throughline.orchestrator.durable import Durable
 from throughline.orchestrator.film_steps import FilmSteps
 from throughline.orchestrator.footage_steps import FootageSteps
-from throughline.orchestrator.inflight import InFlight
+from throughline.orchestrator.inflight import Errand, InFlight
 from throughline.orchestrator.ledger import Ledger
 from throughline.orchestrator.metrics import JobCounts
 from throughline.orchestrator.notary import Notary
 from throughline.orchestrator.patience import Patience
+from throughline.orchestrator.pins import pin_models
 from throughline.orchestrator.requests import check_request_id, digest_of
 from throughline.orchestrator.review_steps import ReviewSteps
 from throughline.orchestrator.running import Runner
@@ -39,6 +40,8 @@ from throughline.wire import tracing
 
 _log = logging.getLogger(__name__)
 _LET_GO_SECONDS = 10.0
+_PIN_SECONDS = 2.0
+"""How long SubmitJob waits for the models, at most."""
 _ENDED_STATES = frozenset(state_of(word) for word in ENDED)
 
 
@@ -122,7 +125,16 @@ class Orchestrator:
         job_id, existed = self._ledger.jobs.create(submission)
         tracing.link_job(job_id)
         self._sweeper.wake()
+        if not existed:
+            self._pin_models(job_id)
         return pb.SubmitJobResponse(job_id=job_id, existed=existed)
+
+    def _pin_models(self, job_id: str) -> None:
+        """Pin a new job to the models of this moment; where they are out of reach, it is pinned when its first camera is tracked."""
+        try:
+            pin_models(self._ledger.pins, self._stages, Errand(job_id, bound=False), _PIN_SECONDS)
+        except ThroughlineError as error:
+            _log.warning("job %s is not pinned to its models yet: %s", job_id, error)
 
     def job(self, job_id: str) -> pb.Job:
         """Everything about a job; raise NotFound where there is none."""

@@ -20,6 +20,8 @@ from throughline.v1.renderer_pb2_grpc import RendererStub
 from throughline.v1.tracker_pb2 import (
     LocateQueryRequest,
     LocateQueryResponse,
+    PinModelsRequest,
+    PinModelsResponse,
     RankCandidatesRequest,
     RankCandidatesResponse,
     TrackRequest,
@@ -74,6 +76,10 @@ class Stages:
 
     def collate(self, errand: Errand, request: CollateRequest, meter: Meter) -> CollateResult:
         return self._result(_events(errand, self._names["ingest"], self._ingest.Collate, request), "ingest", meter)
+
+    def pin_models(self, errand: Errand, request: PinModelsRequest, seconds: float | None = None) -> PinModelsResponse:
+        """The job's models, pinned now unless they were; `seconds`: how long that may take, by default as long as any call."""
+        return call(errand, self._names["tracker"], self._tracker.PinModels, request, seconds or self._seconds)
 
     def track(self, errand: Errand, request: TrackRequest, meter: Meter) -> TrackResult:
         return self._result(_events(errand, self._names["tracker"], self._tracker.Track, request), "tracker", meter)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from throughline.domain.errors import InvalidInput, NotFound
 from throughline.domain.time import NS_PER_SECOND, Instant, Interval, merge_intervals
 from throughline.orchestrator.films import standing_answers, timeline_result
+from throughline.orchestrator.pins import pins_of
 from throughline.orchestrator.ranking import ROUND, track_ref
 from throughline.orchestrator.words import ENDED, stage_of, state_of, state_word, verdict_of
 from throughline.storage.records import Records
@@ -48,6 +49,7 @@ class View:
             job.progress.extend(_progress(session, job_id))
             job.timings.extend(_timings(session, job_id))
             job.waiting.extend(_waiting(session, job_id))
+            job.models.extend(pins_of(session, job_id))
             if with_candidates or row.state in ENDED:
                 job.candidates.extend(_candidates(session, job_id))
         return job
@@ -75,7 +77,7 @@ class View:
 
 
 def _summary(session: Session, row: Job, most_incidents: int | None = None) -> orchestrator_pb2.Job:
-    """A job without candidates, progress and timings, and with its first incidents, by default all."""
+    """A job without candidates, progress, timings and models, and with its first incidents, by default all."""
     job = orchestrator_pb2.Job(
         job_id=row.job_id,
         request_id=row.request_id,

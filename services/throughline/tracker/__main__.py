@@ -26,9 +26,8 @@ def build(settings: TrackerSettings | None = None) -> Service:
         max_in_flight=settings.triton_in_flight,
         patience_seconds=settings.triton_patience_seconds,
     )
-    servicer = Tracker(
-        workspace, TrackStage(workspace, client, settings), LocateStage(workspace), RankStage(workspace, client)
-    )
+    track = TrackStage(workspace, client, settings)
+    servicer = Tracker(workspace, client, track, LocateStage(workspace), RankStage(workspace, client))
     return Service(
         name="tracker",
         proto_names=("throughline.v1.Tracker",),

@@ -1,4 +1,4 @@
-"""The models of a job: those that were served when its first camera was tracked, for all its cameras and rounds."""
+"""The models of a job: those that were served when it was submitted, or its first camera tracked, for all its cameras and rounds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from throughline.storage.workspace import Artifact, Workspace
 MODELS_FILE = "models.json"
 
 
-def pin_models(workspace: Workspace, client: InferenceClient, job_id: str) -> InferenceClient:
-    """A client of the models that the job is pinned to; they are pinned by whoever asks first.
+def pinned_digests(
+    workspace: Workspace, client: InferenceClient, job_id: str, patience_seconds: float | None = None
+) -> dict[str, str]:
+    """Digests by name of the models that the job is pinned to; they are pinned by whoever asks first.
 
-    Raises FailedPrecondition where one of them is no longer served.
+    `patience_seconds`: how long a Triton that is away is waited for, by default as long as the client does.
     """
     folder = _folder(job_id)
     if workspace.find(folder) is None:
-        digests = {name: client.model(name).digest for name in (DETECTOR, REID)}
+        digests = {name: client.model(name, patience_seconds).digest for name in (DETECTOR, REID)}
         with workspace.create(folder) as place:
             (place / MODELS_FILE).write_text(json.dumps(digests, indent=2) + "\n")
-    return client.pinned(_digests(workspace.get(folder)))
+    return _digests(workspace.get(folder))
+
+
+def pin_models(workspace: Workspace, client: InferenceClient, job_id: str) -> InferenceClient:
+    """A client of the models that the job is pinned to. Raises FailedPrecondition where one of them is no longer served."""
+    return client.pinned(pinned_digests(workspace, client, job_id))
 
 
 def pinned_reid(workspace: Workspace, client: InferenceClient, job_id: str) -> InferenceClient:

@@ -8,9 +8,11 @@ import grpc
 
 from throughline.domain.errors import InvalidInput, NotServed
 from throughline.domain.work import Step
+from throughline.perception.triton.client import InferenceClient
 from throughline.storage.workspace import Artifact, Workspace
 from throughline.tracker.artifacts import CameraTracks, read_summary
 from throughline.tracker.locate import LocatedQuery, LocateStage, read_located
+from throughline.tracker.pins import pinned_digests
 from throughline.tracker.rank import Ranking, RankRules, RankStage, Scale
 from throughline.tracker.track import TrackedReel, TrackStage
 from throughline.v1 import common_pb2, tracker_pb2
@@ -34,11 +36,23 @@ DEFAULT_MIN_IOU = 0.3
 class Tracker(TrackerServicer):
     """Tracks, locates and ranks."""
 
-    def __init__(self, workspace: Workspace, track: TrackStage, locate: LocateStage, rank: RankStage) -> None:
+    def __init__(
+        self, workspace: Workspace, client: InferenceClient, track: TrackStage, locate: LocateStage, rank: RankStage
+    ) -> None:
         self._workspace = workspace
+        self._client = client
         self._track = track
         self._locate = locate
         self._rank = rank
+
+    def PinModels(
+        self, request: tracker_pb2.PinModelsRequest, context: grpc.ServicerContext
+    ) -> tracker_pb2.PinModelsResponse:
+        if not request.job_id:
+            raise InvalidInput("job_id: is empty; name the job to pin")
+        digests = pinned_digests(self._workspace, self._client, request.job_id, context.time_remaining())
+        models = [common_pb2.ModelPin(name=name, digest=digest) for name, digest in digests.items()]
+        return tracker_pb2.PinModelsResponse(models=models)
 
     def Track(
         self, request: tracker_pb2.TrackRequest, context: grpc.ServicerContext

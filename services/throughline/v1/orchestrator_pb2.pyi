@@ -478,6 +478,7 @@ class Job(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     REVIEW_DEADLINE_NS_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Its id."""
     request_id: _builtins.str
@@ -530,6 +531,10 @@ class Job(_message.Message):
     def waiting(self) -> _containers.RepeatedCompositeFieldContainer[Global___Waiting]:
         """What cannot be done at present and is tried again by itself; empty while all goes well."""
 
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ModelPin]:
+        """The models that it is pinned to: since its submission, or, where they could not be reached then, since its first camera was tracked."""
+
     def __init__(
         self,
         *,
@@ -551,10 +556,11 @@ class Job(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         review_deadline_ns: _builtins.int = ...,
         waiting: _abc.Iterable[Global___Waiting] | None = ...,
+        models: _abc.Iterable[_common_pb2.ModelPin] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeline", b"timeline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "created_ns", b"created_ns", "ended_ns", b"ended_ns", "error", b"error", "footage_uri", b"footage_uri", "incidents", b"incidents", "job_id", b"job_id", "labels", b"labels", "progress", b"progress", "query_iou", b"query_iou", "query_tracks", b"query_tracks", "request_id", b"request_id", "review_deadline_ns", b"review_deadline_ns", "stage", b"stage", "state", b"state", "timeline", b"timeline", "timings", b"timings", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "created_ns", b"created_ns", "ended_ns", b"ended_ns", "error", b"error", "footage_uri", b"footage_uri", "incidents", b"incidents", "job_id", b"job_id", "labels", b"labels", "models", b"models", "progress", b"progress", "query_iou", b"query_iou", "query_tracks", b"query_tracks", "request_id", b"request_id", "review_deadline_ns", b"review_deadline_ns", "stage", b"stage", "state", b"state", "timeline", b"timeline", "timings", b"timings", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -782,7 +788,7 @@ class ListJobsResponse(_message.Message):
     """For the next page; empty on the last."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]:
-        """Jobs, newest first, without candidates, progress and timings, and each with its first 20 incidents only."""
+        """Jobs, newest first, without candidates, progress, timings and models, and each with its first 20 incidents only."""
 
     def __init__(
         self,

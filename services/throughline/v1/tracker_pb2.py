@@ -25,35 +25,39 @@ _sym_db = _symbol_database.Default()
 from throughline.v1 import common_pb2 as throughline_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cthroughline/v1/tracker.proto\x12\x0ethroughline.v1\x1a\x1bthroughline/v1/common.proto\"\xa1\x01\n\x0cTrackRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12)\n\x04reel\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12\x0e\n\x06\x63\x61mera\x18\x03 \x01(\t\x12\x15\n\ranalysis_rate\x18\x04 \x01(\x01\x12/\n\rcamera_window\x18\x05 \x01(\x0b\x32\x18.throughline.v1.Interval\"u\n\rTrackResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.throughline.v1.ProgressH\x00\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.TrackResultH\x00\x42\x07\n\x05\x65vent\"\xb4\x01\n\x0bTrackResult\x12+\n\x06tracks\x18\x01 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12\x13\n\x0btrack_count\x18\x02 \x01(\x05\x12\x11\n\tbox_count\x18\x03 \x01(\x03\x12\x13\n\x0b\x66rame_count\x18\x04 \x01(\x03\x12+\n\tincidents\x18\x05 \x03(\x0b\x32\x18.throughline.v1.Incident\x12\x0e\n\x06reused\x18\x06 \x01(\x08\"\xa3\x01\n\x0c\x43\x61meraTracks\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12+\n\x06tracks\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12+\n\tclock_map\x18\x03 \x01(\x0b\x32\x18.throughline.v1.ClockMap\x12)\n\x04reel\x18\x04 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\"\x8f\x01\n\x12LocateQueryRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nquery_json\x18\x02 \x01(\t\x12\x33\n\rcamera_tracks\x18\x03 \x01(\x0b\x32\x1c.throughline.v1.CameraTracks\x12\x14\n\x07min_iou\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_min_iou\"\xa5\x01\n\x13LocateQueryResponse\x12*\n\x05query\x18\x01 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12(\n\x06tracks\x18\x02 \x03(\x0b\x32\x18.throughline.v1.TrackRef\x12\x0b\n\x03iou\x18\x03 \x01(\x01\x12+\n\tincidents\x18\x04 \x03(\x0b\x32\x18.throughline.v1.Incident\"\x9f\x02\n\x15RankCandidatesRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12*\n\x05query\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12-\n\x07\x63\x61meras\x18\x03 \x03(\x0b\x32\x1c.throughline.v1.CameraTracks\x12!\n\x14similarity_threshold\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x38\n\x0fthreshold_scale\x18\x05 \x01(\x0e\x32\x1f.throughline.v1.SimilarityScale\x12\x16\n\x0emax_candidates\x18\x06 \x01(\x05\x12\r\n\x05round\x18\x07 \x01(\x05\x42\x17\n\x15_similarity_threshold\"\xc7\x01\n\x16RankCandidatesResponse\x12+\n\x06scores\x18\x01 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12-\n\ncandidates\x18\x02 \x03(\x0b\x32\x19.throughline.v1.Candidate\x12\x10\n\x08\x63ompared\x18\x03 \x01(\x05\x12\x12\n\nimpossible\x18\x04 \x01(\x05\x12+\n\tincidents\x18\x05 \x03(\x0b\x32\x18.throughline.v1.Incident\"\xc7\x01\n\tCandidate\x12\x0f\n\x07pair_id\x18\x01 \x01(\t\x12\'\n\x05track\x18\x02 \x01(\x0b\x32\x18.throughline.v1.TrackRef\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\x12\x0e\n\x06\x63osine\x18\x04 \x01(\x01\x12\x13\n\x0btime_gap_ns\x18\x05 \x01(\x03\x12\x16\n\x0equery_crop_uri\x18\x06 \x01(\t\x12\x1a\n\x12\x63\x61ndidate_crop_uri\x18\x07 \x01(\t\x12\x13\n\x0b\x63rop_cosine\x18\x08 \x01(\x01\"\xd2\x01\n\x17IdentifyGloballyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\x07\x63\x61meras\x18\x02 \x03(\x0b\x32\x1c.throughline.v1.CameraTracks\x12!\n\x14similarity_threshold\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x38\n\x0fthreshold_scale\x18\x04 \x01(\x0e\x32\x1f.throughline.v1.SimilarityScaleB\x17\n\x15_similarity_threshold\"\x84\x01\n\x18IdentifyGloballyResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.throughline.v1.ProgressH\x00\x12\x31\n\nidentities\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRefH\x00\x42\x07\n\x05\x65vent2\xf3\x02\n\x07Tracker\x12\x46\n\x05Track\x12\x1c.throughline.v1.TrackRequest\x1a\x1d.throughline.v1.TrackResponse0\x01\x12V\n\x0bLocateQuery\x12\".throughline.v1.LocateQueryRequest\x1a#.throughline.v1.LocateQueryResponse\x12_\n\x0eRankCandidates\x12%.throughline.v1.RankCandidatesRequest\x1a&.throughline.v1.RankCandidatesResponse\x12g\n\x10IdentifyGlobally\x12\'.throughline.v1.IdentifyGloballyRequest\x1a(.throughline.v1.IdentifyGloballyResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cthroughline/v1/tracker.proto\x12\x0ethroughline.v1\x1a\x1bthroughline/v1/common.proto\"\"\n\x10PinModelsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"=\n\x11PinModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.throughline.v1.ModelPin\"\xa1\x01\n\x0cTrackRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12)\n\x04reel\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12\x0e\n\x06\x63\x61mera\x18\x03 \x01(\t\x12\x15\n\ranalysis_rate\x18\x04 \x01(\x01\x12/\n\rcamera_window\x18\x05 \x01(\x0b\x32\x18.throughline.v1.Interval\"u\n\rTrackResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.throughline.v1.ProgressH\x00\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.TrackResultH\x00\x42\x07\n\x05\x65vent\"\xb4\x01\n\x0bTrackResult\x12+\n\x06tracks\x18\x01 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12\x13\n\x0btrack_count\x18\x02 \x01(\x05\x12\x11\n\tbox_count\x18\x03 \x01(\x03\x12\x13\n\x0b\x66rame_count\x18\x04 \x01(\x03\x12+\n\tincidents\x18\x05 \x03(\x0b\x32\x18.throughline.v1.Incident\x12\x0e\n\x06reused\x18\x06 \x01(\x08\"\xa3\x01\n\x0c\x43\x61meraTracks\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12+\n\x06tracks\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12+\n\tclock_map\x18\x03 \x01(\x0b\x32\x18.throughline.v1.ClockMap\x12)\n\x04reel\x18\x04 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\"\x8f\x01\n\x12LocateQueryRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nquery_json\x18\x02 \x01(\t\x12\x33\n\rcamera_tracks\x18\x03 \x01(\x0b\x32\x1c.throughline.v1.CameraTracks\x12\x14\n\x07min_iou\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_min_iou\"\xa5\x01\n\x13LocateQueryResponse\x12*\n\x05query\x18\x01 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12(\n\x06tracks\x18\x02 \x03(\x0b\x32\x18.throughline.v1.TrackRef\x12\x0b\n\x03iou\x18\x03 \x01(\x01\x12+\n\tincidents\x18\x04 \x03(\x0b\x32\x18.throughline.v1.Incident\"\x9f\x02\n\x15RankCandidatesRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12*\n\x05query\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12-\n\x07\x63\x61meras\x18\x03 \x03(\x0b\x32\x1c.throughline.v1.CameraTracks\x12!\n\x14similarity_threshold\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x38\n\x0fthreshold_scale\x18\x05 \x01(\x0e\x32\x1f.throughline.v1.SimilarityScale\x12\x16\n\x0emax_candidates\x18\x06 \x01(\x05\x12\r\n\x05round\x18\x07 \x01(\x05\x42\x17\n\x15_similarity_threshold\"\xc7\x01\n\x16RankCandidatesResponse\x12+\n\x06scores\x18\x01 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRef\x12-\n\ncandidates\x18\x02 \x03(\x0b\x32\x19.throughline.v1.Candidate\x12\x10\n\x08\x63ompared\x18\x03 \x01(\x05\x12\x12\n\nimpossible\x18\x04 \x01(\x05\x12+\n\tincidents\x18\x05 \x03(\x0b\x32\x18.throughline.v1.Incident\"\xc7\x01\n\tCandidate\x12\x0f\n\x07pair_id\x18\x01 \x01(\t\x12\'\n\x05track\x18\x02 \x01(\x0b\x32\x18.throughline.v1.TrackRef\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\x12\x0e\n\x06\x63osine\x18\x04 \x01(\x01\x12\x13\n\x0btime_gap_ns\x18\x05 \x01(\x03\x12\x16\n\x0equery_crop_uri\x18\x06 \x01(\t\x12\x1a\n\x12\x63\x61ndidate_crop_uri\x18\x07 \x01(\t\x12\x13\n\x0b\x63rop_cosine\x18\x08 \x01(\x01\"\xd2\x01\n\x17IdentifyGloballyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\x07\x63\x61meras\x18\x02 \x03(\x0b\x32\x1c.throughline.v1.CameraTracks\x12!\n\x14similarity_threshold\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x38\n\x0fthreshold_scale\x18\x04 \x01(\x0e\x32\x1f.throughline.v1.SimilarityScaleB\x17\n\x15_similarity_threshold\"\x84\x01\n\x18IdentifyGloballyResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.throughline.v1.ProgressH\x00\x12\x31\n\nidentities\x18\x02 \x01(\x0b\x32\x1b.throughline.v1.ArtifactRefH\x00\x42\x07\n\x05\x65vent2\xc5\x03\n\x07Tracker\x12P\n\tPinModels\x12 .throughline.v1.PinModelsRequest\x1a!.throughline.v1.PinModelsResponse\x12\x46\n\x05Track\x12\x1c.throughline.v1.TrackRequest\x1a\x1d.throughline.v1.TrackResponse0\x01\x12V\n\x0bLocateQuery\x12\".throughline.v1.LocateQueryRequest\x1a#.throughline.v1.LocateQueryResponse\x12_\n\x0eRankCandidates\x12%.throughline.v1.RankCandidatesRequest\x1a&.throughline.v1.RankCandidatesResponse\x12g\n\x10IdentifyGlobally\x12\'.throughline.v1.IdentifyGloballyRequest\x1a(.throughline.v1.IdentifyGloballyResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'throughline.v1.tracker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRACKREQUEST']._serialized_start=78
-  _globals['_TRACKREQUEST']._serialized_end=239
-  _globals['_TRACKRESPONSE']._serialized_start=241
-  _globals['_TRACKRESPONSE']._serialized_end=358
-  _globals['_TRACKRESULT']._serialized_start=361
-  _globals['_TRACKRESULT']._serialized_end=541
-  _globals['_CAMERATRACKS']._serialized_start=544
-  _globals['_CAMERATRACKS']._serialized_end=707
-  _globals['_LOCATEQUERYREQUEST']._serialized_start=710
-  _globals['_LOCATEQUERYREQUEST']._serialized_end=853
-  _globals['_LOCATEQUERYRESPONSE']._serialized_start=856
-  _globals['_LOCATEQUERYRESPONSE']._serialized_end=1021
-  _globals['_RANKCANDIDATESREQUEST']._serialized_start=1024
-  _globals['_RANKCANDIDATESREQUEST']._serialized_end=1311
-  _globals['_RANKCANDIDATESRESPONSE']._serialized_start=1314
-  _globals['_RANKCANDIDATESRESPONSE']._serialized_end=1513
-  _globals['_CANDIDATE']._serialized_start=1516
-  _globals['_CANDIDATE']._serialized_end=1715
-  _globals['_IDENTIFYGLOBALLYREQUEST']._serialized_start=1718
-  _globals['_IDENTIFYGLOBALLYREQUEST']._serialized_end=1928
-  _globals['_IDENTIFYGLOBALLYRESPONSE']._serialized_start=1931
-  _globals['_IDENTIFYGLOBALLYRESPONSE']._serialized_end=2063
-  _globals['_TRACKER']._serialized_start=2066
-  _globals['_TRACKER']._serialized_end=2437
+  _globals['_PINMODELSREQUEST']._serialized_start=77
+  _globals['_PINMODELSREQUEST']._serialized_end=111
+  _globals['_PINMODELSRESPONSE']._serialized_start=113
+  _globals['_PINMODELSRESPONSE']._serialized_end=174
+  _globals['_TRACKREQUEST']._serialized_start=177
+  _globals['_TRACKREQUEST']._serialized_end=338
+  _globals['_TRACKRESPONSE']._serialized_start=340
+  _globals['_TRACKRESPONSE']._serialized_end=457
+  _globals['_TRACKRESULT']._serialized_start=460
+  _globals['_TRACKRESULT']._serialized_end=640
+  _globals['_CAMERATRACKS']._serialized_start=643
+  _globals['_CAMERATRACKS']._serialized_end=806
+  _globals['_LOCATEQUERYREQUEST']._serialized_start=809
+  _globals['_LOCATEQUERYREQUEST']._serialized_end=952
+  _globals['_LOCATEQUERYRESPONSE']._serialized_start=955
+  _globals['_LOCATEQUERYRESPONSE']._serialized_end=1120
+  _globals['_RANKCANDIDATESREQUEST']._serialized_start=1123
+  _globals['_RANKCANDIDATESREQUEST']._serialized_end=1410
+  _globals['_RANKCANDIDATESRESPONSE']._serialized_start=1413
+  _globals['_RANKCANDIDATESRESPONSE']._serialized_end=1612
+  _globals['_CANDIDATE']._serialized_start=1615
+  _globals['_CANDIDATE']._serialized_end=1814
+  _globals['_IDENTIFYGLOBALLYREQUEST']._serialized_start=1817
+  _globals['_IDENTIFYGLOBALLYREQUEST']._serialized_end=2027
+  _globals['_IDENTIFYGLOBALLYRESPONSE']._serialized_start=2030
+  _globals['_IDENTIFYGLOBALLYRESPONSE']._serialized_end=2162
+  _globals['_TRACKER']._serialized_start=2165
+  _globals['_TRACKER']._serialized_end=2618
 # @@protoc_insertion_point(module_scope)

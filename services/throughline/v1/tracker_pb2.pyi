@@ -20,6 +20,52 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class PinModelsRequest(_message.Message):
+    """Ask for a job to be pinned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinModelsRequest: _TypeAlias = PinModelsRequest  # noqa: Y015
+
+@_typing.final
+class PinModelsResponse(_message.Message):
+    """The models of a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ModelPin]:
+        """The detector and the ReID model."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[_common_pb2.ModelPin] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinModelsResponse: _TypeAlias = PinModelsResponse  # noqa: Y015
+
+@_typing.final
 class TrackRequest(_message.Message):
     """Ask for tracks."""
 
@@ -31,7 +77,7 @@ class TrackRequest(_message.Message):
     ANALYSIS_RATE_FIELD_NUMBER: _builtins.int
     CAMERA_WINDOW_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job, for logs."""
+    """The job, for logs, and for its models: where it is not pinned yet, it is now. Empty: the models that are served."""
     camera: _builtins.str
     """Its camera."""
     analysis_rate: _builtins.float

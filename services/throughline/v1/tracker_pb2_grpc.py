@@ -35,6 +35,11 @@ class TrackerStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.PinModels = channel.unary_unary(
+                '/throughline.v1.Tracker/PinModels',
+                request_serializer=throughline_dot_v1_dot_tracker__pb2.PinModelsRequest.SerializeToString,
+                response_deserializer=throughline_dot_v1_dot_tracker__pb2.PinModelsResponse.FromString,
+                _registered_method=True)
         self.Track = channel.unary_stream(
                 '/throughline.v1.Tracker/Track',
                 request_serializer=throughline_dot_v1_dot_tracker__pb2.TrackRequest.SerializeToString,
@@ -60,6 +65,13 @@ class TrackerStub:
 class TrackerServicer:
     """Detects, tracks, embeds, locates and ranks.
     """
+
+    def PinModels(self, request, context):
+        """Pin a job to the models that are served now, unless it is pinned already; answer with its models.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Track(self, request, context):
         """Find everyone in one reel; streams progress and ends with the result. A cancelled call stops its work.
@@ -92,6 +104,11 @@ class TrackerServicer:
 
 def add_TrackerServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'PinModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.PinModels,
+                    request_deserializer=throughline_dot_v1_dot_tracker__pb2.PinModelsRequest.FromString,
+                    response_serializer=throughline_dot_v1_dot_tracker__pb2.PinModelsResponse.SerializeToString,
+            ),
             'Track': grpc.unary_stream_rpc_method_handler(
                     servicer.Track,
                     request_deserializer=throughline_dot_v1_dot_tracker__pb2.TrackRequest.FromString,
@@ -123,6 +140,33 @@ def add_TrackerServicer_to_server(servicer, server):
 class Tracker:
     """Detects, tracks, embeds, locates and ranks.
     """
+
+    @staticmethod
+    def PinModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/throughline.v1.Tracker/PinModels',
+            throughline_dot_v1_dot_tracker__pb2.PinModelsRequest.SerializeToString,
+            throughline_dot_v1_dot_tracker__pb2.PinModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Track(request,

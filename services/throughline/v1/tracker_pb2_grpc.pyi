@@ -33,6 +33,8 @@ class TrackerStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TrackerAsyncStub: ...
+    PinModels: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.PinModelsRequest, _tracker_pb2.PinModelsResponse]
+    """Pin a job to the models that are served now, unless it is pinned already; answer with its models."""
     Track: _grpc.UnaryStreamMultiCallable[_tracker_pb2.TrackRequest, _tracker_pb2.TrackResponse]
     """Find everyone in one reel; streams progress and ends with the result. A cancelled call stops its work."""
     LocateQuery: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.LocateQueryRequest, _tracker_pb2.LocateQueryResponse]
@@ -47,6 +49,8 @@ class TrackerAsyncStub(TrackerStub):
     """Detects, tracks, embeds, locates and ranks."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    PinModels: _aio.UnaryUnaryMultiCallable[_tracker_pb2.PinModelsRequest, _tracker_pb2.PinModelsResponse]  # type: ignore[assignment]
+    """Pin a job to the models that are served now, unless it is pinned already; answer with its models."""
     Track: _aio.UnaryStreamMultiCallable[_tracker_pb2.TrackRequest, _tracker_pb2.TrackResponse]  # type: ignore[assignment]
     """Find everyone in one reel; streams progress and ends with the result. A cancelled call stops its work."""
     LocateQuery: _aio.UnaryUnaryMultiCallable[_tracker_pb2.LocateQueryRequest, _tracker_pb2.LocateQueryResponse]  # type: ignore[assignment]
@@ -58,6 +62,14 @@ class TrackerAsyncStub(TrackerStub):
 
 class TrackerServicer(metaclass=_abc_1.ABCMeta):
     """Detects, tracks, embeds, locates and ranks."""
+
+    @_abc_1.abstractmethod
+    def PinModels(
+        self,
+        request: _tracker_pb2.PinModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.PinModelsResponse, _abc.Awaitable[_tracker_pb2.PinModelsResponse]]:
+        """Pin a job to the models that are served now, unless it is pinned already; answer with its models."""
 
     @_abc_1.abstractmethod
     def Track(

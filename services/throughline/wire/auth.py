@@ -59,6 +59,7 @@ SCOPE_OF: Mapping[str, Scope] = {
     **_methods("Ingest", ListFootage=Scope.STAGE, Collate=Scope.STAGE),
     **_methods(
         "Tracker",
+        PinModels=Scope.STAGE,
         Track=Scope.STAGE,
         LocateQuery=Scope.STAGE,
         RankCandidates=Scope.STAGE,

@@ -99,13 +99,15 @@ class InferenceClient:
                     )
                 time.sleep(0.1)
 
-    def model(self, name: str) -> ModelCard:
+    def model(self, name: str, patience_seconds: float | None = None) -> ModelCard:
         """The card of a model as it is served now: its input size, classes or dimension, digest and calibration.
+
+        `patience_seconds`: other than the client's own.
 
         Raises NotFound when it isn't served, CorruptArtifact when it was served without a card, FailedPrecondition when it takes
         or gives something else than its card promises.
         """
-        config = self._rpc.call("ModelConfig", service_pb2.ModelConfigRequest(name=name)).config
+        config = self._rpc.call("ModelConfig", service_pb2.ModelConfigRequest(name=name), patience_seconds).config
         try:
             cards = {key: ModelCard.model_validate_json(text) for key, text in card_texts(config).items()}
         except ValidationError as error:

@@ -82,6 +82,16 @@ class JobRequest(Base):
     query_json: Mapped[str] = mapped_column(Words)
 
 
+class JobModel(Base):
+    """A model that a job is pinned to: its name in the model repository, and the SHA-256 of its files."""
+
+    __tablename__ = "job_models"
+
+    job_id: Mapped[str] = _job_key()
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
 class JobCamera(Base):
     """One camera of a job and what was made of it; URIs are empty before."""
 
