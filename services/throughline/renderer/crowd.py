@@ -38,7 +38,7 @@ class RedactionSettings(BaseModel):
     """The same for a detection that belongs to no track."""
     least_score: float = Field(default=0.2, ge=0, le=1)
     """Detections below it that belong to no track are taken for nothing."""
-    clear_edge: float = Field(default=0.05, ge=0, le=0.2)
+    clear_edge: float = Field(default=0.08, ge=0, le=0.2)
     """How much around the subject's box stays clear with it."""
     head_share: float = Field(default=0.28, gt=0, le=1)
     """How much of a box from its upper edge is taken for the head."""
