@@ -24,7 +24,7 @@ from throughline.renderer.settings import ClipSettings, FilmSettings
 from throughline.storage.detections import People
 from throughline.storage.workspace import Workspace
 
-TIGHT = RedactionSettings(margin=0, growth=0.5, lead_seconds=1, lone_seconds=0.5)
+TIGHT = RedactionSettings(margin=0, clear_edge=0, growth=0.5, lead_seconds=1, lone_seconds=0.5)
 
 
 def crowd(

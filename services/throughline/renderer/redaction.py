@@ -14,7 +14,7 @@ from throughline.domain.geometry import Box, Boxes, Size, iou_matrix
 from throughline.domain.pairs import TrackId
 from throughline.domain.time import NS_PER_SECOND, Instant, Interval
 from throughline.media.planes import Planes
-from throughline.renderer.crowd import Crowd, Redaction, RedactionSettings
+from throughline.renderer.crowd import SAME_IOU, Crowd, Redaction, RedactionSettings
 from throughline.renderer.draw import Image
 from throughline.renderer.sources import CameraSource
 
@@ -24,8 +24,6 @@ _COARSE = {Redaction.BODIES: 10, Redaction.HEADS: 5}
 """Squares from top to bottom of what is hidden: about one for a face."""
 _SAMPLES = 12
 """The check looks at so many points of a box across and down."""
-_SAME = 0.5
-"""Least IoU with the subject's box of a detection that is the subject's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ def check_covered(camera: str, crowd: Crowd, span: Interval, subject: Collection
     for time_ns, of_time in zip(times.tolist(), np.split(rows, firsts[1:]), strict=True):
         hidden, clear = crowd.hidden_at(Instant(time_ns), subject), crowd.clear_at(Instant(time_ns), subject)
         boxes = crowd.sensitive(people.boxes[of_time])
-        others = boxes[~(iou_matrix(people.boxes[of_time], clear) >= _SAME).any(axis=1)]
+        others = boxes[~(iou_matrix(people.boxes[of_time], clear) >= SAME_IOU).any(axis=1)]
         covering = np.concatenate([hidden, clear])
         open_ones = [box for box in others if not _inside(_points(box), covering).all()]
         if open_ones:
