@@ -118,7 +118,8 @@ def test_every_option_of_submit_reaches_the_orchestrator(orchestrator: Scripted,
     options = (
         "--threshold 0.6 --scale cosine --rate 5 --window 2026-03-01T10:00:00Z 2026-03-01T11:00:00Z "
         "--camera a --camera b --time-zone Europe/Paris --clock a=-1.5 --clock b=0.000000001 --tier t:1 --callback c:1 "
-        "--alert a:1 --deadline 60 --max-candidates 9 --label case=4711 --request-id r-1"
+        "--alert a:1 --deadline 60 --max-candidates 9 --label case=4711 --request-id r-1 "
+        "--redact heads --no-boxes --captions --before 1 --after 2 --least 0.5 --merge 3 --tiles 4 --height 720"
     )
     result = _run("submit", "s3://bucket/day/", query, *options.split())
     assert result.exit_code == 0, result.output
@@ -142,6 +143,17 @@ def test_every_option_of_submit_reaches_the_orchestrator(orchestrator: Scripted,
                 review_deadline_seconds=60,
                 max_candidates=9,
                 labels={"case": "4711"},
+                redaction=pb.REDACTION_HEADS,
+                film=pb.FilmOptions(
+                    boxes=False,
+                    captions=True,
+                    before_seconds=1,
+                    after_seconds=2,
+                    least_seconds=0.5,
+                    merge_seconds=3,
+                    max_tiles=4,
+                    max_height=720,
+                ),
             ),
         )
     ]

@@ -28,6 +28,14 @@ class Scale(StrEnum):
     COSINE = "cosine"
 
 
+class Hidden(StrEnum):
+    """What of everybody else is made unrecognisable."""
+
+    HEADS = "heads"
+    BODIES = "bodies"
+
+
+_REDACTIONS = {Hidden.HEADS: pb.REDACTION_HEADS, Hidden.BODIES: pb.REDACTION_BODIES}
 _SCALES = {Scale.CALIBRATED: SIMILARITY_SCALE_CALIBRATED, Scale.COSINE: SIMILARITY_SCALE_COSINE}
 
 
@@ -56,6 +64,7 @@ def submit(
     deadline: Annotated[int | None, typer.Option(help="Seconds that the tier has. Default three days.")] = None,
     max_candidates: Annotated[int, typer.Option(help="Most pairs sent to the tier. Default 500.")] = 0,
     label: Annotated[list[str] | None, typer.Option(help="NAME=VALUE kept with the job; repeatable.")] = None,
+    redact: Annotated[Hidden | None, typer.Option(help="Make everybody else unrecognisable in clips and film.")] = None,
     boxes: Annotated[bool | None, typer.Option("--boxes/--no-boxes", help="Draw boxes into the film.")] = None,
     captions: Annotated[bool | None, typer.Option("--captions/--no-captions", help="Burn camera and time in.")] = None,
     before: Annotated[float | None, typer.Option(help="Seconds filmed before an appearance. Default 0.3.")] = None,
@@ -83,17 +92,20 @@ def submit(
         review_deadline_seconds=deadline,
         max_candidates=max_candidates,
         labels=dict(_assignments("--label", label)),
-        film=pb.FilmOptions(
-            boxes=boxes,
-            captions=captions,
-            before_seconds=before,
-            after_seconds=after,
-            least_seconds=least,
-            merge_seconds=merge,
-            max_tiles=tiles,
-            max_height=height,
-        ),
+        redaction=_REDACTIONS[redact] if redact else pb.REDACTION_UNSPECIFIED,
     )
+    film = pb.FilmOptions(
+        boxes=boxes,
+        captions=captions,
+        before_seconds=before,
+        after_seconds=after,
+        least_seconds=least,
+        merge_seconds=merge,
+        max_tiles=tiles,
+        max_height=height,
+    )
+    if film.ListFields():
+        job_options.film.CopyFrom(film)
     request = pb.SubmitJobRequest(
         request_id=request_id or f"cli-{uuid.uuid4().hex}", footage_uri=footage, options=job_options
     )
