@@ -120,7 +120,7 @@ def test_footage_whose_collating_was_cancelled_is_collated_by_the_next_job(
 ) -> None:
     for attempt in range(5):  # it is short: the job may be past it before the process stands still
         made = theatre.folders("reels")
-        job_id = theatre.submit(f"cancel-ingest-{attempt}")
+        job_id = theatre.submit(f"cancel-collating-{attempt}")
         theatre.wait(job_id, lambda job: job.stage >= STAGE_INGEST)
         with frozen(theatre, "ingest"):
             job = cancelled(theatre, job_id, ())
@@ -128,6 +128,6 @@ def test_footage_whose_collating_was_cancelled_is_collated_by_the_next_job(
             break
     else:
         pytest.fail("no job was met while its footage was collated")
-    again = theatre.finished(theatre.submit("again-ingest", job.footage_uri))
+    again = theatre.finished(theatre.submit("collated-again", job.footage_uri))
     assert theatre.outcome(again) == theatre.outcome(undisturbed_job)
     assert len(theatre.folders("reels") - made) == len(theatre.store.clocks)
