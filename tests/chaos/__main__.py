@@ -1,4 +1,4 @@
-"""Runs the kill matrix, ten jobs at once, or great numbers of chunks and cameras; prints it and writes it to build/chaos.json.
+"""Runs the kill matrix, ten jobs at once, a job of 500 cameras, or stages on great numbers; prints it and writes it to build/chaos.json.
 
 Exits 1 where a job came to something else than in peace, or a bar was missed.
 """
@@ -23,11 +23,12 @@ from rich.table import Table
 from tests.chaos.crowded import Crowding, crowded
 from tests.chaos.matrix import STAGES, Cell, cells, stage_name
 from tests.chaos.scene import VICTIMS, scene
+from tests.chaos.vast import Vastness, vast
 from tests.faults import scale
 
 OUT = Path("build/chaos.json")
-CROWD, SCALE = "crowd", "scale"
-SUITES = {"kill": ("kill",), "pause": ("pause",), CROWD: (), "all": ("kill", "pause")}
+CROWD, VAST, SCALE = "crowd", "vast", "scale"
+SUITES = {"kill": ("kill",), "pause": ("pause",), CROWD: (), VAST: (), "all": ("kill", "pause")}
 """Blows of the matrix by suite."""
 
 
@@ -56,14 +57,16 @@ def _scale() -> tuple[dict[str, Any], bool]:
 
 
 def _tormented(suite: str, seed: int) -> tuple[dict[str, Any], bool]:
-    """The matrix and the crowd on one deployment, for the report; and whether anything failed."""
+    """The matrix and great jobs on one deployment, for the report; and whether anything failed."""
     blows, victims = SUITES.get(suite, SUITES["all"]), VICTIMS if suite in SUITES else (suite,)
     print(f"seed {seed}", flush=True)
     found: list[Cell] = []
-    crowd: Crowding | None = None
+    numbers: dict[str, Crowding | Vastness] = {}
     with tempfile.TemporaryDirectory(prefix="throughline-chaos-") as folder, scene(Path(folder)) as stage:
         if suite in (CROWD, "all"):
-            crowd = crowded(stage)
+            numbers["ten jobs at once"] = crowded(stage)
+        if suite == VAST:
+            numbers["a job of many cameras"] = vast(stage)
         for cell in cells(stage, blows, victims, seed) if blows else ():
             found.append(cell)
             print(
@@ -74,19 +77,20 @@ def _tormented(suite: str, seed: int) -> tuple[dict[str, Any], bool]:
     if found:
         show(found)
         print(f"{len(found) - len(failed)} of {len(found)} jobs of the matrix came to the same as in peace")
-    if crowd is not None:
-        show_crowd(crowd)
-    report = {"seed": seed, "cells": [asdict(cell) for cell in found], "crowd": asdict(crowd) if crowd else None}
-    return report, bool(failed or (crowd and crowd.problems))
+    for title, figures in numbers.items():
+        show_figures(title, figures)
+    report = {"seed": seed, "cells": [asdict(cell) for cell in found]}
+    report |= {title: asdict(figures) for title, figures in numbers.items()}
+    return report, bool(failed or any(figures.problems for figures in numbers.values()))
 
 
-def show_crowd(crowd: Crowding) -> None:
+def show_figures(title: str, figures: Crowding | Vastness) -> None:
     """A row for each figure, and one for each bar that was missed."""
-    table = Table("ten jobs at once", "", title_justify="left")
-    for name, value in asdict(crowd).items():
+    table = Table(title, "", title_justify="left")
+    for name, value in asdict(figures).items():
         if name != "problems":
             table.add_row(name.replace("_", " "), str(value))
-    for problem in crowd.problems:
+    for problem in figures.problems:
         table.add_row("[red]missed[/]", problem)
     Console(width=150).print(table)
 

@@ -68,8 +68,8 @@ class Script:
         """Methods that wait."""
         self.tokens: dict[str, list[str]] = {}
         """Tokens by method."""
-        self.failures: dict[str, list[ThroughlineError]] = {}
-        """What the next calls of a method (or of method/subject) raise."""
+        self.failures: dict[str, list[ThroughlineError | grpc.StatusCode]] = {}
+        """What the next calls of a method (or of method/subject) raise; a bare status is what a server that is not ours ends them with."""
 
     def hold(self, *methods: str) -> None:
         with self.changed:
@@ -80,7 +80,7 @@ class Script:
             self.held.difference_update(methods or set(self.held))
             self.changed.notify_all()
 
-    def fail(self, method: str, *errors: ThroughlineError) -> None:
+    def fail(self, method: str, *errors: ThroughlineError | grpc.StatusCode) -> None:
         self.failures[method] = list(errors)
 
     def count(self, method: str) -> int:
@@ -110,7 +110,10 @@ class Script:
                     raise Cancelled("the caller is gone")
         for key in (method, f"{method}/{subject}"):
             if self.failures.get(key):
-                raise self.failures[key].pop(0)
+                failure = self.failures[key].pop(0)
+                if isinstance(failure, grpc.StatusCode):
+                    context.abort(failure, "too many calls")
+                raise failure
 
     def finish(self, method: str, subject: str) -> bool:
         """Do the work unless it was done; return whether it was."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.orchestrator.bench import ENDED, Client
@@ -81,6 +82,24 @@ def test_a_tier_that_refuses_fails_the_job_at_once(client: Client, script: Scrip
     job = client.until(client.submit())
     assert (job.state, len(script.reviews)) == (pb.JOB_STATE_FAILED, 0)
     assert "these are no pairs" in job.error
+
+
+@pytest.mark.parametrize(("method", "step"), [("ReviewPairs", "send pairs"), ("TimelineReady", "alert")])
+def test_somebody_outside_who_is_too_busy_is_waited_for(client: Client, script: Script, method: str, step: str) -> None:
+    script.fail(method, *[grpc.StatusCode.RESOURCE_EXHAUSTED] * 12)
+    job_id = client.submit()
+    if method == "TimelineReady":
+        client.until(job_id, pb.JOB_STATE_WAITING_FOR_REVIEW)
+        client.answer_all(script, job_id)
+    found = waiting(client, job_id, attempts=9)
+    assert found.step == step
+    assert "too many calls; it has too much to do" in found.reason
+    if method == "ReviewPairs":
+        client.until(job_id, pb.JOB_STATE_WAITING_FOR_REVIEW)
+        client.answer_all(script, job_id)
+    job = client.until(job_id)
+    assert job.state == pb.JOB_STATE_SUCCEEDED, job.error
+    assert set(script.effects.values()) == {1}
 
 
 UNEXPLAINED = ThroughlineError("internal error; the log explains it")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -9,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.disk import MEGABYTE, mounted
 from tests.storage.places import Workshop
-from throughline.domain.errors import CorruptArtifact, InvalidInput, NotFound
+from throughline.domain.errors import CorruptArtifact, InvalidInput, NotFound, StorageFull
 from throughline.storage.manifest import MANIFEST
 from throughline.storage.workspace import Artifact, Workspace
 
@@ -200,3 +203,26 @@ def test_a_folder_without_a_manifest_is_moved_aside_and_not_deleted(workshop: Wo
     assert _contents(artifact) == {"000": "whole"}
     kept = [workshop.place.objects.read(info.uri) for info in workshop.place.objects.list(workshop.place.uri)]
     assert b"half of something" in kept
+
+
+def test_a_cache_without_room_is_named_and_what_it_was_needed_for_works_once_there_is_some(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    if not workshop.place.is_s3:
+        pytest.skip("artifacts on a local disk are made and read in their place")
+    with mounted(tmp_path / "small") as disk:
+        workspace = Workspace(workshop.place.uri, workshop.place.objects, disk.place)
+        words = rf"no room left in {re.escape(str(disk.place))}.*free some there"
+        disk.fill()
+        with pytest.raises(StorageFull, match=words):
+            _publish(workspace, "reels/k", a="one")
+        assert workspace.find("reels/k") is None
+        disk.free()
+        with workspace.create("reels/k") as stage:
+            (stage / "a").write_bytes(bytes(MEGABYTE))
+        shutil.rmtree(disk.place / next(disk.place.iterdir()))
+        disk.fill()
+        with pytest.raises(StorageFull, match=words):
+            workspace.get("reels/k").path("a")
+        disk.free()
+        assert workspace.get("reels/k").path("a").read_bytes() == bytes(MEGABYTE)

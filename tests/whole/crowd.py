@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +59,20 @@ def gather(theatre: Theatre, count: int, name: str, **options: Any) -> Crowd:
     before, detected = rss(theatre), pictures(theatre)
     shutil.copytree(theatre.store.footage, theatre.footage / f"{name}-shared")
     shared = f"file://{theatre.footage / f'{name}-shared'}/"
-    samples, done = [before], threading.Event()
+    with sampled(theatre) as samples:
+        ids = [
+            theatre.submit(f"{name}-{number}", shared if number >= count - 2 else "", **options)
+            for number in range(count)
+        ]
+        jobs = tuple(theatre.finished(job_id) for job_id in ids)
+    return Crowd(jobs, before, max(before, *samples), pictures(theatre) - detected)
+
+
+@contextmanager
+def sampled(theatre: Theatre) -> Iterator[list[int]]:
+    """While the block runs, memory of all processes is written down, from time to time and at the end."""
+    samples: list[int] = []
+    done = threading.Event()
 
     def sample() -> None:
         while not done.wait(_SAMPLE_SECONDS):
@@ -66,15 +81,11 @@ def gather(theatre: Theatre, count: int, name: str, **options: Any) -> Crowd:
     sampling = threading.Thread(target=sample)
     sampling.start()
     try:
-        ids = [
-            theatre.submit(f"{name}-{number}", shared if number >= count - 2 else "", **options)
-            for number in range(count)
-        ]
-        jobs = tuple(theatre.finished(job_id) for job_id in ids)
+        yield samples
     finally:
         done.set()
         sampling.join()
-    return Crowd(jobs, before, max(samples), pictures(theatre) - detected)
+        samples.append(rss(theatre))
 
 
 def rss(theatre: Theatre) -> int:

@@ -16,6 +16,8 @@ from throughline.v1.common_pb2 import (
     STAGE_ALERT,
     STAGE_INGEST,
     STAGE_LIST,
+    STAGE_LOCATE,
+    STAGE_RANK,
     STAGE_RENDER_PAIRS,
     STAGE_REVIEW,
     STAGE_TRACK,
@@ -94,11 +96,38 @@ def test_a_job_is_cancelled_though_the_service_it_waits_for_stands_still(
     assert (theatre.folders("reels"), theatre.folders("tracks")) == made, "finished work is found ready"
 
 
-def test_cancelling_while_footage_is_collated(theatre: Theatre) -> None:
+@pytest.mark.parametrize("stage", [STAGE_LOCATE, STAGE_RANK], ids=["locate", "rank"])
+def test_cancelling_while_tracks_are_compared(theatre: Theatre, undisturbed_job: pb.Job, stage: int) -> None:
+    for attempt in range(5):  # it is short: the job may get past it even so
+        job_id = theatre.submit(f"cancel-{stage}-{attempt}", undisturbed_job.footage_uri)
+        with frozen(theatre, "tracker"):
+            while theatre.until(job_id, lambda _: True).stage < stage:  # the tracker runs for a moment at a time
+                theatre.signal("tracker", signal.SIGCONT)
+                time.sleep(0.05)
+                theatre.signal("tracker", signal.SIGSTOP)
+                time.sleep(0.3)
+            job = cancelled(theatre, job_id, ())
+        if job.stage == stage:
+            break
+    else:
+        pytest.fail("no job was met while its tracks were compared")
+    again = theatre.finished(theatre.submit(f"again-{stage}", undisturbed_job.footage_uri))
+    assert theatre.outcome(again) == theatre.outcome(undisturbed_job)
+
+
+def test_footage_whose_collating_was_cancelled_is_collated_by_the_next_job(
+    theatre: Theatre, undisturbed_job: pb.Job
+) -> None:
     for attempt in range(5):  # it is short: the job may be past it before the process stands still
-        job_id = theatre.submit(f"cancel-ingest-{attempt}")
+        made = theatre.folders("reels")
+        job_id = theatre.submit(f"cancel-collating-{attempt}")
         theatre.wait(job_id, lambda job: job.stage >= STAGE_INGEST)
         with frozen(theatre, "ingest"):
-            if cancelled(theatre, job_id, ()).stage == STAGE_INGEST:
-                return
-    pytest.fail("no job was met while its footage was collated")
+            job = cancelled(theatre, job_id, ())
+        if job.stage == STAGE_INGEST:
+            break
+    else:
+        pytest.fail("no job was met while its footage was collated")
+    again = theatre.finished(theatre.submit("collated-again", job.footage_uri))
+    assert theatre.outcome(again) == theatre.outcome(undisturbed_job)
+    assert len(theatre.folders("reels") - made) == len(theatre.store.clocks)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
+from tests.faults.disk import Disk, mounted
 from tests.whole.deployment import Theatre, staged
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import (
@@ -21,61 +20,25 @@ from throughline.v1.common_pb2 import (
     STAGE_TRACK,
 )
 
-MEGABYTE = 2**20
-
-
-@dataclass(frozen=True)
-class Disk:
-    """A small disk that can be filled."""
-
-    place: Path
-
-    @property
-    def _ballast(self) -> Path:
-        return self.place / ".ballast"
-
-    def fill(self) -> None:
-        with self._ballast.open("ab", buffering=0) as file:
-            for size in (MEGABYTE, 4096):
-                try:
-                    while True:
-                        file.write(bytes(size))
-                except OSError:
-                    continue
-
-    def free(self) -> None:
-        self._ballast.unlink(missing_ok=True)
-
 
 @dataclass(frozen=True)
 class Cramped:
-    """A deployment whose workspace, cache and records lie on small disks."""
+    """A deployment whose workspace and records lie on small disks."""
 
     theatre: Theatre
     workspace: Disk
-    cache: Disk
     records: Disk
 
 
 @pytest.fixture(scope="module")
 def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cramped]:
     folder = tmp_path_factory.mktemp("cramped")
-    disks = {name: Disk(folder / "home" / name) for name in ("workspace", "cache", "records")}
-    mounted: list[Path] = []
-    try:
-        for disk in disks.values():
-            disk.place.mkdir(parents=True)
-            command = ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(disk.place)]
-            if subprocess.run(command, capture_output=True, check=False).returncode:
-                pytest.skip("small disks can't be mounted here: it takes the right to mount a tmpfs")
-            mounted.append(disk.place)
-        database_url = f"sqlite:///{disks['records'].place / 'orchestrator.db'}"
+    home = folder / "home"
+    with mounted(home / "workspace") as workspace, mounted(home / "records") as records:
+        database_url = f"sqlite:///{records.place / 'orchestrator.db'}"
         variables = {"THROUGHLINE_RETRY_MOST_SECONDS": "1"}
         with staged(folder, database_url=database_url, variables=variables) as theatre:
-            yield Cramped(theatre, **disks)
-    finally:
-        for place in mounted:
-            subprocess.run(["umount", "-l", str(place)], check=True)
+            yield Cramped(theatre, workspace, records)
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +73,6 @@ def test_a_job_waits_for_room_in_every_stage_and_says_where(cramped: Cramped, ro
     assert not job.waiting
     assert theatre.outcome(job) == theatre.outcome(roomy)
     assert theatre.effects(job) == theatre.effects(roomy)
-
-
-def test_a_full_cache_is_named_and_waited_for(cramped: Cramped, roomy: pb.Job) -> None:
-    theatre, disk = cramped.theatre, cramped.cache
-    disk.fill()
-    job_id = theatre.submit("full-cache")
-    short_of_room(theatre, job_id, disk)
-    disk.free()
-    assert theatre.outcome(theatre.finished(job_id)) == theatre.outcome(roomy)
 
 
 def test_a_job_outlives_records_that_cannot_be_written(cramped: Cramped, roomy: pb.Job) -> None:

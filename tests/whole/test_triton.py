@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.faults.way import Way
-from tests.whole.deployment import Theatre, staged
+from tests.whole.deployment import Effects, Outcome, Theatre, staged
 from throughline.cli.deployment import Deployment
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import STAGE_TRACK
@@ -73,6 +74,24 @@ def test_a_job_goes_on_when_triton_is_back(far: Far) -> None:
     far.way.open()
     job = far.theatre.finished(job_id)
     assert job.state == pb.JOB_STATE_SUCCEEDED, job.error
+
+
+def test_a_job_outlives_a_triton_that_is_killed_for_20_seconds(
+    theatre: Theatre, undisturbed: tuple[Outcome, Effects]
+) -> None:
+    job_id = theatre.submit("killed-for-long")
+    theatre.wait(job_id, lambda job: any(each.stage == STAGE_TRACK and each.done for each in job.progress))
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with suppress(AssertionError, ProcessLookupError):  # it is down already
+            theatre.kill("triton")
+        time.sleep(0.1)
+    struck = theatre.job(job_id)
+    assert struck is not None
+    assert struck.stage == STAGE_TRACK
+    job = theatre.finished(job_id)
+    theatre.recovered()
+    assert theatre.outcome(job) == undisturbed[0]
 
 
 def test_a_job_whose_triton_never_comes_back_fails_and_names_it(far: Far) -> None:
