@@ -76,6 +76,7 @@ def test_what_the_artifact_holds(workspace: Workspace, stage: TrackStage) -> Non
     summary, artifact = tracked.summary, tracked.artifact
     crops = [name for name in artifact.names() if name.startswith("crops/")]
     assert set(artifact.names()) - set(crops) == {
+        "people.parquet",
         "tracks.parquet",
         "tracks.csv",
         "summary.json",
