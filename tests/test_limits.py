@@ -13,9 +13,11 @@ from throughline.orchestrator.submission import (
     LABEL_AT_MOST,
     LONGEST_NAME_BYTES,
 )
-from throughline.renderer.requests import DEFAULT_TILES, MOST_TILES, MOST_TRACKS
+from throughline.renderer.requests import MOST_TRACKS
+from throughline.renderer.settings import FilmSettings
 from throughline.tier.reviews import PAIRS_AT_MOST
 from throughline.wire.convert import MAX_SIDE_PX
+from throughline.wire.film_options import MOST_TILES
 from throughline.wire.query_document import MAX_BYTES, MAX_OBSERVATIONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "security.md"
@@ -39,7 +41,7 @@ def test_the_table_of_limits_in_the_docs_is_what_the_code_holds() -> None:
         "answers in one AnnotationResult": f"{ANSWERS_AT_MOST:,}",
         "pairs in one ReviewPairs": f"{PAIRS_AT_MOST:,}",
         "pairs of one RenderPairs, tracks of one film": f"{MOST_TRACKS:,}",
-        "cameras in one picture of a film": f"{DEFAULT_TILES} by default, {MOST_TILES} at most",
+        "cameras in one picture of a film": f"{FilmSettings().max_tiles} by default, {MOST_TILES} at most",
         "candidates of a job": f"{DEFAULT_CANDIDATES} by default, {CANDIDATES_AT_MOST:,} at most",
         "an answer of a webhook": f"{settings.webhook_timeout_seconds:.0f} s in all",
     }

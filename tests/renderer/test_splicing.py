@@ -200,7 +200,8 @@ def test_captions_boxes_chapters_and_a_cover_lie_beside_the_film(tmp_path: Path)
 
     with av.open(str(path("film.mp4"))) as film:
         chapters = [
-            (chapter["start"] * chapter["time_base"], chapter["metadata"]["title"]) for chapter in film.chapters()
+            (chapter["start"] * (chapter["time_base"] or 0), chapter["metadata"]["title"])
+            for chapter in film.chapters()
         ]
     assert chapters == [(0, "Kasse <3> · 2026-03-01 10:00:00 UTC"), (1, "b · 2026-03-01 10:00:01 UTC")]
     cover = cv2.imread(str(path("cover.jpg")))

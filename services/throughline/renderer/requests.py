@@ -12,7 +12,7 @@ from throughline.renderer.sources import CameraRefs
 from throughline.renderer.timelines import TimelineOrder
 from throughline.v1 import orchestrator_pb2, renderer_pb2, tracker_pb2
 from throughline.wire.convert import artifact_from_proto, clock_map_from_proto, track_from_proto
-from throughline.wire.film_options import FILM_FIELDS, MOST_TILES, film_problems
+from throughline.wire.film_options import MOST_TILES, film_problems
 
 MOST_TRACKS = 10_000
 """Pairs of one call, and tracks of one film."""
@@ -55,7 +55,7 @@ def _film_options(request: renderer_pb2.RenderTimelineRequest) -> FilmOptions:
     problem = next(film_problems(film), None)
     if problem is not None:
         raise InvalidInput(f"film.{problem}")
-    given = {name: getattr(film, name) for name in FILM_FIELDS if film.HasField(name)}
+    given = {field.name: value for field, value in film.ListFields()}
     if "merge_seconds" in given:
         given["bridge_seconds"] = given.pop("merge_seconds")
     if request.max_tiles:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from throughline.v1.orchestrator_pb2 import FilmOptions
 
 _SECONDS = ("before_seconds", "after_seconds", "least_seconds", "merge_seconds")
-FILM_FIELDS = ("boxes", "captions", *_SECONDS, "max_tiles", "max_height")
 _LONGEST = 60
 MOST_TILES = 16
 _LEAST_HEIGHT, _MOST_HEIGHT = 180, 8192
