@@ -157,7 +157,7 @@ def _footage(root: Path, film_seconds: int) -> Path:
             for walker in range(4):
                 left = (index * (2 + walker) + 400 * walker) % (SIZE.width - 120)
                 picture[300 + 90 * walker :, left : left + 110][:330] = 40 + 50 * walker
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture, np.uint8), format="rgb24")
             frame.pts, frame.time_base = index * MEDIA_RATE // RATE, _TICK
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
