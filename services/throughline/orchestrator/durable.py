@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+from dbos._utils import INTERNAL_QUEUE_NAME
 
 from throughline.orchestrator.settings import OrchestratorSettings
 from throughline.storage.records import normal_url
@@ -34,7 +35,8 @@ class Durable:
             "enable_otlp": False,
             "scheduler_polling_interval_sec": 3600.0,  # nothing is scheduled: the sweeper looks for what is due
         }
-        DBOS(config=config)
+        self._life = life
+        self._dbos = DBOS(config=config)
         self._workflows: dict[str, Callable[..., Any]] = {}
 
     def register(self, name: str, function: Callable[..., None]) -> None:
@@ -78,18 +80,29 @@ class Durable:
         """Take workflows and those that they started off the queues; what runs of them ends at its next step."""
         DBOS.cancel_workflows(workflow_ids, cancel_children=True)
 
-    def hand_over(self, living: Callable[[], Container[str]]) -> None:
-        """Put on their queues again, for anybody, workflows that run under a life that has ended; done twice is done once.
+    def running(self) -> dict[str, str]:
+        """The workflows that were taken off the queues and have not ended, each with the life that took it."""
+        workflows = DBOS.list_workflows(
+            status="PENDING", app_version=WORKFLOW_VERSION, load_input=False, load_output=False
+        )
+        return {workflow.workflow_id: workflow.executor_id or "" for workflow in workflows}
+
+    def attended(self) -> set[str]:
+        """The workflows that this process runs."""
+        return set(self._dbos._active_workflows_set.activeList())
+
+    def hand_over(self, lives: Iterable[str]) -> None:
+        """Put on their queues again, for anybody, workflows that run under lives that have ended; done twice is done once.
 
         A process that still runs one of them, because it was frozen and not dead, can record nothing of it any more.
         """
-        running = DBOS.list_workflows(
-            status="PENDING", app_version=WORKFLOW_VERSION, load_input=False, load_output=False
-        )
-        alive = living()  # looked up after the workflows: who began in between is not taken for dead
-        dead = {workflow.executor_id for workflow in running if workflow.executor_id not in alive}
+        dead = sorted(filter(None, lives))
         if dead:
-            DBOS._recover_pending_workflows(sorted(filter(None, dead)))
+            DBOS._recover_pending_workflows(dead)
+
+    def put_back(self, workflow_id: str) -> None:
+        """Put one on its queue again that this life took and does not run; if it does, that run can record nothing more."""
+        self._dbos._sys_db.reenqueue_for_recovery(workflow_id, [self._life], INTERNAL_QUEUE_NAME)
 
     def stop(self) -> None:
         """Let go of the database. Workflows that run are gone on with when they are handed over."""

@@ -41,7 +41,7 @@ class Executors:
     def beats(self) -> dict[str, int]:
         """The lives that go on, with a number that grows with each sign of life."""
         with self._records.read() as session:
-            return dict(session.execute(select(Executor.life, Executor.beat)).tuples().all())
+            return {row.life: row.beat for row in session.execute(select(Executor.life, Executor.beat))}
 
     def give_up(self, life: str, beat: int) -> bool:
         """End the life of an executor unless it has given a sign since `beat`; return whether this ended it."""

@@ -1,7 +1,10 @@
-"""Gives this executor's signs of life, and hands over the work of those that give none any more.
+"""Gives this executor's signs of life, hands over the work of those that give none any more, and finds what nobody is doing.
 
 An executor is given up when its sign of life stood still through so many looks; no clock is compared with another, so that a
 clock that steps, or differs from its neighbour's, ends nobody.
+
+A workflow is nobody's when, for as many looks, it is this executor's by the database though it runs nothing of it: the claim was
+committed, and its answer lost with the connection.
 """
 
 from __future__ import annotations
@@ -46,7 +49,8 @@ class Vigil:
         self._records = Records.open(settings.database_url)
         self._executors = Executors(self._records)
         self._pause_seconds = settings.heartbeat_seconds
-        self._silence = Silence(math.ceil(settings.takeover_seconds / settings.heartbeat_seconds))
+        looks = math.ceil(settings.takeover_seconds / settings.heartbeat_seconds)
+        self._silence, self._neglect = Silence(looks), Silence(looks)
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self.life = self._executors.join(settings.executor_id)
@@ -91,4 +95,10 @@ class Vigil:
         for life, beat in self._silence.silent(self._executors.beats()).items():
             if self._executors.give_up(life, beat):
                 _log.warning("executor %s gives no sign of life; its work goes to others", life)
-        durable.hand_over(self._executors.beats)
+        running = durable.running()
+        alive = self._executors.beats()  # looked up after the workflows: who began in between is not taken for dead
+        durable.hand_over({life for life in running.values() if life not in alive})
+        own = {workflow for workflow, life in running.items() if life == self.life}
+        for workflow in self._neglect.silent(dict.fromkeys(own - durable.attended(), 0)):
+            _log.warning("workflow %s is this executor's and nothing runs it; it goes to its queue again", workflow)
+            durable.put_back(workflow)
