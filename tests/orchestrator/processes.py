@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from tests.orchestrator.bench import Client, settings_for
 from tests.orchestrator.scripted import wait_until
 from throughline.orchestrator.__main__ import build
+from throughline.wire.ending import catch_ending
 from throughline.wire.service import serve
 
 FORKSERVER = multiprocessing.get_context("forkserver")
@@ -22,10 +22,9 @@ FORKSERVER.set_forkserver_preload(["throughline.orchestrator.__main__", "tests.o
 def serve_orchestrator(folder: Path, services: str, address_file: Path, changes: dict[str, Any]) -> None:
     """The whole of the child process."""
     settings = settings_for(folder, services, address_file=address_file, **changes)
-    end = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: end.set())
+    wait_for_end = catch_ending()
     server = serve([build(settings)], settings)
-    end.wait()
+    wait_for_end()
     server.stop()
 
 

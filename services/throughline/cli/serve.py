@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-import signal
 import sys
-import threading
 from enum import StrEnum
 from typing import Annotated
 
@@ -58,12 +56,11 @@ def _serve_triton() -> int:
 
 def _serve_objects() -> None:
     from throughline.cli.objectstore import LocalObjectStore
+    from throughline.wire.ending import catch_ending
     from throughline.wire.settings import ServiceSettings
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for every request otherwise
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    wait_for_end = catch_ending()
     with LocalObjectStore(ServiceSettings().listen) as store:
         typer.echo(f"objects ready: {store.url}")
-        stop.wait()
+        wait_for_end()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from throughline.domain.errors import Conflict, ThroughlineError
 from throughline.wire.auth import AuthInterceptor, TokensFile, is_loopback, require_loopback
+from throughline.wire.ending import catch_ending
 from throughline.wire.interceptors import ErrorInterceptor
 from throughline.wire.logs import configure_logging
 from throughline.wire.metrics import DiskSpace, MetricsServer
@@ -152,15 +152,13 @@ def run(*builds: Callable[[], Service], name: str = "throughline") -> None:
     """
     settings = ServiceSettings()
     configure_logging(settings.log_level, settings.log_format, name)
-    end = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: end.set())
+    wait_for_end = catch_ending()
     try:
         end_tracing = start_tracing(name)
         server = serve([build() for build in builds], settings)
     except ThroughlineError as error:
         sys.exit(f"can't start: {error}")
-    end.wait()
+    wait_for_end()
     _log.info("ending")
     server.stop(settings.grace_seconds)
     last_resort = threading.Timer(settings.grace_seconds, _leave_work_behind)
