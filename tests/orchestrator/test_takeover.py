@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from tests.orchestrator.processes import Process
 from tests.orchestrator.scripted import Script
 from tests.orchestrator.test_kill import STAGES
 from tests.storage.records.postgres import new_database, postgres_server
+from throughline.orchestrator.executors import Executors, require_life
 from throughline.orchestrator.vigil import Silence
+from throughline.storage import database
+from throughline.storage.records import Records
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.wire.service import RunningServer
 
@@ -157,3 +161,18 @@ def test_a_life_is_silent_only_after_so_many_looks_in_a_row_without_a_sign() -> 
     assert silence.silent({"a": 2, "b": 8}) == {"b": 8}
     assert silence.silent({"a": 2}) == {}
     assert silence.silent({"a": 2, "b": 8}) == {"a": 2}, "who was away in between is counted anew"
+
+
+def test_an_executor_frozen_in_the_middle_of_a_change_does_not_keep_its_life(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "IDLE_SECONDS", 1)
+    url = new_database(postgres)
+    records = [Records.open(url) for _ in range(2)]
+    frozen, other = (Executors(each) for each in records)
+    life = frozen.join("frozen")
+    with pytest.raises(OperationalError), records[0].guarded(lambda session: require_life(session, life)).write():
+        assert other.give_up(life, beat=0), "the database waits for who is frozen no longer than a second"
+    assert not frozen.beat(life)
+    for each in records:
+        each.close()

@@ -10,6 +10,7 @@ from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from dbos._utils import INTERNAL_QUEUE_NAME
 
 from throughline.orchestrator.settings import OrchestratorSettings
+from throughline.storage.database import IDLE_SECONDS
 from throughline.storage.records import normal_url
 
 R = TypeVar("R")
@@ -33,6 +34,7 @@ class Durable:
             "executor_id": life,
             "log_level": "WARNING",
             "enable_otlp": False,
+            "sys_db_idle_transaction_timeout_sec": IDLE_SECONDS,
             "scheduler_polling_interval_sec": 3600.0,  # nothing is scheduled: the sweeper looks for what is due
         }
         self._life = life

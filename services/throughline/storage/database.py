@@ -9,10 +9,14 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from psycopg.errors import IdleInTransactionSessionTimeout
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
 
 _BUSY_SECONDS = 30
 _MIGRATION_LOCK = 7_461_105
+IDLE_SECONDS = 10
+"""Postgres ends a transaction whose client asks nothing for so long: frozen, or gone without a word, while others wait for its locks."""
 
 
 def open_database(url: str, migrations: Path) -> Engine:
@@ -28,6 +32,8 @@ def open_database(url: str, migrations: Path) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
     else:
         engine = create_engine(url, pool_pre_ping=True)
+        event.listen(engine, "connect", _prepare_postgres)
+        event.listen(engine, "handle_error", _take_for_lost)
     with engine.connect() as connection:
         _lock(connection)
         _upgrade(connection, migrations)
@@ -53,6 +59,19 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _prepare_postgres(connection: Any, _: object) -> None:
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    connection.commit()
+
+
+def _take_for_lost(context: ExceptionContext) -> None:
+    """A connection that the server ended is a connection lost, like any other: the change can be tried again."""
+    error = context.original_exception
+    if isinstance(error, IdleInTransactionSessionTimeout):
+        context.is_disconnect = True
+        raise OperationalError(context.statement, context.parameters, error) from error
 
 
 def _lock(connection: Connection) -> None:
