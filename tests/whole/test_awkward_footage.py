@@ -18,7 +18,7 @@ from tests.whole.deployment import Theatre
 from throughline.cli.objectstore import local_s3
 from throughline.domain.time import Instant
 from throughline.v1 import orchestrator_pb2 as pb
-from throughline.v1.common_pb2 import STAGE_LOCATE, VERDICT_VALID
+from throughline.v1.common_pb2 import STAGE_INGEST, STAGE_LOCATE, VERDICT_VALID
 
 BUCKET, PREFIX = "awkward-store", "Filiale 7 – Süd"
 DEFEKT = "defekt " + "é" * 440
@@ -125,6 +125,25 @@ def moved(query: str, hours: int) -> str:
 
 def of_camera(query: str, camera: str) -> str:
     return json.dumps(json.loads(query) | {"camera": camera})
+
+
+def in_a_square(query: str) -> str:
+    """The query as if its boxes had been measured in square frames, of the same width."""
+    document = json.loads(query)
+    size = document["frame_size"]
+    return json.dumps(document | {"frame_size": size | {"height": size["width"]}})
+
+
+def test_a_query_measured_in_frames_of_another_shape_is_told_of_before_anyone_waits(
+    theatre: Theatre, undisturbed_job: pb.Job
+) -> None:
+    job_id = theatre.submit("in-a-square", undisturbed_job.footage_uri, in_a_square(theatre.query))
+    job = theatre.finished(job_id)
+    told = [incident for incident in job.incidents if incident.code == "query_frame_deformed"]
+    assert [(incident.subject, incident.stage) for incident in told] == [("cam1", STAGE_INGEST)]
+    width, height = json.loads(theatre.query)["frame_size"].values()
+    assert f"is {width}x{width}" in told[0].message
+    assert f"camera cam1, {width}x{height}:" in told[0].message
 
 
 @pytest.mark.usefixtures("awkward_uri")

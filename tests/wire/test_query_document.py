@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from throughline.domain.errors import InvalidQuery, LimitExceeded, NotFound
 from throughline.domain.geometry import Size
 from throughline.domain.time import Instant
-from throughline.wire.query_document import MAX_BYTES, TimedObservation, parse_query, resolve
+from throughline.wire.query_document import MAX_BYTES, TimedObservation, deformation, parse_query, resolve
 
 ISO = "2026-03-01T10:00:00.250Z"
 NOON = Instant.parse("2026-03-01T12:00:00Z")
@@ -266,3 +266,25 @@ def test_two_observations_of_one_moment_are_a_mistake_in_whatever_form() -> None
     with pytest.raises(InvalidQuery, match=r"that of observations\[0\]") as caught:
         resolve(document, _chunk_frame_time)
     assert caught.value.path == "observations[2]"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_deformed"),
+    [
+        ([], False),
+        ([Size(640, 480)], False),
+        ([Size(1440, 1080)], False),
+        ([Size(352, 262)], False),
+        ([Size(640, 360)], True),
+        ([Size(480, 640)], True),
+        ([Size(640, 360), Size(320, 240)], False),
+        ([Size(640, 360), Size(1920, 1072)], True),
+    ],
+)
+def test_boxes_that_must_be_stretched_to_every_frame_of_the_camera_are_told_of(
+    sizes: list[Size], is_deformed: bool
+) -> None:
+    query = parse_query(json.dumps(_query(frame_size={"width": 640, "height": 480})))
+    told = deformation(query, sizes)
+    assert bool(told) is is_deformed
+    assert all(f"{size.width}x{size.height}" in told for size in sizes) or not is_deformed

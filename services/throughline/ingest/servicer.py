@@ -20,6 +20,7 @@ from throughline.wire.convert import (
     incident_to_proto,
     interval_to_proto,
     optional_interval,
+    size_to_proto,
     step_to_proto,
 )
 from throughline.wire.streaming import stream, work_for
@@ -89,4 +90,5 @@ def _collated(collated: CollatedReel) -> ingest_pb2.CollateResult:
         camera_span=None if span is None else interval_to_proto(span),
         incidents=[incident_to_proto(incident, common_pb2.STAGE_INGEST) for incident in collated.reel.incidents],
         reused=collated.was_reused,
+        frame_sizes=[size_to_proto(size) for size in dict.fromkeys(part.size for part in collated.reel.parts)],
     )

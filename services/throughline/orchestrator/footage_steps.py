@@ -20,8 +20,8 @@ from throughline.orchestrator.window import camera_window
 from throughline.v1.common_pb2 import Incident, Interval
 from throughline.v1.ingest_pb2 import CollateRequest, CollateResult, ListFootageRequest
 from throughline.v1.tracker_pb2 import TrackRequest
-from throughline.wire.convert import interval_from_proto, interval_to_proto
-from throughline.wire.query_document import check_times, parse_query
+from throughline.wire.convert import interval_from_proto, interval_to_proto, size_from_proto
+from throughline.wire.query_document import check_times, deformation, parse_query
 
 _DEFAULT_RATE = 10.0
 
@@ -73,10 +73,20 @@ class FootageSteps:
         result = self.stages.collate(errand, request, self.ledger.meter(job_id, "ingest", camera))
         self.ledger.jobs.add_run(job_id, "ingest", camera, started_ns, runs=int(not result.reused))
         self.ledger.jobs.add_incidents(job_id, "ingest", result.incidents)
-        _check_query(assignment, camera, result)
+        if camera == assignment.camera:
+            self._check_query(job_id, assignment, result)
         if result.part_count:
             self.ledger.cameras.save_reel(job_id, camera, result.reel)
         return bool(result.part_count)
+
+    def _check_query(self, job_id: str, assignment: Assignment, result: CollateResult) -> None:
+        query, camera = parse_query(assignment.query_json), assignment.camera
+        if result.HasField("camera_span"):
+            check_times(query, interval_from_proto(result.camera_span), f"the footage of camera {camera}")
+        message = deformation(query, [size_from_proto(size) for size in result.frame_sizes])
+        if message:
+            incident = Incident(code="query_frame_deformed", subject=camera, message=message, camera=camera)
+            self.ledger.jobs.add_incidents(job_id, "ingest", [incident])
 
     def track(self, errand: Errand, camera: str) -> None:
         """Find everyone in the camera's reel."""
@@ -135,12 +145,6 @@ class FootageSteps:
 def _window(assignment: Assignment, camera: str) -> Interval | None:
     window = camera_window(assignment.request.options, camera)
     return None if window is None else interval_to_proto(window)
-
-
-def _check_query(assignment: Assignment, camera: str, result: CollateResult) -> None:
-    if camera == assignment.camera and result.HasField("camera_span"):
-        span = interval_from_proto(result.camera_span)
-        check_times(parse_query(assignment.query_json), span, f"the footage of camera {camera}")
 
 
 def _idle_clocks(assignment: Assignment, cameras: list[str]) -> list[Incident]:

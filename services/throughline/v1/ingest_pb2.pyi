@@ -202,6 +202,7 @@ class CollateResult(_message.Message):
     CAMERA_SPAN_FIELD_NUMBER: _builtins.int
     INCIDENTS_FIELD_NUMBER: _builtins.int
     REUSED_FIELD_NUMBER: _builtins.int
+    FRAME_SIZES_FIELD_NUMBER: _builtins.int
     part_count: _builtins.int
     """Parts in the reel; 0 where no chunk was usable."""
     reused: _builtins.bool
@@ -218,6 +219,10 @@ class CollateResult(_message.Message):
     def incidents(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Incident]:
         """Chunks that were skipped or repaired."""
 
+    @_builtins.property
+    def frame_sizes(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.FrameSize]:
+        """Sizes of its upright frames, each once, in the order in which they first occur."""
+
     def __init__(
         self,
         *,
@@ -226,10 +231,11 @@ class CollateResult(_message.Message):
         camera_span: _common_pb2.Interval | None = ...,
         incidents: _abc.Iterable[_common_pb2.Incident] | None = ...,
         reused: _builtins.bool = ...,
+        frame_sizes: _abc.Iterable[_common_pb2.FrameSize] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["camera_span", b"camera_span", "reel", b"reel"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_span", b"camera_span", "incidents", b"incidents", "part_count", b"part_count", "reel", b"reel", "reused", b"reused"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_span", b"camera_span", "frame_sizes", b"frame_sizes", "incidents", b"incidents", "part_count", b"part_count", "reel", b"reel", "reused", b"reused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

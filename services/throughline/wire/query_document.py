@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -34,6 +34,9 @@ EDGE_TOLERANCE_PX = 1.0
 """How far a box may stick out of the frame, from rounding, before it is a mistake; it is cut off."""
 TIME_TOLERANCE_NS = NS_PER_SECOND
 """How far a time may lie outside of what there is, from rounding, before it is a mistake."""
+
+SHAPE_TOLERANCE = 0.02
+"""How far two ratios of width to height may differ, from rounding, before boxes are taken for deformed."""
 
 
 class _Part(BaseModel):
@@ -158,6 +161,19 @@ def check_times(document: QueryDocument, span: Interval, of: str) -> None:
                 f"observations[{index}].time",
                 f"expected a time within {of}, {span.start} to {span.end} by the camera's own clock, not {observation.time}",
             )
+
+
+def deformation(document: QueryDocument, sizes: Sequence[Size]) -> str:
+    """What to tell of a `frame_size` whose boxes fit none of the camera's own frame sizes without being deformed; else empty."""
+    given = document.frame_size
+    own = [size for size in sizes if abs(given.width * size.height / (given.height * size.width) - 1) > SHAPE_TOLERANCE]
+    if not sizes or len(own) < len(sizes):
+        return ""
+    return (
+        f"frame_size of the query is {given.width}x{given.height}, which has another shape than the frames of camera "
+        f"{document.camera}, {' and '.join(f'{size.width}x{size.height}' for size in own)}: its boxes are stretched to them. "
+        "If the query is not found, give its boxes in pixels of upright frames without bars at their edges"
+    )
 
 
 def resolve(
