@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from tests.certificates import issue
 from tests.models.weights import picture, tiny_reid
 from throughline.cli.main import app
+from throughline.cli.ports import choose_ports
 from throughline.domain.errors import DependencyUnavailable, InvalidInput
 from throughline.models.build import build_reid
 from throughline.models.graph import Normalisation
@@ -89,11 +90,17 @@ def test_a_client_with_its_certificate_is_served(triton: TritonServer, sided: Si
     assert _found(triton.grpc_address, sided("client")) == 1
 
 
-def test_without_asking_for_certificates_of_clients_the_authority_is_enough(
-    tiny_repository: Path, folder: Path, sided: Sided
+def test_with_the_authority_alone_a_client_goes_on_when_the_certificate_is_renewed(
+    tiny_repository: Path, tmp_path: Path
 ) -> None:
-    with TritonServer(_settings(folder, tiny_repository, mutual=False)) as server:
-        assert _found(server.grpc_address, sided()) == 1
+    authority = issue("ca", None, tmp_path)
+    port = choose_ports(["grpc"], 0)["grpc"]
+    settings = _settings(tmp_path, tiny_repository, mutual=False).model_copy(update={"grpc_port": port})
+    with InferenceClient(f"127.0.0.1:{port}", tls=_sided(tmp_path)) as client:
+        for _ in range(2):
+            issue("server", authority, tmp_path)
+            with TritonServer(settings):
+                client.wait_ready(60)
 
 
 @pytest.mark.parametrize(
