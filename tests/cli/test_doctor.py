@@ -349,7 +349,7 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
         "ingest": server.address,
         "ingest-metrics": server.metrics.address,
         "tracker": "127.0.0.1:1",
-        "triton-http": "127.0.0.1:1",
+        "triton": "127.0.0.1:1",
     }
     (tmp_path / "home").mkdir()
     found = Deployment(pid=1, home=tmp_path / "home", addresses=addresses, token="", **values)

@@ -32,6 +32,7 @@ from throughline.models.swap import swap as load_version
 from throughline.models.trials import calibration_pictures
 from throughline.perception.triton.card import ModelCard
 from throughline.storage.tables import read_embeddings
+from throughline.tracker.settings import TrackerSettings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fetch weights; build, calibrate and list models.")
 
@@ -173,8 +174,11 @@ def swap(
     triton: Annotated[str, typer.Option(help="HOST:PORT of the gRPC of the Triton that serves the repository.")],
     repository: Repository = _HERE,
 ) -> None:
-    """Replace a model that is being served; jobs that began with the old one end with it."""
-    version, card = load_version(repository / fresh.name, fresh, triton)
+    """Replace a model that is being served; jobs that began with the old one end with it.
+
+    TLS to Triton is set as for trackers: THROUGHLINE_TRITON_TLS_CA, and so on.
+    """
+    version, card = load_version(repository / fresh.name, fresh, triton, tls=TrackerSettings().triton_tls)
     print(f"{repository / fresh.name}  version {version}  {card.digest[:12]}")
 
 

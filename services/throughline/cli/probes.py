@@ -12,7 +12,7 @@ from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from throughline.wire.settings import ServiceSettings
-from throughline.wire.tls import channel_credentials
+from throughline.wire.tls import open_channel
 
 _PROBE_SECONDS = 2.0
 
@@ -36,13 +36,12 @@ def healthy() -> None:
 
 def _channel(address: str, settings: ServiceSettings) -> grpc.Channel:
     """To a server on this machine, which is called by a name that its certificate has."""
-    credentials = channel_credentials(settings)
-    if settings.tls_certificate is None or credentials is None:
+    if settings.tls_certificate is None or settings.tls_ca is None:
         return grpc.insecure_channel(address)
     certificate = x509.load_pem_x509_certificate(settings.tls_certificate.read_bytes())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     called = names.get_values_for_type(x509.DNSName)[:1]
-    return grpc.secure_channel(address, credentials, [("grpc.ssl_target_name_override", name) for name in called])
+    return open_channel(address, settings.tls, [("grpc.ssl_target_name_override", name) for name in called])
 
 
 def _serves(channel: grpc.Channel) -> bool:

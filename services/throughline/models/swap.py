@@ -10,12 +10,15 @@ from tritonclient.grpc import service_pb2
 from throughline.domain.errors import ThroughlineError
 from throughline.models.repository import add_version
 from throughline.perception.triton.card import ModelCard
-from throughline.perception.triton.rpc import TritonRpc
+from throughline.perception.triton.rpc import PLAIN_TEXT, TritonRpc
+from throughline.wire.tls import TlsFiles
 
 _LOAD_SECONDS = 300.0
 
 
-def swap(model_dir: Path, fresh: Path, address: str, patience_seconds: float = 10.0) -> tuple[str, ModelCard]:
+def swap(
+    model_dir: Path, fresh: Path, address: str, patience_seconds: float = 10.0, tls: TlsFiles = PLAIN_TEXT
+) -> tuple[str, ModelCard]:
     """Add the model of `fresh` to `model_dir`, have Triton at `address` load it, and give its version and card.
 
     Where Triton can't load it, `model_dir` is put back as it was and the old model goes on. Raises ThroughlineError.
@@ -25,7 +28,7 @@ def swap(model_dir: Path, fresh: Path, address: str, patience_seconds: float = 1
     shutil.copytree(model_dir, kept)
     try:
         version, card = add_version(model_dir, fresh)
-        _load(address, model_dir.name, patience_seconds)
+        _load(address, model_dir.name, patience_seconds, tls)
     except ThroughlineError:
         shutil.rmtree(model_dir)
         kept.rename(model_dir)
@@ -34,8 +37,8 @@ def swap(model_dir: Path, fresh: Path, address: str, patience_seconds: float = 1
     return version, card
 
 
-def _load(address: str, name: str, patience_seconds: float) -> None:
-    rpc = TritonRpc(address, patience_seconds, request_timeout_seconds=_LOAD_SECONDS)
+def _load(address: str, name: str, patience_seconds: float, tls: TlsFiles) -> None:
+    rpc = TritonRpc(address, patience_seconds, request_timeout_seconds=_LOAD_SECONDS, tls=tls)
     try:
         rpc.call("RepositoryModelLoad", service_pb2.RepositoryModelLoadRequest(model_name=name))
     finally:

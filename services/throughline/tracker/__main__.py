@@ -25,6 +25,7 @@ def build(settings: TrackerSettings | None = None) -> Service:
         settings.triton_target,
         max_in_flight=settings.triton_in_flight,
         patience_seconds=settings.triton_patience_seconds,
+        tls=settings.triton_tls,
     )
     track = TrackStage(workspace, client, settings)
     servicer = Tracker(workspace, client, track, LocateStage(workspace), RankStage(workspace, client))

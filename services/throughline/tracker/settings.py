@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from throughline.perception.associate import AssociationSettings
+from throughline.perception.triton.rpc import TLS_SETTINGS
 from throughline.tracker.join import JoinSettings
 from throughline.wire.settings import ServiceSettings
+from throughline.wire.tls import TlsFiles
 
 
 class TrackerSettings(ServiceSettings):
@@ -16,6 +20,14 @@ class TrackerSettings(ServiceSettings):
     triton_patience_seconds: float = Field(
         default=60.0, ge=0, description="how long a request to Triton is tried again while Triton is away"
     )
+    triton_tls_ca: Path | None = Field(
+        default=None,
+        description="authority of Triton's certificate, PEM; TLS is used, and verified with it, when it is given",
+    )
+    triton_tls_certificate: Path | None = Field(
+        default=None, description="certificate chain that is shown to a Triton that asks for one, PEM"
+    )
+    triton_tls_key: Path | None = Field(default=None, description="key of that certificate, PEM")
     triton_in_flight: int = Field(
         default=32, ge=1, description="requests to Triton under way at once, of all cameras together"
     )
@@ -55,6 +67,10 @@ class TrackerSettings(ServiceSettings):
         le=1,
         description="least probability of the same person, by looks, at which tracks are joined",
     )
+
+    @property
+    def triton_tls(self) -> TlsFiles:
+        return TlsFiles(TLS_SETTINGS, self.triton_tls_certificate, self.triton_tls_key, self.triton_tls_ca)
 
     @property
     def joining(self) -> JoinSettings:

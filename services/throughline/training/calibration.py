@@ -46,9 +46,10 @@ class Described:
 
 def calibrate(repository: Path, out: Path, stores: int) -> None:
     """Simulate `stores` stores below `out`, track them with the models of `repository`, and write the calibration into its card."""
+    settings = TritonSettings(model_repository=repository, log=out / "triton.log")
     with (
-        TritonServer(TritonSettings(model_repository=repository, log=out / "triton.log")) as server,
-        InferenceClient(server.grpc_address) as client,
+        TritonServer(settings) as server,
+        InferenceClient(server.grpc_address, tls=settings.tls) as client,
     ):
         described = [describe(seed, out / str(seed), client) for seed in range(FIRST_SEED, FIRST_SEED + stores)]
     pairs = [labelled_pairs(each.vectors, each.people, each.cameras) for each in described]

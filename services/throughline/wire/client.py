@@ -11,7 +11,7 @@ import grpc
 from throughline.wire.errors import error_of
 from throughline.wire.settings import ServiceSettings
 from throughline.wire.telemetry import CallingInterceptor, with_headers
-from throughline.wire.tls import channel_credentials
+from throughline.wire.tls import open_channel
 
 
 def connect(target: str, settings: ServiceSettings, *, token: str | None = None) -> grpc.Channel:
@@ -28,8 +28,7 @@ def connect(target: str, settings: ServiceSettings, *, token: str | None = None)
         ("grpc.lb_policy_name", "round_robin"),
         ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ]
-    tls = channel_credentials(settings)
-    channel = grpc.insecure_channel(target, options) if tls is None else grpc.secure_channel(target, tls, options)
+    channel = open_channel(target, settings.tls, options)
     sent = settings.token if token is None else token
     return grpc.intercept_channel(channel, CallingInterceptor(), *([_TokenInterceptor(sent)] if sent else []))
 

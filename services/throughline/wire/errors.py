@@ -96,11 +96,17 @@ _TOO_LARGE = "larger than max"
 """What gRPC says of a message over a limit. Of anything else, such as calls or a quota, a peer can have more again later."""
 _NEXT_OF_HANDSHAKE = {
     "Hostname Verification Check failed": "its certificate is not for this host name; call it by a name that the certificate has",
-    "CERTIFICATE_VERIFY_FAILED": "its certificate is not valid, or not of the authority in THROUGHLINE_TLS_CA",
-    "WRONG_VERSION_NUMBER": "it speaks plain text; give it a certificate, or unset THROUGHLINE_TLS_CA here",
-    "Socket closed": "if it speaks TLS, set THROUGHLINE_TLS_CA here, and THROUGHLINE_TLS_CERTIFICATE where it asks for one",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not valid, or not of the authority in {settings}_CA",
+    "WRONG_VERSION_NUMBER": "it speaks plain text; give it a certificate, or unset {settings}_CA here",
+    "Socket closed": "if it speaks TLS, set {settings}_CA here, and {settings}_CERTIFICATE where it asks for one",
 }
 """By words that gRPC uses where two sides cannot agree on TLS."""
+
+
+def next_of_handshake(details: str, settings: str = "THROUGHLINE_TLS") -> str:
+    """What to do where gRPC's words are of a failed handshake; else empty. `settings`: what the caller's own begin with."""
+    remedies = (remedy for words, remedy in _NEXT_OF_HANDSHAKE.items() if words in details)
+    return next(remedies, "").format(settings=settings)
 
 
 def _is_busy(code: grpc.StatusCode, details: str) -> bool:
@@ -111,10 +117,8 @@ def _next(code: grpc.StatusCode, details: str) -> str:
     """What to do about the status of a peer that says nothing more."""
     if _is_busy(code, details):
         return "it has too much to do: try again later"
-    if code is grpc.StatusCode.UNAVAILABLE:
-        for words, remedy in _NEXT_OF_HANDSHAKE.items():
-            if words in details:
-                return remedy
+    if code is grpc.StatusCode.UNAVAILABLE and (remedy := next_of_handshake(details)):
+        return remedy
     return _NEXT.get(code, "")
 
 

@@ -135,7 +135,7 @@ def _serve_metrics(services: Sequence[Service], settings: ServiceSettings) -> Me
 
 
 def _bind(server: grpc.Server, settings: ServiceSettings) -> str:
-    tls, listen = server_credentials(settings), settings.listen
+    tls, listen = server_credentials(settings.tls), settings.listen
     try:
         port = server.add_insecure_port(listen) if tls is None else server.add_secure_port(listen, tls)
     except RuntimeError as error:

@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 from throughline.wire.logs import LogFormat
+from throughline.wire.tls import TlsFiles
 
 
 class ObjectSettings(BaseModel):
@@ -98,3 +99,9 @@ class ServiceSettings(ObjectSettings, BaseSettings):
     """text, json, or auto: text on a terminal, else JSON, an object a line (wire/logs.py)."""
     metrics_listen: str = ""
     """host:port on which GET /metrics answers Prometheus; it asks for no token, so let only the monitoring reach it. Empty: none."""
+
+    @property
+    def tls(self) -> TlsFiles:
+        return TlsFiles(
+            "THROUGHLINE_TLS", self.tls_certificate, self.tls_key, self.tls_ca, self.tls_require_client_certificate
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,51 +15,62 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from throughline.domain.errors import InvalidInput
-from throughline.wire.settings import ServiceSettings
 
 _log = logging.getLogger(__name__)
 
 
-def server_credentials(settings: ServiceSettings) -> grpc.ServerCredentials | None:
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """One side's files, all PEM. `settings` is what the variables begin with that name them, for errors to say."""
+
+    settings: str
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+    require_client_certificate: bool = False
+
+
+def server_credentials(tls: TlsFiles) -> grpc.ServerCredentials | None:
     """Credentials for serving, or None for plain text; raise InvalidInput for files that can't be used.
 
     Files that change are taken from the next handshake on. Those that can't be used then are logged, and the ones before stay.
     """
-    strict = settings.tls_require_client_certificate
-    if settings.tls_certificate is None and settings.tls_key is None:
+    strict = tls.require_client_certificate
+    if tls.certificate is None and tls.key is None:
         if strict:
-            raise InvalidInput("client certificates need TLS; set THROUGHLINE_TLS_CERTIFICATE and THROUGHLINE_TLS_KEY")
+            raise InvalidInput(f"client certificates need TLS; set {tls.settings}_CERTIFICATE and {tls.settings}_KEY")
         return None
-    if strict and settings.tls_ca is None:
-        raise InvalidInput("client certificates can only be checked against an authority; set THROUGHLINE_TLS_CA")
-    files = _ServerFiles(settings)
+    if strict and tls.ca is None:
+        raise InvalidInput(f"client certificates can only be checked against an authority; set {tls.settings}_CA")
+    files = _ServerFiles(tls)
     fetch: Any = files.changed  # None, for no change, is missing in the types of gRPC
     return grpc.dynamic_ssl_server_credentials(files.configuration(), fetch, strict)
 
 
-def channel_credentials(settings: ServiceSettings) -> grpc.ChannelCredentials | None:
-    """Credentials for calling, or None for plain text; raise InvalidInput for files that can't be used."""
-    if settings.tls_ca is None:
-        return None
-    has_own = settings.tls_certificate is not None or settings.tls_key is not None
-    key, certificate = _own_pair(settings) if has_own else (None, None)
-    return grpc.ssl_channel_credentials(_authority(settings.tls_ca), key, certificate)
+def open_channel(target: str, tls: TlsFiles, options: Sequence[tuple[str, Any]] = ()) -> grpc.Channel:
+    """A channel to host:port, in plain text where no authority is given; raise InvalidInput for files that can't be used."""
+    if tls.ca is None:
+        return grpc.insecure_channel(target, options)
+    has_own = tls.certificate is not None or tls.key is not None
+    key, certificate = _own_pair(tls) if has_own else (None, None)
+    credentials = grpc.ssl_channel_credentials(_authority(tls.ca), key, certificate)
+    return grpc.secure_channel(target, credentials, options)
 
 
 class _ServerFiles:
     """The files of a server, looked at before each handshake."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
-        self._settings = settings
-        self._paths = [path for path in (settings.tls_certificate, settings.tls_key, settings.tls_ca) if path]
+    def __init__(self, tls: TlsFiles) -> None:
+        self._tls = tls
+        self._paths = [path for path in (tls.certificate, tls.key, tls.ca) if path]
         self._looking = threading.Lock()
         self._seen = self._stamps()
 
     def configuration(self) -> grpc.ServerCertificateConfiguration:
         """What the files hold now; raise InvalidInput where that can't be used."""
-        authority = self._settings.tls_ca
+        authority = self._tls.ca
         return grpc.ssl_server_certificate_configuration(
-            [_own_pair(self._settings)], _authority(authority) if authority else None
+            [_own_pair(self._tls)], _authority(authority) if authority else None
         )
 
     def changed(self) -> grpc.ServerCertificateConfiguration | None:
@@ -72,7 +85,7 @@ class _ServerFiles:
         except InvalidInput as error:
             _log.error("%s; the certificate before it stays in use", error)
             return None
-        _log.info("certificate %s and its key are in use now", self._settings.tls_certificate)
+        _log.info("certificate %s and its key are in use now", self._tls.certificate)
         return configuration
 
     def _stamps(self) -> list[tuple[int, int, int] | None]:
@@ -87,21 +100,21 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _own_pair(settings: ServiceSettings) -> tuple[bytes, bytes]:
+def _own_pair(tls: TlsFiles) -> tuple[bytes, bytes]:
     """Key and certificate of this process."""
-    if settings.tls_key is None or settings.tls_certificate is None:
-        raise InvalidInput("TLS needs both THROUGHLINE_TLS_CERTIFICATE and THROUGHLINE_TLS_KEY")
-    key, chain = _read(settings.tls_key), _read(settings.tls_certificate)
-    own = _valid(settings.tls_certificate, chain)[0]
+    if tls.key is None or tls.certificate is None:
+        raise InvalidInput(f"TLS needs both {tls.settings}_CERTIFICATE and {tls.settings}_KEY")
+    key, chain = _read(tls.key), _read(tls.certificate)
+    own = _valid(tls.certificate, chain)[0]
     try:
         private = load_pem_private_key(key, None)
     except (ValueError, TypeError) as error:
         raise InvalidInput(
-            f"the TLS file {settings.tls_key} is no key that can be used; give one in PEM form without a password"
+            f"the TLS file {tls.key} is no key that can be used; give one in PEM form without a password"
         ) from error
     if private.public_key() != own.public_key():
         raise InvalidInput(
-            f"the TLS key {settings.tls_key} does not belong to {settings.tls_certificate}; give the one that it was made for"
+            f"the TLS key {tls.key} does not belong to {tls.certificate}; give the one that it was made for"
         )
     return key, chain
 

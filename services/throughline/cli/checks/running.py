@@ -12,11 +12,12 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
-from throughline.cli.checks.finding import Examined, Finding, missing, ok, warning
+from throughline.cli.checks.finding import Examined, Finding, looked, missing, ok, warning
 from throughline.cli.deployment import Deployment
-from throughline.cli.probes import http_ready
 from throughline.cli.stack import METRICS, SERVICES
 from throughline.domain.errors import NotFound
+from throughline.perception.triton.client import InferenceClient
+from throughline.tracker.settings import TrackerSettings
 from throughline.wire.client import connect
 from throughline.wire.settings import ServiceSettings
 
@@ -37,8 +38,8 @@ def check_running(examined: Examined) -> Iterator[Finding]:
     for name in SERVICES:
         if name in addresses:
             yield _service(name, addresses[name], addresses.get(METRICS[name], ""))
-    if "triton-http" in addresses:
-        yield _triton(addresses["triton-http"])
+    if "triton" in addresses:
+        yield _triton(addresses["triton"])
 
 
 def _service(name: str, address: str, metrics: str) -> Finding:
@@ -75,7 +76,12 @@ def _release(metrics: str) -> str:
 
 
 def _triton(address: str) -> Finding:
-    what = f"triton at {address}"
-    if http_ready(f"http://{address}/v2/health/ready"):
-        return ok(what, "serves")
-    return missing(what, "does not serve", "start it; its log says why it does not")
+    """Whether its models can be used, asked as the trackers ask it: by TLS where THROUGHLINE_TRITON_TLS_CA is set."""
+
+    def look() -> str:
+        tls = TrackerSettings().triton_tls
+        with InferenceClient(address, request_timeout_seconds=_SECONDS, tls=tls) as client:
+            client.wait_ready(0.0)
+        return f"serves both models{', with TLS' if tls.ca else ''}"
+
+    return looked(f"triton at {address}", look, "its log says more, where it runs")

@@ -12,29 +12,36 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from throughline.cli.checks.finding import Examined, Finding, looked, missing, ok, warning
 from throughline.domain.errors import ThroughlineError
+from throughline.tracker.settings import TrackerSettings
 from throughline.wire.auth import Scope, load_tokens, require_loopback
-from throughline.wire.settings import ServiceSettings
+from throughline.wire.tls import TlsFiles
 
 _SOON = timedelta(days=30)
 
 
 def check_trust(_: Examined) -> Iterator[Finding]:
     """What the environment names; `up` writes tokens of its own."""
-    settings = ServiceSettings()
+    settings = TrackerSettings()
     if settings.tokens_file is not None:
         yield tokens(settings.tokens_file)
     else:
         yield looked("tokens", lambda: _open_on(settings.listen), "set THROUGHLINE_TOKENS_FILE")
-    for name, path in (("TLS certificate", settings.tls_certificate), ("TLS authority", settings.tls_ca)):
-        if path is not None:
-            yield certificate(f"{name} {path}", path)
-    if settings.tls_certificate is not None or settings.tls_key is not None:
-        yield key(settings.tls_certificate, settings.tls_key)
+    yield from tls_files("TLS", settings.tls)
+    yield from tls_files("Triton's TLS", settings.triton_tls)
 
 
 def _open_on(listen: str) -> str:
     require_loopback(listen)
     return f"none; {listen} can be reached from this machine alone"
+
+
+def tls_files(what: str, tls: TlsFiles) -> Iterator[Finding]:
+    """Each file that is named."""
+    for name, path in (("certificate", tls.certificate), ("authority", tls.ca)):
+        if path is not None:
+            yield certificate(f"{what} {name} {path}", path)
+    if tls.certificate is not None or tls.key is not None:
+        yield key(f"{what} key {tls.key or ''}".strip(), tls)
 
 
 def tokens(path: Path) -> Finding:
@@ -71,19 +78,19 @@ def certificate(what: str, path: Path) -> Finding:
     return ok(what, found)
 
 
-def key(certificate_path: Path | None, key_path: Path | None) -> Finding:
+def key(what: str, tls: TlsFiles) -> Finding:
     """Whether it is the certificate's."""
-    what = f"TLS key {key_path or ''}".strip()
-    if certificate_path is None or key_path is None:
-        return missing(what, "key or certificate is not set", "set THROUGHLINE_TLS_CERTIFICATE and THROUGHLINE_TLS_KEY")
+    if tls.certificate is None or tls.key is None:
+        remedy = f"set {tls.settings}_CERTIFICATE and {tls.settings}_KEY"
+        return missing(what, "key or certificate is not set", remedy)
     try:
-        private = load_pem_private_key(key_path.read_bytes(), None)
-        holder = x509.load_pem_x509_certificates(certificate_path.read_bytes())[0]
+        private = load_pem_private_key(tls.key.read_bytes(), None)
+        holder = x509.load_pem_x509_certificates(tls.certificate.read_bytes())[0]
     except (OSError, ValueError, TypeError) as error:
         return missing(what, f"can't be read: {error}", "give a key in PEM form without a password")
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if private.public_key().public_bytes(*form) != holder.public_key().public_bytes(*form):
-        return missing(what, f"does not belong to {certificate_path}", "give the key that the certificate was made for")
-    if stat.S_IMODE(key_path.stat().st_mode) & 0o077:
-        return warning(what, "others may read it", f"chmod 600 {key_path}")
+        return missing(what, f"does not belong to {tls.certificate}", "give the key that the certificate was made for")
+    if stat.S_IMODE(tls.key.stat().st_mode) & 0o077:
+        return warning(what, "others may read it", f"chmod 600 {tls.key}")
     return ok(what, "belongs to the certificate")

@@ -20,9 +20,10 @@ from tritonclient.grpc import service_pb2
 from throughline.domain.errors import Cancelled, CorruptArtifact, DependencyUnavailable, FailedPrecondition
 from throughline.perception.triton.card import ModelCard, card_texts
 from throughline.perception.triton.contract import check_contract
-from throughline.perception.triton.rpc import TritonRpc
+from throughline.perception.triton.rpc import PLAIN_TEXT, TritonRpc
 from throughline.wire.metrics import QUICK_SECONDS
 from throughline.wire.subject import carried
+from throughline.wire.tls import TlsFiles
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8 RGB, of the model's input size."""
@@ -78,10 +79,11 @@ class InferenceClient:
         max_in_flight: int = 16,
         patience_seconds: float = 60.0,
         request_timeout_seconds: float = 30.0,
+        tls: TlsFiles = PLAIN_TEXT,
     ) -> None:
         """`address` is `host:port` of Triton's gRPC. While the server is away, as at its start or after a crash, a request is tried
-        again for up to `patience_seconds`."""
-        self._rpc = TritonRpc(address, patience_seconds, request_timeout_seconds)
+        again for up to `patience_seconds`. Raises InvalidInput for files of `tls` that can't be used."""
+        self._rpc = TritonRpc(address, patience_seconds, request_timeout_seconds, tls)
         self._digests: dict[str, str] = {}
         self._versions: dict[str, str] = {}
         self._slots = threading.BoundedSemaphore(max_in_flight)

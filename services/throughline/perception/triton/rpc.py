@@ -11,6 +11,8 @@ from google.protobuf.message import Message
 from tritonclient.grpc import service_pb2_grpc
 
 from throughline.domain.errors import Cancelled, DependencyUnavailable, InvalidInput, NotFound, ThroughlineError
+from throughline.wire.errors import next_of_handshake
+from throughline.wire.tls import TlsFiles, open_channel
 
 _OPTIONS = [
     ("grpc.max_send_message_length", -1),
@@ -23,18 +25,27 @@ _OPTIONS = [
 _LONGEST_PAUSE_SECONDS = 1.0
 _NO_MEMORY = ("failed to allocate", "out of memory", "memory allocation", "cudaerrormemoryallocation")
 """As Triton, CUDA, TensorRT and ONNX Runtime say it."""
+TLS_SETTINGS = "THROUGHLINE_TRITON_TLS"
+"""What the variables of TLS to and of Triton begin with."""
+PLAIN_TEXT = TlsFiles(TLS_SETTINGS)
 
 
 class TritonRpc:
     """Calls methods of Triton's inference service by name. Safe to use from several threads."""
 
-    def __init__(self, address: str, patience_seconds: float, request_timeout_seconds: float) -> None:
+    def __init__(
+        self, address: str, patience_seconds: float, request_timeout_seconds: float, tls: TlsFiles = PLAIN_TEXT
+    ) -> None:
         """`address` is `host:port`. A call is tried again for up to `patience_seconds` while the server is away; one try lasts
-        `request_timeout_seconds` at most, counted from when the server can be reached."""
+        `request_timeout_seconds` at most, counted from when the server can be reached. Raises InvalidInput for files of `tls`
+        that can't be used."""
+        if tls.ca is None and (tls.certificate is not None or tls.key is not None):
+            raise InvalidInput(f"a certificate is shown to a Triton that is itself verified; set {TLS_SETTINGS}_CA")
         self.address = address
         self._patience_seconds = patience_seconds
         self._request_timeout_seconds = request_timeout_seconds
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._tls = tls
+        self._channel = open_channel(address, tls, _OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._closed = threading.Event()
 
@@ -75,7 +86,8 @@ class TritonRpc:
                 "instances of its models, or fewer requests at once (THROUGHLINE_TRITON_IN_FLIGHT)"
             )
         elif _passes(failure):
-            problem = f"cannot be used ({details}), tried for {patience:g} s; see whether it runs"
+            remedy = next_of_handshake(details or "", self._tls.settings) or "see whether it runs"
+            problem = f"cannot be used ({details}), tried for {patience:g} s; {remedy}"
         else:
             problem = f"failed with {code.name}: {details}; see its log"
         return DependencyUnavailable(f"Triton at {self.address} {problem}")

@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -23,11 +24,14 @@ from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 from throughline.domain.errors import DependencyUnavailable, FailedPrecondition
 from throughline.perception.triton.environment import TritonEnvironment, ensure_environment
 from throughline.perception.triton.process import TetheredProcess
+from throughline.perception.triton.rpc import TLS_SETTINGS
+from throughline.wire.tls import TlsFiles, server_credentials
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton's Python backend puts its regions
 _REGION_PREFIX = "throughline_triton_"
 _LOG_LINES, _LOG_LINE = 12, 1000
 _ATTEMPTS_AT_FREE_PORTS = 3
+_ALL_OF_HTTP_BUT_HEALTH = "metadata,inference,shared-memory,model-config,model-repository,statistics,trace,logging"
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +48,14 @@ class TritonSettings(BaseSettings):
     grpc_port: int = Field(default=0, ge=0, le=65535, description="0 takes a free port")
     http_port: int = Field(default=0, ge=0, le=65535, description="0 takes a free port")
     metrics_port: int = Field(default=0, ge=0, le=65535, description="0 takes a free port")
+    tls_certificate: Path | None = Field(
+        default=None, description="certificate chain of the gRPC port, PEM; without one it serves plain text"
+    )
+    tls_key: Path | None = Field(default=None, description="key of the certificate, PEM")
+    tls_ca: Path | None = Field(default=None, description="authority of client certificates, PEM")
+    tls_require_client_certificate: bool = Field(
+        default=False, description="only serve clients with a certificate of tls_ca"
+    )
     log: Path | None = Field(
         default=None, description="file for the server's log; without one it goes to standard error"
     )
@@ -54,6 +66,12 @@ class TritonSettings(BaseSettings):
     stop_timeout_seconds: float = Field(
         default=15.0, gt=0, description="time to finish running requests, then it is killed"
     )
+
+    @property
+    def tls(self) -> TlsFiles:
+        return TlsFiles(
+            TLS_SETTINGS, self.tls_certificate, self.tls_key, self.tls_ca, self.tls_require_client_certificate
+        )
 
 
 class TritonServer:
@@ -94,8 +112,8 @@ class TritonServer:
     def start(self) -> None:
         """Launch and wait until every model is ready.
 
-        Raises FailedPrecondition when there is no model repository, DependencyUnavailable with the end of the log when the
-        server ends or is not ready in time.
+        Raises FailedPrecondition when there is no model repository, InvalidInput for certificates that can't be used,
+        DependencyUnavailable with the end of the log when the server ends or is not ready in time.
         """
         if not self._settings.model_repository.is_dir():
             raise FailedPrecondition(
@@ -171,6 +189,7 @@ class TritonServer:
             f"--http-port={http_}",
             f"--metrics-address={settings.host}",
             f"--metrics-port={metrics}",
+            *_tls_options(settings.tls),
             f"--exit-timeout-secs={max(1, int(settings.stop_timeout_seconds * 2 / 3))}",
         ]
 
@@ -205,6 +224,19 @@ class TritonServer:
         lines = self._settings.log.read_text(errors="replace").splitlines()
         telling = [line[:_LOG_LINE] for line in lines if line and line[0] not in "+|I"]
         return "\n".join([f"from its log, {self._settings.log}:", *telling[-_LOG_LINES:]])
+
+
+def _tls_options(tls: TlsFiles) -> list[str]:
+    """Options for TLS on the gRPC port. HTTP can't have it, so that all but its health is closed: by a key that nobody knows."""
+    if server_credentials(tls) is None:
+        return []
+    return [
+        f"--grpc-use-ssl{'-mutual' if tls.require_client_certificate else ''}=true",
+        f"--grpc-server-cert={tls.certificate}",
+        f"--grpc-server-key={tls.key}",
+        *([f"--grpc-root-cert={tls.ca}"] if tls.require_client_certificate else []),
+        f"--http-restricted-api={_ALL_OF_HTTP_BUT_HEALTH}:closed={secrets.token_urlsafe(32)}",
+    ]
 
 
 def _answers(address: str, path: str) -> bool:
