@@ -66,6 +66,9 @@ class Camera:
     """Detections that belong to no track: frame, and box."""
     x264: Mapping[str, str] | None = None
     """Options of x264, a GOP of a second; None for those of films, which has no B-frames."""
+    hevc: bool = False
+    rotation_degrees: int = 0
+    """How the pictures lie in the video, which `size` knows nothing of; clockwise by as much they stand upright."""
     parts: Sequence[int] = ()
     """Frames, by their place in `frames`, with which another part of the reel begins."""
 
@@ -122,7 +125,8 @@ def _build_camera(workspace: Workspace, camera: Camera) -> CameraRefs:
         for index, (first, until) in enumerate(pairwise([0, *camera.parts, len(times)])):
             frames, span = camera.frames[first:until], Interval(times[first], times[until - 1] + FRAME_NS)
             _record(folder / f"part-{index:03d}.mp4", camera, frames)
-            parts.append(ReelPart(f"part-{index:03d}.mp4", span.start, span, "h264", camera.size, 0, len(frames)))
+            name, codec = f"part-{index:03d}.mp4", "hevc" if camera.hevc else "h264"
+            parts.append(ReelPart(name, span.start, span, codec, camera.size, camera.rotation_degrees, len(frames)))
         gaps = tuple(Interval(one + FRAME_NS, two) for one, two in pairwise(times) if two - one > FRAME_NS)
         (folder / "reel.json").write_bytes(dump(Reel(camera.name, tuple(parts), (), gaps)))
     with workspace.create(f"tracks/{key}") as folder:
@@ -135,19 +139,26 @@ def _build_camera(workspace: Workspace, camera: Camera) -> CameraRefs:
 
 def _record(path: Path, camera: Camera, frames: Sequence[int]) -> None:
     """One part of a reel: its first frame at 0."""
-    pictures = [(numbered(camera.size, camera.number, frame), (frame - frames[0]) * FRAME_NS) for frame in frames]
-    if camera.x264 is None:
-        with Encoder(path, camera.size, EncoderSettings(crf=8, gop_seconds=1)) as encoder:
+    turns = camera.rotation_degrees // 90
+    size = Size(camera.size.height, camera.size.width) if turns % 2 else camera.size
+    pictures = [
+        (np.rot90(numbered(camera.size, camera.number, frame), turns).copy(), (frame - frames[0]) * FRAME_NS)
+        for frame in frames
+    ]
+    if camera.x264 is None and not camera.hevc:
+        with Encoder(path, size, EncoderSettings(crf=8, gop_seconds=1)) as encoder:
             for picture, at_ns in pictures:
                 encoder.write(picture, at_ns)
             encoder.close(pictures[-1][1] + FRAME_NS)
         return
     options = {"video_track_timescale": str(MEDIA_RATE)}
     with av.open(str(path), "w", options=options) as container:
-        settings = {"preset": "veryfast", "crf": "8", "g": "20", "keyint_min": "20", **camera.x264}
-        stream = container.add_stream("libx264", rate=20, options=settings)
+        settings = {"preset": "veryfast", "crf": "8", "g": "20", "keyint_min": "20", **(camera.x264 or {})}
+        if camera.hevc:
+            settings["x265-params"] = "keyint=20:min-keyint=20:log-level=none"
+        stream = container.add_stream("libx265" if camera.hevc else "libx264", rate=20, options=settings)
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = camera.size.width, camera.size.height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = size.width, size.height, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, MEDIA_RATE)
         for picture, at_ns in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")

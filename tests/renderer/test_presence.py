@@ -58,3 +58,24 @@ def test_frames_around_the_analysed_ones_are_shown_where_there_are_any(tmp_path:
     tracks = [Seen(1, 11, 40), Seen(2, 72, 119)]
     settings = FilmSettings(before_seconds=0.1, after_seconds=0.1, bridge_seconds=0.5, still_seconds=0)
     assert shown(tmp_path, tracks, settings, frames) == [(10, 43, [1]), (70, 120, [2])]
+
+
+def test_appearances_that_are_too_short_are_left_out(tmp_path: Path) -> None:
+    tracks = [Seen(1, 0, 20), Seen(2, 80, 85), Seen(3, 150, 190)]
+    apart = EXACT.model_copy(update={"bridge_seconds": 0.5, "still_seconds": 0.0})
+    longer = apart.model_copy(update={"least_seconds": 0.5})
+    assert shown(tmp_path / "all", tracks, apart) == [(0, 21, [1]), (80, 86, [2]), (150, 191, [3])]
+    assert shown(tmp_path / "longer", tracks, longer) == [(0, 21, [1]), (150, 191, [3])]
+
+
+def test_short_appearances_that_are_shown_as_one_are_as_long_as_that(tmp_path: Path) -> None:
+    tracks = [Seen(1, 0, 6), Seen(2, 12, 18)]
+    settings = EXACT.model_copy(update={"bridge_seconds": 0.5, "still_seconds": 0.0, "least_seconds": 0.8})
+    assert shown(tmp_path, tracks, settings) == [(0, 19, [1, 2])]
+
+
+def test_absences_that_are_short_enough_are_shown(tmp_path: Path) -> None:
+    tracks = [Seen(1, 0, 20), Seen(2, 60, 80)]
+    for seconds, expected in ((1.9, [(0, 21, [1]), (60, 81, [2])]), (2.0, [(0, 81, [1, 2])])):
+        settings = EXACT.model_copy(update={"bridge_seconds": seconds, "still_seconds": 0.0})
+        assert shown(tmp_path / str(seconds), tracks, settings) == expected

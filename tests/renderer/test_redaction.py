@@ -71,6 +71,13 @@ def test_before_and_after_a_track_it_is_covered_where_it_was_and_where_it_was_go
     assert not len(here.hidden_at(at(3100), ()))
 
 
+def test_around_the_subject_a_second_detection_is_covered_and_the_check_holds() -> None:
+    here = crowd({1: WALK}, loose=[(1000, (90, 40, 150, 150))])
+    np.testing.assert_allclose(here.hidden_at(at(1000), {1}), [[90, 40, 150, 150]])
+    np.testing.assert_allclose(here.clear_at(at(1000), {1}), [[100, 50, 140, 150]])
+    check_covered("a", here, Interval(at(0), at(3000)), {1})
+
+
 def test_a_detection_of_no_track_is_covered_for_a_while() -> None:
     here = crowd({1: WALK}, loose=[(5000, (10, 10, 30, 60))])
     np.testing.assert_allclose(here.hidden_at(at(5000), ()), [[10, 10, 30, 60]])

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -151,14 +152,24 @@ def test_cameras_of_different_encoders_and_a_part_that_ends_are_joined_at_the_fr
     assert composed.runs == (FilmRun(composed.film_start_ns, composed.film_end_ns, "encoded"),)
 
 
-def test_what_cannot_be_copied_is_transcoded_for_its_span_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"size": Size(640, 360)}, id="larger"),
+        pytest.param({"hevc": True}, id="HEVC"),
+        pytest.param({"rotation_degrees": 90}, id="on its left side"),
+        pytest.param({"rotation_degrees": 180}, id="upside down"),
+        pytest.param({"rotation_degrees": 270, "hevc": True}, id="HEVC on its right side"),
+    ],
+)
+def test_what_cannot_be_copied_is_transcoded_for_its_span_alone(tmp_path: Path, other: dict[str, Any]) -> None:
     cameras = [
         Camera("most", 1, [Seen(1, 0, 59)], x264=B_FRAMES, frames=range(80)),
-        Camera("larger", 2, [Seen(1, 62, 79)], size=Size(640, 360), frames=range(80)),
+        Camera("other", 2, [Seen(1, 62, 79)], frames=range(80), **other),
     ]
     made = check(tmp_path, cameras)
     assert made.document.size == Size(320, 180)
-    assert {(run.camera, run.method) for run in runs(made)} == {("most", "copied"), ("larger", "encoded")}
+    assert {(run.camera, run.method) for run in runs(made)} == {("most", "copied"), ("other", "encoded")}
 
 
 def test_boxes_and_captions_compose_everything(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from throughline.domain.geometry import Boxes, iou_matrix
+from throughline.domain.geometry import Boxes
 from throughline.domain.time import NS_PER_SECOND, Instant, seconds_to_ns
 from throughline.domain.tracks import Track, TrackTable
 from throughline.storage.detections import People
@@ -51,8 +51,6 @@ class RedactionSettings(BaseModel):
 
 _LONGEST_GAP_NS = 4 * NS_PER_SECOND
 """Longer than any track of the tracker goes on without a box."""
-SAME_IOU = 0.5
-"""Least IoU with the subject's box of a detection that is the subject's."""
 _SPEED_BOXES = 4
 """From so many boxes at its end a track's speed is taken."""
 
@@ -77,30 +75,20 @@ class Crowd:
         self._sensitive_share = settings.head_share if what is Redaction.HEADS else 1.0
 
     def hidden_at(self, time: Instant, subject: Collection[int]) -> Boxes:
-        """(n, 4) boxes to make unrecognisable at a moment, pixels of the upright frame; those of the subject are left out."""
+        """(n, 4) boxes to make unrecognisable at a moment, pixels of the upright frame; those of the subject's tracks are left out."""
         there = np.flatnonzero((self._starts <= time.ns) & (self._ends >= time.ns))
         walks = [self._walks[index] for index in there.tolist()]
-        others = [walk for walk in walks if walk.number not in subject and not self._is_subject(walk, subject)]
+        others = [walk for walk in walks if walk.number not in subject]
         boxes = [self._covering(box, away) for walk in others for box, away in walk.at(time.ns)]
         return np.stack(boxes).astype(np.float32) if boxes else np.empty((0, 4), np.float32)
 
     def clear_at(self, time: Instant, subject: Collection[int]) -> Boxes:
         """(n, 4) boxes of the subject, which stay clear, with a narrow edge."""
-        boxes = self._boxes_at(time, subject)
+        found = (self._tracks[number].box_at(time, _LONGEST_GAP_NS) for number in subject if number in self._tracks)
+        seen = [box for box in found if box is not None]
+        boxes = np.stack(seen) if seen else np.empty((0, 4), np.float32)
         edge = (boxes[:, 3:] - boxes[:, 1:2]) * self._settings.clear_edge
         return (boxes + np.concatenate([-edge, -edge, edge, edge], axis=1)).astype(np.float32)
-
-    def _boxes_at(self, time: Instant, subject: Collection[int]) -> Boxes:
-        found = (self._tracks[number].box_at(time, _LONGEST_GAP_NS) for number in subject if number in self._tracks)
-        boxes = [box for box in found if box is not None]
-        return np.stack(boxes) if boxes else np.empty((0, 4), np.float32)
-
-    def _is_subject(self, walk: _Walk, subject: Collection[int]) -> bool:
-        """Whether a detection of no track is one more of the subject."""
-        if walk.number:
-            return False
-        time, box = walk.first
-        return bool((iou_matrix(box[None], self._boxes_at(time, subject)) >= SAME_IOU).any())
 
     def sensitive(self, boxes: Boxes) -> Boxes:
         """(n, 4) what of people's boxes nobody may recognise: all, or the heads."""
@@ -131,11 +119,6 @@ class _Walk:
         self._times = track.times_ns
         self._boxes = track.boxes.astype(np.float64)
         self.start_ns, self.end_ns = int(track.times_ns[0]) - lead_ns, int(track.times_ns[-1]) + lead_ns
-
-    @property
-    def first(self) -> tuple[Instant, Boxes]:
-        """When and where it was seen first, (4,)."""
-        return Instant(int(self._times[0])), self._boxes[0].astype(np.float32)
 
     def at(self, time_ns: int) -> Iterator[tuple[NDArray[np.float64], int]]:
         """Boxes that somebody may fill at a moment, and how far the nearest seen one is: one between two seen ones; before the

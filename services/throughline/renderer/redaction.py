@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.domain.errors import FailedPrecondition
-from throughline.domain.geometry import Box, Boxes, Size, iou_matrix
+from throughline.domain.geometry import Box, Boxes, Size
 from throughline.domain.pairs import TrackId
 from throughline.domain.time import NS_PER_SECOND, Instant, Interval
 from throughline.media.planes import Planes
-from throughline.renderer.crowd import SAME_IOU, Crowd, Redaction, RedactionSettings
+from throughline.renderer.crowd import Crowd, Redaction, RedactionSettings
 from throughline.renderer.draw import Image
 from throughline.renderer.sources import CameraSource
 
@@ -99,7 +99,7 @@ def pixelate(picture: Planes | Image, hidden: Boxes, clear: Boxes, coarse: int) 
 
 
 def check_covered(camera: str, crowd: Crowd, span: Interval, subject: Collection[int]) -> None:
-    """Raise FailedPrecondition where a detection of a span of camera time is neither the subject's nor wholly hidden then.
+    """Raise FailedPrecondition where a detection of a span of camera time would be left clear beyond the subject's own box.
 
     It knows nothing of how boxes come about: it looks at points of every detected box, and asks whether each lies in what is
     hidden or in the subject's own box.
@@ -109,10 +109,9 @@ def check_covered(camera: str, crowd: Crowd, span: Interval, subject: Collection
     times, firsts = np.unique(people.times_ns[rows], return_index=True)
     for time_ns, of_time in zip(times.tolist(), np.split(rows, firsts[1:]), strict=True):
         hidden, clear = crowd.hidden_at(Instant(time_ns), subject), crowd.clear_at(Instant(time_ns), subject)
-        boxes = crowd.sensitive(people.boxes[of_time])
-        others = boxes[~(iou_matrix(people.boxes[of_time], clear) >= SAME_IOU).any(axis=1)]
         covering = np.concatenate([hidden, clear])
-        open_ones = [box for box in others if not _inside(_points(box), covering).all()]
+        boxes = crowd.sensitive(people.boxes[of_time])
+        open_ones = [box for box in boxes if not _inside(_points(box), covering).all()]
         if open_ones:
             raise FailedPrecondition(
                 f"camera {camera}: {len(open_ones)} of the people detected at {Instant(time_ns)} (its own clock) would be left clear, "
