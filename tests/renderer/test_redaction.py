@@ -76,6 +76,7 @@ def test_around_the_subject_a_second_detection_is_covered_and_the_check_holds() 
     np.testing.assert_allclose(here.hidden_at(at(1000), {1}), [[90, 40, 150, 150]])
     np.testing.assert_allclose(here.clear_at(at(1000), {1}), [[100, 50, 140, 150]])
     check_covered("a", here, Interval(at(0), at(3000)), {1})
+    check_covered("a", here, Interval(at(3000), at(4000)), {1})  # when nobody was detected
 
 
 def test_a_detection_of_no_track_is_covered_for_a_while() -> None:

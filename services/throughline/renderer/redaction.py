@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -107,10 +108,10 @@ def check_covered(camera: str, crowd: Crowd, span: Interval, subject: Collection
     people = crowd.people
     rows = np.flatnonzero((people.times_ns >= span.start.ns) & (people.times_ns < span.end.ns))
     times, firsts = np.unique(people.times_ns[rows], return_index=True)
-    for time_ns, of_time in zip(times.tolist(), np.split(rows, firsts[1:]), strict=True):
+    for time_ns, (first, until) in zip(times.tolist(), pairwise([*firsts.tolist(), len(rows)]), strict=True):
         hidden, clear = crowd.hidden_at(Instant(time_ns), subject), crowd.clear_at(Instant(time_ns), subject)
         covering = np.concatenate([hidden, clear])
-        boxes = crowd.sensitive(people.boxes[of_time])
+        boxes = crowd.sensitive(people.boxes[rows[first:until]])
         open_ones = [box for box in boxes if not _inside(_points(box), covering).all()]
         if open_ones:
             raise FailedPrecondition(
