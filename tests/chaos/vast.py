@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from tests.chaos.matrix import stage_name
 from tests.chaos.scene import Scene, fresh_name
 from tests.whole.crowd import rss, runs, sampled
+from throughline.cli.watch import ENDED
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import STAGE_INGEST, STAGE_TRACK
 
 CAMERAS = 500
 _CANDIDATES = 20
 _MOST_GROWTH_BYTES = 1_500_000_000
+_PATIENCE_SECONDS = 1800
 _MOST_JOB_BYTES = 4 * 2**20
 """What gRPC's clients of every language take by default."""
 
@@ -51,7 +53,8 @@ def vast(scene: Scene, cameras: int = CAMERAS) -> Vastness:
     with sampled(theatre) as samples:
         job_id = theatre.submit(f"{name}-job", f"file://{footage}/", max_candidates=_CANDIDATES)
         small_id = theatre.submit(f"{name}-small")
-        beside, job = theatre.finished(small_id), theatre.finished(job_id)
+        beside = theatre.finished(small_id)
+        job = theatre.until(job_id, lambda job: job.state in ENDED, _PATIENCE_SECONDS)
     bars = {
         "the job succeeds": job.state == pb.JOB_STATE_SUCCEEDED,
         "every camera is collated once": runs(job, STAGE_INGEST) == cameras,

@@ -29,8 +29,16 @@ def test_metadata_states_times_as_iso_8601_or_digits_since_1970(text: str, start
     assert (str(time.start), time.source, time.uncertainty_ns) == (start, TimeSource.OBJECT_METADATA, uncertainty_ns)
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-03-01T10:00:00", "177235920", "1772359200125.5"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "yesterday", "2026-03-01T10:00:00", "177235920", "1772359200125.5"],
+)
 def test_what_is_no_time_states_none(text: str) -> None:
+    assert read_metadata_time(text) is None
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "9999-12-31T23:59:59Z", "9999999999"])
+def test_a_time_of_no_recording_states_none(text: str) -> None:
     assert read_metadata_time(text) is None
 
 

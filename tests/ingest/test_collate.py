@@ -387,6 +387,23 @@ def test_a_window_takes_only_chunks_that_may_hold_it(footage: DiskFootage) -> No
     assert [chunk.name for chunk in made.reel.chunks] == ["20260301_100020.mp4"]
 
 
+@pytest.mark.parametrize("other", [b"noise" * 200, None], ids=["broken", "short"])
+def test_a_small_chunk_that_begins_within_a_long_one_does_not_keep_it_from_a_window(
+    footage: DiskFootage, other: bytes | None
+) -> None:
+    footage.clip("cam1/20260301_100000.mp4", Clip(steady(150)))
+    if other is None:
+        footage.clip("cam1/20260301_100003.mp4", at(Clip(steady(15)), 45))
+    else:
+        footage.put("cam1/20260301_100003.mp4", other)
+
+    made = footage.collate("cam1", window=Interval(TEN + 6 * NS_PER_SECOND, TEN + 8 * NS_PER_SECOND))
+
+    assert "20260301_100000.mp4" in [chunk.name for chunk in made.reel.chunks if chunk.span is not None]
+    assert made.reel.span is not None
+    assert made.reel.span.end >= TEN + 8 * NS_PER_SECOND
+
+
 def test_chunks_that_go_away_after_the_listing_are_left_out_under_another_key(footage: DiskFootage) -> None:
     footage.clip("cam1/20260301_100000.mp4", CLIP)
     footage.clip("cam1/20260301_100002.mp4", at(CLIP, 30))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -41,6 +42,32 @@ def test_times_that_jump_by_more_than_an_hour_end_a_clip(tmp_path: Path) -> None
 
     assert info.frame_count == 12
     assert info.flaw.startswith("its time stamps jump by 3999 s")
+
+
+def test_a_clock_that_is_set_back_ends_a_clip(tmp_path: Path) -> None:
+    first = make_clip(tmp_path / "first.ts", Clip(steady(30, start_ticks=900_000), b_frames=3))
+    again = make_clip(tmp_path / "again.ts", Clip(steady(30, start_ticks=720_000), b_frames=3))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + again.read_bytes())
+    info = probe(joined)
+
+    assert 28 <= info.frame_count <= 30
+    assert info.flaw.startswith("its time stamps jump by -")
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_frames_that_an_avi_skips_are_not_missed(tmp_path: Path, codec: str) -> None:
+    times = [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 20, 21, 22, 23]
+    info = probe(make_clip(tmp_path / "clip.avi", Clip(times, time_base=Fraction(1, 15), codec=codec)))
+
+    assert (info.frame_count, info.flaw) == (len(times), "")
+
+
+def test_an_avi_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    whole = make_clip(tmp_path / "clip.avi", Clip(steady(300))).read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 4])
+
+    assert probe(tmp_path / "cut.avi").flaw
 
 
 def test_a_creation_time_of_a_clock_that_was_never_set_is_none(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_a_link_that_leads_outside_is_refused_and_left_out_of_listings(
 def test_a_link_that_stays_inside_is_followed_and_a_circle_ends(root: Path, objects: ObjectStore) -> None:
     (root / "again").symlink_to(root / "cam")
     (root / "cam" / "loop").symlink_to(root)
+    (root / "cam" / "self").symlink_to(root / "cam" / "self")
     found = [info.uri.removeprefix(file_uri(root)) for info in objects.list(file_uri(root))]
     assert found == ["/again/a.mp4", "/cam/a.mp4"]
 

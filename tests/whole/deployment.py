@@ -116,9 +116,11 @@ class Theatre:
         """The job as soon as `condition` holds or it has ended."""
         return self.until(job_id, lambda job: job.state in ENDED or condition(job))
 
-    def until(self, job_id: str, condition: Callable[[pb.Job], bool]) -> pb.Job:
+    def until(
+        self, job_id: str, condition: Callable[[pb.Job], bool], patience_seconds: float = _PATIENCE_SECONDS
+    ) -> pb.Job:
         """The job as soon as `condition` holds."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + patience_seconds
         while time.monotonic() < deadline:
             job = self.job(job_id)
             if job is not None and condition(job):

@@ -21,7 +21,7 @@ from throughline.cli.evidence.finding import Finding, Outcome
 from throughline.cli.evidence.places import places
 from throughline.cli.keys import trusted_keys
 from throughline.cli.stack import object_store_environment
-from throughline.domain.errors import CorruptArtifact, NotFound, ThroughlineError
+from throughline.domain.errors import CorruptArtifact, NotFound, PermissionDenied, ThroughlineError
 from throughline.storage.evidence import FILE, MAX_BYTES, unseal
 from throughline.storage.object_store import ObjectStore
 from throughline.storage.objects import file_uri, open_objects
@@ -126,10 +126,13 @@ _SUMMARIES = {
 def _read(place: str, objects: ObjectStore) -> tuple[Path | None, bytes]:
     uri = place if "://" in place else file_uri(Path(place))
     path = objects.local_path(uri)
-    if path is not None and path.is_dir():
-        path, uri = path / FILE, f"{uri.rstrip('/')}/{FILE}"
-    if path is not None and not path.is_file():
-        raise NotFound(f"there is no {path}; name an {FILE}, or a folder that has one")
+    try:
+        if path is not None and path.is_dir():
+            path, uri = path / FILE, f"{uri.rstrip('/')}/{FILE}"
+        if path is not None and not path.is_file():
+            raise NotFound(f"there is no {path}; name an {FILE}, or a folder that has one")
+    except PermissionError as error:
+        raise PermissionDenied(f"you may not read {path}; ask for the right to, or for a copy") from error
     return path, objects.read(uri, MAX_BYTES)
 
 

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from throughline.domain.footage import ChunkObject, ChunkTime, TimeSource
-from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, Instant
+from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, Instant, Interval
 from throughline.ingest.names import FileNameTimes
 from throughline.media.probe import ClipScan
 
 DEFAULT_METADATA_KEYS = ("start-time", "capture-time", "start_time", "capture_time")
 """User metadata of the object, in S3 `x-amz-meta-start-time` and so on."""
 
+_RECORDED = Interval(Instant.parse("2000-01-01T00:00:00Z"), Instant.parse("2200-01-01T00:00:00Z"))
+"""What states another time, such as year 1 or 9999, means that it knows none."""
 PRODUCER_UNCERTAINTY_NS = NS_PER_MS
 CONTAINER_UNCERTAINTY_NS = NS_PER_SECOND
 GUESS_UNCERTAINTY_NS = 60 * NS_PER_SECOND
@@ -43,8 +45,12 @@ class TimeRules:
 
 
 def read_metadata_time(text: str) -> ChunkTime | None:
-    """ISO 8601 with a zone, or 10, 13, 16 or 19 digits since 1970; None for anything else."""
-    text = text.strip()
+    """ISO 8601 with a zone, or 10, 13, 16 or 19 digits since 1970; None for anything else, and for times of no recording."""
+    time = _metadata_time(text.strip())
+    return time if time is not None and time.start in _RECORDED else None
+
+
+def _metadata_time(text: str) -> ChunkTime | None:
     epoch = _EPOCH.fullmatch(text)
     if epoch:
         unit = 10 ** (19 - len(epoch["whole"]))

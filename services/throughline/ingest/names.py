@@ -12,13 +12,18 @@ from throughline.domain.time import NS_PER_SECOND, Instant
 
 _DATE = r"(?P<year>(?:19|20)\d{2})[-_./]?(?P<month>\d{2})[-_./]?(?P<day>\d{2})"
 _CLOCK = r"(?P<hour>\d{2})[-_.:/hH]?(?P<minute>\d{2})[-_.:/mM]?(?P<second>\d{2})"
-_REST = r"(?:[-_.,](?P<fraction>(?<=[.,])(?:\d{9}|\d{6})|\d{3}))?(?P<zone>Z|[+-]\d{2}:?\d{2}(?!\d))?(?!\d)"
+_FRACTION = r"(?:[-_.,](?P<fraction>(?<=[.,])(?:\d{9}|\d{6})|\d{3}))?"
+_EAST, _WEST = r"\+(?:0\d|1[0-4]):?(?:00|30|45)", r"-(?:0[1-9]|1[0-2])"
+_ZONE = rf"(?P<zone>Z|{_EAST}(?!\d)|{_WEST}:(?:00|30)(?!\d))?(?!\d)"
+"""Four digits after a hyphen are mostly a running number; only after ISO's T they are a zone."""
+_ISO_ZONE = rf"(?P<zone>Z|{_EAST}(?!\d)|{_WEST}:?(?:00|30)(?!\d))(?!\d)"
 
 DEFAULT_PATTERNS = (
     # 2026-03-01T10-00-00.250Z, 20260301_100000, 2026-03-01/10-00-00, 2026/03/01/10/00/00, 20260301100000+0100
-    rf"(?<!\d){_DATE}[-_ T./]*{_CLOCK}{_REST}",
+    rf"(?<!\d){_DATE}T{_CLOCK}{_FRACTION}{_ISO_ZONE}",
+    rf"(?<!\d){_DATE}[-_ T./]*{_CLOCK}{_FRACTION}{_ZONE}",
     # 2026-03-01/001/dav/10.00.00-10.01.00[M]: the date is a folder somewhere above
-    rf"(?<!\d){_DATE}/(?:.*/)?(?:[^/]*?[^/\d])??{_CLOCK}{_REST}",
+    rf"(?<!\d){_DATE}/(?:.*/)?(?:[^/]*?[^/\d])??{_CLOCK}{_FRACTION}{_ZONE}",
     # 1772359200, 1772359200.250, 1772359200250, 1772359200250000, 1772359200250000000
     r"(?<!\d)(?P<epoch>1\d{18}|1\d{15}|1\d{12}|1\d{9})(?:\.(?P<fraction>\d{1,9}))?(?!\d)",
     # 2026-03-01_10-05, 2026/03/01/10/05: whole minutes
@@ -38,7 +43,7 @@ class NameTime:
     start: Instant
     uncertainty_ns: int
     is_ambiguous: bool = False
-    """The local time came twice, or never: the earlier of both readings is taken."""
+    """The local time came twice, and the earlier is taken; or never, and it is read by the offset from before the change."""
 
 
 class FileNameTimes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 from throughline.domain.errors import SourceArchived
 from throughline.domain.footage import ChunkObject, ChunkTime
-from throughline.domain.time import Interval
+from throughline.domain.time import Instant, Interval
 from throughline.domain.work import Work
 from throughline.ingest.chunk_times import TimeRules, time_from_content
 from throughline.ingest.fetching import in_order, open_chunk, scanned
@@ -53,19 +54,30 @@ def survey(objects: ObjectStore, chunks: Sequence[ChunkObject], rules: TimeRules
 
 
 def within(surveyed: Sequence[Surveyed], window: Interval | None, slack_ns: int) -> list[Surveyed]:
-    """Those that may hold a moment of `window`: each is taken to last until the next one starts, give or take `slack_ns`."""
+    """Those that may hold a moment of `window`, give or take `slack_ns`.
+
+    Each is taken to last until the next one that starts later and is not much smaller: a small one may lie within it, or be broken.
+    """
     if window is None:
         return list(surveyed)
     chosen = []
-    for one, following in zip(surveyed, [*surveyed[1:], None], strict=True):
+    for index, one in enumerate(surveyed):
         if one.time is None:
             chosen.append(one)
             continue
         slack = slack_ns + one.time.uncertainty_ns
-        ends = following.time.start if following is not None and following.time is not None else None
+        ends = _start_of_next(one, one.time, islice(surveyed, index + 1, None))
         if one.time.start + -slack < window.end and (ends is None or ends + slack > window.start):
             chosen.append(one)
     return chosen
+
+
+def _start_of_next(one: Surveyed, time: ChunkTime, later: Iterable[Surveyed]) -> Instant | None:
+    for other in later:
+        is_alike = 2 * other.chunk.size_bytes >= one.chunk.size_bytes
+        if other.time is not None and other.time.start > time.start and is_alike:
+            return other.time.start
+    return None
 
 
 def _look(objects: ObjectStore, chunk: ChunkObject, rules: TimeRules, check: Callable[[], None]) -> Surveyed:

@@ -21,6 +21,8 @@ CODECS = frozenset({"av1", "h264", "hevc", "mjpeg", "mpeg4", "vp9"})
 """What can be copied into MP4 and decoded again."""
 LONGEST_JUMP_NS = 3600 * NS_PER_SECOND
 """A clip whose time stamps jump further is used only up to there."""
+LONGEST_STEP_BACK_NS = NS_PER_SECOND
+"""Time stamps of decoding that go back by more are those of a clock that was set back."""
 
 LONGEST_TAIL_NS = 2 * NS_PER_SECOND
 """How much longer than its video a file may say that it is, as for sound that goes on."""
@@ -106,13 +108,19 @@ class ClipPackets:
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._packets = container.demux(stream)
-        self._expected = stream.frames
         self._time_base = stream.time_base or Fraction(1, 90_000)
-        # Matroska states a duration, which FFmpeg would otherwise estimate; MP4 states how many frames there are.
-        self._stated_ns = 1000 * (container.duration or 0) if container.format.name.startswith("matroska") else 0
+        # MP4 states how many frames there are; AVI counts the skipped ones as well, each of one tick; Matroska states a
+        # duration, which FFmpeg would otherwise estimate.
+        self._expected, self._stated_ns = stream.frames, 0
+        if container.format.name == "avi":
+            self._expected, self._stated_ns = 0, ticks_to_ns(stream.frames, self._time_base)
+        elif container.format.name.startswith("matroska"):
+            self._stated_ns = 1000 * (container.duration or 0)
         self._longest_jump = ns_to_ticks(LONGEST_JUMP_NS, self._time_base)
         self._first: int | None = None
         self._latest = 0
+        self._latest_dts: int | None = None
+        self._longest_step_back = ns_to_ticks(LONGEST_STEP_BACK_NS, self._time_base)
         self._seen = 0
         self._earliest: int | None = None
         self.left_out = 0
@@ -161,12 +169,18 @@ class ClipPackets:
                 return False
             self._first = self._latest = pts
         jump = pts - self._latest
-        if abs(jump) > self._longest_jump:
+        if abs(jump) > self._longest_jump or self._goes_back(packet.dts):
             seconds = ticks_to_ns(jump, self._time_base) // NS_PER_SECOND
             self.flaw = f"its time stamps jump by {seconds} s within the file"
             return False
         self._latest = max(self._latest, pts)
         return pts >= self._first
+
+    def _goes_back(self, dts: int | None) -> bool:
+        if dts is None:
+            return False
+        latest, self._latest_dts = self._latest_dts, dts
+        return latest is not None and latest - dts > self._longest_step_back
 
 
 def _video_stream(container: InputContainer) -> VideoStream:

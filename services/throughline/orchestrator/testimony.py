@@ -94,7 +94,7 @@ def _query(session: Session, job: Job, asked: JobRequest) -> QueryFacts:
 
 
 def _pairs(session: Session, film: Film) -> tuple[PairFacts, ...]:
-    counted = set(film.answer_ids or _standing_ids(session, film))
+    counted = set(_standing_ids(session, film) if film.answer_ids is None else film.answer_ids)
     answers: dict[str, list[Statement]] = {}
     query = select(Answer).filter_by(job_id=film.job_id, round=ROUND).order_by(Answer.annotated_ns, Answer.id)
     for answer in session.scalars(query):

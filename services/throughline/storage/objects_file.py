@@ -159,10 +159,16 @@ class FileObjects:
             for entry in entries:
                 if not _is_text(entry.name):
                     _log.warning("left out %r in %s: its name is not UTF-8", entry.name, uri)
-                elif entry.is_symlink() and not self._allowed(Path(entry.path).resolve()):
-                    _log.warning("left out %s%s: it leads outside of the allowed roots", uri, entry.name)
+                elif entry.is_symlink() and not self._leads_inside(Path(entry.path)):
+                    _log.warning("left out %s%s: it leads outside of the allowed roots, or nowhere", uri, entry.name)
                 else:
                     yield entry
+
+    def _leads_inside(self, link: Path) -> bool:
+        try:
+            return self._allowed(link.resolve())
+        except (OSError, RuntimeError):  # links that lead to each other
+            return False
 
 
 @contextmanager
