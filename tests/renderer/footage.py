@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -71,6 +71,10 @@ class Camera:
     """How the pictures lie in the video, which `size` knows nothing of; clockwise by as much they stand upright."""
     parts: Sequence[int] = ()
     """Frames, by their place in `frames`, with which another part of the reel begins."""
+    part_sizes: Sequence[Size] = ()
+    """Of each part; none where all are of `size`."""
+    longest_pause_ns: int = FRAME_NS
+    """Between two frames; more is a gap."""
 
 
 def camera_time(frame: int, shift_ns: int = 0) -> Instant:
@@ -124,10 +128,13 @@ def _build_camera(workspace: Workspace, camera: Camera) -> CameraRefs:
         parts = []
         for index, (first, until) in enumerate(pairwise([0, *camera.parts, len(times)])):
             frames, span = camera.frames[first:until], Interval(times[first], times[until - 1] + FRAME_NS)
-            _record(folder / f"part-{index:03d}.mp4", camera, frames)
+            size = camera.part_sizes[index] if camera.part_sizes else camera.size
+            _record(folder / f"part-{index:03d}.mp4", replace(camera, size=size), frames)
             name, codec = f"part-{index:03d}.mp4", "hevc" if camera.hevc else "h264"
-            parts.append(ReelPart(name, span.start, span, codec, camera.size, camera.rotation_degrees, len(frames)))
-        gaps = tuple(Interval(one + FRAME_NS, two) for one, two in pairwise(times) if two - one > FRAME_NS)
+            parts.append(ReelPart(name, span.start, span, codec, size, camera.rotation_degrees, len(frames)))
+        gaps = tuple(
+            Interval(one + FRAME_NS, two) for one, two in pairwise(times) if two - one > camera.longest_pause_ns
+        )
         (folder / "reel.json").write_bytes(dump(Reel(camera.name, tuple(parts), (), gaps)))
     with workspace.create(f"tracks/{key}") as folder:
         write_tracks(folder / "tracks.parquet", _table(camera))

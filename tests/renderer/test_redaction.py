@@ -79,6 +79,21 @@ def test_around_the_subject_a_second_detection_is_covered_and_the_check_holds() 
     check_covered("a", here, Interval(at(3000), at(4000)), {1})  # when nobody was detected
 
 
+def test_where_the_subject_was_not_seen_whoever_stands_there_is_covered() -> None:
+    here = crowd(
+        {1: WALK, 2: [(1400, (110, 50, 150, 150)), (1600, (130, 50, 170, 150))]}, looked=range(1000, 2001, 200)
+    )
+    assert not len(here.clear_at(at(1500), {1}))
+    assert len(here.clear_at(at(2000), {1})) == 1
+    assert len(crowd({1: WALK}, looked=range(1000, 2001, 1000)).clear_at(at(1500), {1})) == 1
+
+
+def test_squares_are_as_large_for_somebody_who_is_half_out_of_the_picture() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (100, 100, 3), np.uint8)
+    pixelate(noise, np.array([[0, -100, 100, 100]], np.float32), np.empty((0, 4), np.float32), 10)
+    assert len(np.unique(noise[:, 0], axis=0)) <= 5
+
+
 def test_a_detection_of_no_track_is_covered_for_a_while() -> None:
     here = crowd({1: WALK}, loose=[(5000, (10, 10, 30, 60))])
     np.testing.assert_allclose(here.hidden_at(at(5000), ()), [[10, 10, 30, 60]])
@@ -87,7 +102,7 @@ def test_a_detection_of_no_track_is_covered_for_a_while() -> None:
 
 
 def test_the_subject_is_not_covered() -> None:
-    here = crowd({1: WALK, 2: [(1000, (110, 50, 150, 150))]})
+    here = crowd({1: WALK, 2: [(1000, (110, 50, 150, 150))]}, looked=range(1000, 2001, 1000))
     np.testing.assert_allclose(here.hidden_at(at(1000), {1}), [[110, 50, 150, 150]])
     np.testing.assert_allclose(here.clear_at(at(1500), {1}), [[150, 50, 190, 150]])
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.renderer.footage import EPOCH, FRAME_NS, Camera, Seen, camera_time, number_in
+from tests.renderer.footage import EPOCH, FRAME_NS, PICTURE, Camera, Seen, camera_time, number_in
 from tests.renderer.test_timelines import SETTINGS, Made, assert_shows_every_moment, expected_number, make
 from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, ClockMap
@@ -170,6 +170,29 @@ def test_what_cannot_be_copied_is_transcoded_for_its_span_alone(tmp_path: Path, 
     made = check(tmp_path, cameras)
     assert made.document.size == Size(320, 180)
     assert {(run.camera, run.method) for run in runs(made)} == {("most", "copied"), ("other", "encoded")}
+
+
+@pytest.mark.parametrize("first", [0, 2, 3, 5])
+def test_pictures_that_come_late_after_a_pause_are_copied(tmp_path: Path, first: int) -> None:
+    frames = [*range(8), *range(8, 80, 9)]
+    x264 = {"bf": "2", "g": "7", "keyint_min": "3"}
+    tracks = [Seen(1, frames[first], frames[-2], step=1)]
+    camera = Camera("a", 1, tracks, frames=frames, x264=x264, longest_pause_ns=NS_PER_SECOND)
+    made = make(tmp_path, [camera], settings=FilmSettings(before_seconds=0))
+    assert_runs_fill_the_film(made)
+    shown = [number_in(frame.image)[1] for frame in made.frames]
+    assert list(dict.fromkeys(shown)) == frames[first : first + len(set(shown))]
+    assert frames[-2] in shown
+
+
+def test_parts_of_other_shapes_are_drawn_in_theirs(tmp_path: Path) -> None:
+    sizes = (PICTURE, Size(320, 240))
+    one = Camera("a", 1, [Seen(1, 10, 75)], frames=range(80), parts=(60,), part_sizes=sizes)
+    other = Camera("b", 2, [Seen(1, 5, 79)], frames=range(80))
+    alone, beside = make(tmp_path / "alone", [one]), make(tmp_path / "beside", [one, other])
+    assert_runs_fill_the_film(alone)
+    assert_runs_fill_the_film(beside)
+    assert beside.cameras()[-1] != "a"
 
 
 def test_boxes_and_captions_compose_everything(tmp_path: Path) -> None:

@@ -83,12 +83,22 @@ class Crowd:
         return np.stack(boxes).astype(np.float32) if boxes else np.empty((0, 4), np.float32)
 
     def clear_at(self, time: Instant, subject: Collection[int]) -> Boxes:
-        """(n, 4) boxes of the subject, which stay clear, with a narrow edge."""
-        found = (self._tracks[number].box_at(time, _LONGEST_GAP_NS) for number in subject if number in self._tracks)
+        """(n, 4) boxes of the subject, which stay clear, with a narrow edge; none where the detector looked and did not see it."""
+        found = (self._seen_at(self._tracks[number], time) for number in subject if number in self._tracks)
         seen = [box for box in found if box is not None]
         boxes = np.stack(seen) if seen else np.empty((0, 4), np.float32)
         edge = (boxes[:, 3:] - boxes[:, 1:2]) * self._settings.clear_edge
         return (boxes + np.concatenate([-edge, -edge, edge, edge], axis=1)).astype(np.float32)
+
+    def _seen_at(self, track: Track, time: Instant) -> Boxes | None:
+        """A track's box, (4,), where the looks before and after a moment saw it."""
+        after = int(track.times_ns.searchsorted(time.ns))
+        if 0 < after < len(track.times_ns) and track.times_ns[after] != time.ns:
+            looked = self.people.looked_ns
+            following = int(looked.searchsorted(track.times_ns[after - 1], side="right"))
+            if following < len(looked) and looked[following] < track.times_ns[after]:
+                return None  # somebody else may stand where it would be
+        return track.box_at(time, _LONGEST_GAP_NS)
 
     def sensitive(self, boxes: Boxes) -> Boxes:
         """(n, 4) what of people's boxes nobody may recognise: all, or the heads."""

@@ -88,10 +88,10 @@ def pixelate(picture: Planes | Image, hidden: Boxes, clear: Boxes, coarse: int) 
     for layer, step in layers:
         height, width = layer.shape[:2]
         kept = [(rows, columns, layer[rows, columns].copy()) for rows, columns in _inward(clear, step, height, width)]
-        for rows, columns in _outward(hidden, step, height, width):
+        for box, (rows, columns) in _outward(hidden, step, height, width):
             region = layer[rows, columns]
             high, wide = region.shape[:2]
-            square = max(3 / step, high / coarse)
+            square = max(3 / step, float(box[3] - box[1]) / coarse)  # whatever of them is in the picture
             few = (max(1, round(wide / square)), max(1, round(high / square)))
             means = cv2.resize(region, few, interpolation=cv2.INTER_AREA)
             layer[rows, columns] = cv2.resize(means, (wide, high), interpolation=cv2.INTER_NEAREST)
@@ -134,11 +134,11 @@ def _inside(points: NDArray[np.float64], boxes: Boxes) -> NDArray[np.bool_]:
     return np.asarray(within.any(axis=1), np.bool_)
 
 
-def _outward(boxes: Boxes, step: int, height: int, width: int) -> Iterable[tuple[slice, slice]]:
-    """Rows and columns of a layer that hold boxes wholly; `step`: pixels of the picture that one of the layer stands for."""
+def _outward(boxes: Boxes, step: int, height: int, width: int) -> Iterable[tuple[Boxes, tuple[slice, slice]]]:
+    """Boxes in pixels of a layer, with the rows and columns that hold them; `step`: pixels of the picture for one of the layer."""
     for box in boxes / step:
         (left, top), (right, bottom) = np.floor(box[:2]), np.ceil(box[2:])
-        yield from _slices(left, top, right, bottom, height, width)
+        yield from ((box, part) for part in _slices(left, top, right, bottom, height, width))
 
 
 def _inward(boxes: Boxes, step: int, height: int, width: int) -> Iterable[tuple[slice, slice]]:

@@ -121,7 +121,7 @@ class Scene:
         if place != self.place:
             canvas.part(*self._cell.slices).show(Planes.black(self._cell.size))
             self.place = place
-            self._bar = CaptionBar(self._lettering, place.caption.size)
+            self._bar = CaptionBar(self._lettering, place.caption.size) if self._style.caption else None
 
 
 def _blank(place: Rectangle) -> Image:

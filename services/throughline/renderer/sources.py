@@ -131,7 +131,9 @@ class CameraSource:
         crop of it was kept."""
         rows, crops = self.track(track), self._embeddings
         camera_span = (
-            Interval(rows.span.start, rows.span.end + 1) if span is None else self.clock.interval_to_camera(span)
+            Interval(rows.span.start, rows.span.end + 1)
+            if span is None
+            else self.clock.interval_to_camera(span).padded(2, 2)
         )
         seen = np.flatnonzero((rows.times_ns >= camera_span.start.ns) & (rows.times_ns < camera_span.end.ns))
         own = np.flatnonzero((crops.track_ids == track.number) & np.isin(crops.times_ns, rows.times_ns[seen]))

@@ -105,7 +105,8 @@ class _Timeline:
         if not seen:
             reasons = "; ".join(incident.message for incident in self._incidents)
             raise FailedPrecondition(
-                f"job {self._order.job_id} has no track that a film could show: {reasons or 'none was given'}"
+                f"job {self._order.job_id} has no track that a film could show: "
+                f"{reasons or f'none was given, or all were seen for less than {self._settings.least_seconds:g} s (least_seconds)'}"
             )
         gaps = {name: self._sources.camera(name).gaps for name in {appearance.camera for appearance in seen}}
         segments = plan(seen, self._settings.max_tiles, gaps)
