@@ -262,7 +262,7 @@ def test_footage_that_s3_refuses_is_told_at_once(
 
 def test_a_workspace_in_a_bucket_may_be_empty_but_not_out_of_reach(s3_url: str, bucket: str) -> None:
     reach = {"THROUGHLINE_S3_ENDPOINT_URL": s3_url, "THROUGHLINE_S3_TIMEOUT_SECONDS": "1"}
-    place = f"s3://{bucket}/work/"
+    place = f"s3://{bucket}/kept/"
     assert "it is empty" in finding("storage", "workspace", **reach, THROUGHLINE_WORKSPACE_URI=place)[2]
     assert (
         finding("storage", "workspace", **reach, THROUGHLINE_WORKSPACE_URI="s3://not-there-at-all/w/")[1] == "missing"

@@ -118,8 +118,7 @@ class Encoder:
         """Show a picture of the film's size from `time_ns` on.
 
         A canvas is taken as it is, planes are copied, and RGB, (height, width, 3) uint8, is converted. A decoded frame, whose time
-        is changed, is encoded
-        with its own colours.
+        is changed, is encoded with its own colours.
         """
         frame, look = self._framed(picture)
         if (frame.width, frame.height) != (self._size.width, self._size.height):

@@ -27,10 +27,10 @@ from throughline.wire.query_document import MAX_BYTES, QueryDocument, check_time
 _FOOTAGE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.*", re.DOTALL)
 CAMERAS_AT_MOST = 10_000
 LONGEST_NAME_BYTES = 1024
+"""Of S3, for a whole key in UTF-8."""
 CANDIDATES_AT_MOST = 10_000
 LABEL_AT_MOST = 256
 """Characters of a label's name or value."""
-"""Of S3, for a whole key in UTF-8."""
 _YEAR_NS = 366 * 86_400 * 10**9
 _LATEST_NS = 2**63 - 1 - 2 * _YEAR_NS
 
@@ -193,4 +193,4 @@ def _labels(options: JobOptions) -> Iterator[str]:
         yield f"labels: has {len(options.labels)} entries; at most 32"
     for key in sorted(options.labels):
         if max(len(key), len(options.labels[key])) > LABEL_AT_MOST:
-            yield f"labels[{key[:60]!r}]: has more than 256 characters"
+            yield f"labels[{key[:60]!r}]: has more than {LABEL_AT_MOST} characters"

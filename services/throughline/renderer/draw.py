@@ -78,6 +78,11 @@ def duration_text(duration_ns: int) -> str:
     return f"{seconds // 3600} h {seconds // 60 % 60:02d} min"
 
 
+def size_of(picture: Image | Planes) -> Size:
+    """Its width and height in pixels."""
+    return picture.size if isinstance(picture, Planes) else Size(picture.shape[1], picture.shape[0])
+
+
 def line_width(picture: Size) -> int:
     """Pixels of a line that is seen in a picture of this size at its own size and on a whole screen."""
     return max(2, round(min(picture.width, picture.height) / 240))
@@ -87,8 +92,7 @@ def draw_box(picture: Image | Planes, box: NDArray[np.float32], colour: Colour) 
     """Frame one box: (4,) xyxy in pixels of `picture`; nothing where it is NaN. A dark rim keeps it visible on any ground."""
     if np.isnan(box).any():
         return
-    size = picture.size if isinstance(picture, Planes) else Size(picture.shape[1], picture.shape[0])
-    line = line_width(size)
+    line = line_width(size_of(picture))
     left, top, right, bottom = (round(float(edge)) for edge in box)
     for ink, thickness in ((PAPER, line + 2), (colour, line)):
         for layer, value, step in _layers(picture, ink):

@@ -16,7 +16,7 @@ from throughline.domain.pairs import TrackId
 from throughline.domain.time import NS_PER_SECOND, Instant, Interval
 from throughline.media.planes import Planes
 from throughline.renderer.crowd import Crowd, Redaction, RedactionSettings
-from throughline.renderer.draw import Image
+from throughline.renderer.draw import Image, size_of
 from throughline.renderer.sources import CameraSource
 
 _UNSEEN_NS = NS_PER_SECOND
@@ -72,7 +72,7 @@ class Hiding:
                 "track the whole footage, at one frame a second at least, and render again"
             )
         part = part or Box(0, 0, frame.width, frame.height)
-        size = picture.size if isinstance(picture, Planes) else Size(picture.shape[1], picture.shape[0])
+        size = size_of(picture)
         factors = np.array([size.width / part.width, size.height / part.height] * 2)
         corner = np.array([part.left, part.top] * 2)
         hidden, clear = (

@@ -37,7 +37,7 @@ class Best:
 
 def best_of(source: CameraSource, appearance: Appearance) -> Best:
     """The best view of an appearance's longest track within it."""
-    seen = source.clock.interval_to_camera(appearance.span).padded(2, 2)  # to UTC and back is a nanosecond off at times
+    seen = source.around(appearance.span)
     longest = max(appearance.tracks, key=lambda track: source.track(track).box_count(seen))
     time, box = source.best_view(longest, appearance.span)
     return Best(time, box[None])

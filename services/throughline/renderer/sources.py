@@ -108,7 +108,7 @@ class CameraSource:
 
     def frames(self, span: Interval) -> Iterator[Frame]:
         """Frames that begin within a span of UTC, in order. The rounding of clock maps is allowed for on both sides."""
-        return self.reader.frames(self.clock.interval_to_camera(span).padded(2, 2))
+        return self.reader.frames(self.around(span))
 
     def shown_at(self, time: Instant) -> Interval | None:
         """When the frame shown at a time of the camera begins and ends; None where there is no footage. Nothing is decoded."""
@@ -126,15 +126,15 @@ class CameraSource:
         boxes = [box for box in found if box is not None]
         return np.stack(boxes) if boxes else np.empty((0, 4), np.float32)
 
+    def around(self, span: Interval) -> Interval:
+        """A span of UTC in the camera's time, and the nanoseconds by which the way to UTC and back can be off."""
+        return self.clock.interval_to_camera(span).padded(2, 2)
+
     def best_view(self, track: TrackId, span: Interval | None = None) -> Best:
         """Where the track is seen best, within a span of UTC if one is given: at its best crop, or where its box is largest if no
         crop of it was kept."""
         rows, crops = self.track(track), self._embeddings
-        camera_span = (
-            Interval(rows.span.start, rows.span.end + 1)
-            if span is None
-            else self.clock.interval_to_camera(span).padded(2, 2)
-        )
+        camera_span = Interval(rows.span.start, rows.span.end + 1) if span is None else self.around(span)
         seen = np.flatnonzero((rows.times_ns >= camera_span.start.ns) & (rows.times_ns < camera_span.end.ns))
         own = np.flatnonzero((crops.track_ids == track.number) & np.isin(crops.times_ns, rows.times_ns[seen]))
         if len(own):
