@@ -30,7 +30,7 @@ def table(made: CollatedReel) -> GopTable:
         pytest.param("mp4", replace(CLIP, b_frames=2, audio=True), id="MP4 with sound"),
         pytest.param("mkv", replace(CLIP, b_frames=2), id="Matroska"),
         pytest.param("ts", replace(CLIP, b_frames=2), id="transport stream"),
-        pytest.param("avi", Clip(list(range(30)), time_base=Fraction(1, 15), gop=10), id="AVI"),
+        pytest.param("avi", Clip(list(range(30)), time_base=Fraction(1, 15), gop=10, b_frames=2), id="AVI"),
     ],
 )
 def test_every_frame_of_a_reel_is_found_in_the_bytes_that_its_row_names(

@@ -9,7 +9,14 @@ import pytest
 
 from tests.media.clips import Clip, make_clip, steady
 from throughline.domain.time import NS_PER_SECOND
-from throughline.media.coded import Bytes, Comparison, Incomparable, coded_units, compare
+from throughline.media.coded import (
+    Bytes,
+    Comparison,
+    Incomparable,
+    coded_units,
+    compare,
+    holds_pictures_whole,
+)
 
 CLIP = Clip(steady(30), gop=10)
 SECOND = NS_PER_SECOND
@@ -67,3 +74,9 @@ def test_what_holds_no_units_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(Incomparable, match="mpeg4"):
         compare(film, 0, SECOND, [Bytes(film)])
+
+
+@pytest.mark.parametrize(("suffix", "whole"), [("mp4", True), ("mkv", True), ("avi", True), ("ts", False)])
+def test_it_is_known_which_files_hold_their_pictures_in_one_piece(tmp_path: Path, suffix: str, whole: bool) -> None:
+    clip = Clip(range(30), time_base=Fraction(1, 15), b_frames=2)
+    assert holds_pictures_whole(make_clip(tmp_path / f"clip.{suffix}", clip)) is whole

@@ -9,7 +9,7 @@ import pytest
 from tests.media.clips import SMALL, Clip, make_clip, numbered_picture, steady
 from throughline.domain.geometry import Size
 from throughline.domain.time import Instant
-from throughline.media.clip import UnusableClip
+from throughline.media.clip import ClipPackets, UnusableClip, open_clip
 from throughline.media.probe import probe
 
 
@@ -68,6 +68,27 @@ def test_an_avi_that_is_cut_off_says_so(tmp_path: Path) -> None:
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 4])
 
     assert probe(tmp_path / "cut.avi").flaw
+
+
+@pytest.mark.parametrize("at", [4, 5, 6])
+def test_broken_frames_of_an_avi_that_shows_frames_out_of_order_move_no_later_ones(tmp_path: Path, at: int) -> None:
+    clip = make_clip(tmp_path / "clip.avi", Clip(range(90), time_base=Fraction(1, 15), b_frames=3))
+    times = _times(clip)
+    data = bytearray(clip.read_bytes())
+    for broken in sorted(times)[5:30]:
+        data[broken + at] ^= 0x08
+    clip.write_bytes(data)
+    again = _times(clip)
+
+    assert 60 < len(again) < 90
+    moved = {pos: pts - times[pos] for pos, pts in again.items()}
+    assert {moved[pos] for pos in sorted(times)[-30:]} == {moved[min(moved)]}
+
+
+def _times(clip: Path) -> dict[int, int]:
+    """PTS of the packets of a clip, by their place in the file."""
+    with open_clip(clip) as (container, stream):
+        return {packet.pos or 0: pts for packet, pts in ClipPackets(container, stream)}
 
 
 def test_a_creation_time_of_a_clock_that_was_never_set_is_none(tmp_path: Path) -> None:

@@ -72,6 +72,15 @@ def test_a_film_that_was_asked_for_before_its_answers_were_kept_names_them_all_t
     assert sum(answer.counted for pair in evidence.pairs for answer in pair.answers) == 3
 
 
+def test_a_film_made_anew_that_no_answer_decided_counts_none(sworn: Sworn, film: FilmId) -> None:
+    with sworn.records.write() as session:
+        session.get_one(Film, (film.job_id, film.revision)).answer_ids = []
+    evidence = unseal(attest(sworn, film, sworn.key_file).read_bytes()).evidence
+    answers = [answer for pair in evidence.pairs for answer in pair.answers]
+    assert len(answers) > 3
+    assert not any(answer.counted for answer in answers)
+
+
 def attest_and_hang(root: Path, film: FilmId, film_uri: str, cameras: list[bytes]) -> None:
     """The whole of a process that is killed when its evidence is half written."""
 

@@ -23,11 +23,15 @@ class ChunkObject:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What lay below a footage URI when a job was submitted: chunks by camera, each in order of name."""
+    """What lay below a footage URI when a job was submitted: chunks by camera, each in order of name.
+
+    `extensions` were taken for video, sorted; empty in listings that don't tell.
+    """
 
     uri: str
     cameras: dict[str, tuple[ChunkObject, ...]]
     incidents: tuple[Incident, ...] = ()
+    extensions: tuple[str, ...] = ()
 
 
 class TimeSource(StrEnum):

@@ -34,7 +34,8 @@ def list_footage(
     """
     base = footage_uri.rstrip("/") + "/"
     folders = [name for name in objects.folders(base) if _is_safe(name) and (not cameras or name in cameras)]
-    sorter = _Sorter(frozenset(cameras), frozenset(extension.lower() for extension in extensions))
+    taken = sorted({extension.lower() for extension in extensions})
+    sorter = _Sorter(frozenset(cameras), frozenset(taken))
     for info in objects.list(base):
         check()
         sorter.add(info, info.uri.removeprefix(base))
@@ -43,7 +44,8 @@ def list_footage(
     missing = sorted({*folders, *cameras} - set(sorter.chunks))
     without = (_without_video(name, folders, sorter.passed_over, base) for name in missing)
     incidents = [*sorter.incidents(base), *without]
-    return Listing(base, {name: tuple(sorter.chunks[name]) for name in sorted(sorter.chunks)}, tuple(incidents))
+    chunks = {name: tuple(sorter.chunks[name]) for name in sorted(sorter.chunks)}
+    return Listing(base, chunks, tuple(incidents), tuple(taken))
 
 
 class _Sorter:

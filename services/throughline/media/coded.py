@@ -6,6 +6,7 @@ import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -16,6 +17,10 @@ from throughline.domain.time import MEDIA_RATE, ns_to_ticks
 TICK = Fraction(1, MEDIA_RATE)
 _EARLY_TICKS = MEDIA_RATE // 1000
 """What rounding can move a frame by; far less than lies between two."""
+_LOOKED_AT = 10
+"""Packets, of which the first is a large one: a keyframe."""
+_HEADER_BYTES = 64
+"""More than lies between where a packet is said to begin and its first byte."""
 _ENOUGH = 20
 """Units that were not found, after which the rest isn't looked for: each search goes to the end of the file."""
 
@@ -76,6 +81,22 @@ def compare(film: Path, start_ns: int, end_ns: int, places: Sequence[Bytes]) -> 
     finally:
         search.close()
     return Comparison(units, missing)
+
+
+def holds_pictures_whole(path: Path) -> bool:
+    """Whether the coded pictures of a video file lie in it in one piece each and as they are: in MPEG streams they lie in many, and
+    Matroska may compress them."""
+    try:
+        with av.open(str(path)) as container, path.open("rb") as file:
+            for packet in islice(container.demux(video=0), _LOOKED_AT):
+                if packet.pos is None:
+                    return packet.size == 0  # the end
+                file.seek(packet.pos)
+                if bytes(packet) not in file.read(packet.size + _HEADER_BYTES):
+                    return False
+    except (av.FFmpegError, IndexError):
+        return False
+    return True
 
 
 def coded_units(film: Path, start_ns: int, end_ns: int) -> Iterator[bytes]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from throughline.cli.evidence.finding import Finding, Outcome, film_time, spans_ns
 from throughline.cli.evidence.places import Places
 from throughline.domain.errors import ThroughlineError
 from throughline.domain.evidence import Evidence, EvidenceFile, Method, Role, SpanFacts, TileFacts
 from throughline.domain.footage import Listing, Reel
-from throughline.ingest.listing import list_footage
-from throughline.media.coded import Bytes, Incomparable, compare
+from throughline.ingest.listing import DEFAULT_EXTENSIONS, list_footage
+from throughline.media.coded import Bytes, Incomparable, compare, holds_pictures_whole
 from throughline.storage import documents
 from throughline.storage.evidence import FILE, SealedEvidence
 from throughline.storage.manifest import describe_file
 from throughline.storage.signing import PublicKey
 
 _ACCOUNT = "reel.json"
-_MP4_BOXES = (b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide")
 _NAMED = 10
 
 
@@ -172,7 +170,7 @@ class Checker:
                 path = self._places.local(self._places.chunk(source.uri), source.etag)
                 place = Bytes(path, each.start or 0, each.end)
                 found.setdefault(f"chunk {source.camera}/{source.name}", []).append(place)
-            if all(_holds_pictures_whole(place.path) for places in found.values() for place in places):
+            if all(holds_pictures_whole(place.path) for places in found.values() for place in places):
                 return found
         for file in self._evidence.files:
             is_part = file.role is Role.REEL and (file.camera, file.part) == (tile.camera, tile.part)
@@ -190,7 +188,8 @@ class Checker:
                 continue
             try:
                 pinned = documents.load(Listing, self._places.local(self._places.file(file)).read_bytes())
-                present = list_footage(self._places.objects, self._places.footage, cameras)
+                extensions = pinned.extensions or DEFAULT_EXTENSIONS
+                present = list_footage(self._places.objects, self._places.footage, cameras, extensions)
             except ThroughlineError:
                 return  # its chunks tell that they can't be reached
             for camera in cameras:
@@ -211,10 +210,3 @@ def _difference(size: int, found: int) -> str:
     if size == found:
         return f"its {size} bytes are others"
     return f"it has {found} bytes, not {size}"
-
-
-def _holds_pictures_whole(path: Path) -> bool:
-    """Whether it is a container whose pictures lie in one piece each (MP4, Matroska, AVI), as they don't in MPEG streams."""
-    with path.open("rb") as file:
-        head = file.read(8)
-    return head[4:] in _MP4_BOXES or head.startswith((b"\x1aE\xdf\xa3", b"RIFF"))
