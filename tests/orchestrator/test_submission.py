@@ -82,6 +82,8 @@ def test_a_good_request_is_taken_with_its_query(tmp_path: Path) -> None:
         (options(analysis_rate=0), "options.analysis_rate"),
         (options(analysis_rate=61), "options.analysis_rate"),
         (options(analysis_rate=float("nan")), "options.analysis_rate"),
+        (options(analysis_rate=0.5, redaction=pb.REDACTION_HEADS), "options.analysis_rate: is 0.5; with redaction"),
+        (options(redaction=9), "options.redaction: 9 is none"),
         (options(time_window=common.Interval(start_ns=2, end_ns=2)), "options.time_window"),
         (options(time_window=common.Interval(start_ns=-1, end_ns=2)), "options.time_window"),
         (options(cameras=["cam2"]), "options.cameras: lacks 'cam1'"),

@@ -64,6 +64,8 @@ class Camera:
     shift_ns: int = 0
     loose: Sequence[tuple[int, tuple[float, float, float, float]]] = ()
     """Detections that belong to no track: frame, and box."""
+    searched: range = range(2**31)
+    """Frames among which the detector looked."""
     x264: Mapping[str, str] | None = None
     """Options of x264, a GOP of a second; None for those of films, which has no B-frames."""
     hevc: bool = False
@@ -192,6 +194,8 @@ def _write_people(path: Path, camera: Camera) -> None:
         for frame in sorted(
             {*camera.frames[::2], *(frame for seen in camera.tracks for frame in (seen.first, seen.last))}
         ):
+            if frame not in camera.searched:
+                continue
             time_ns = camera_time(frame, camera.shift_ns).ns
             tracked = table.boxes[table.times_ns == time_ns]
             boxes = np.array([*tracked, *(box for when, box in camera.loose if when == frame)], np.float32).reshape(

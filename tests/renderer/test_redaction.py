@@ -9,19 +9,21 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.renderer.footage import FRAME_NS, PICTURE, Camera, Image, Seen, box_of, build, play, track_id
+from tests.renderer.footage import FRAME_NS, PICTURE, Camera, Image, Seen, box_of, build, camera_time, play, track_id
 from throughline.domain.errors import Conflict, FailedPrecondition
 from throughline.domain.geometry import Box, Size
-from throughline.domain.time import Instant, Interval
+from throughline.domain.time import NS_PER_SECOND, Instant, Interval
 from throughline.domain.tracks import TrackTable
 from throughline.domain.work import Incident, Work
 from throughline.media.planes import Planes
 from throughline.renderer import timelines
 from throughline.renderer.crowd import Crowd, Redaction, RedactionSettings
+from throughline.renderer.documents import TimelineDocument
 from throughline.renderer.pairs import Pair, PairsOrder, RenderedPair, render_pairs
 from throughline.renderer.redaction import Hiding, check_covered, pixelate
 from throughline.renderer.settings import ClipSettings, FilmSettings
 from throughline.storage.detections import People
+from throughline.storage.documents import load
 from throughline.storage.workspace import Workspace
 
 TIGHT = RedactionSettings(margin=0, clear_edge=0, growth=0.5, lead_seconds=1, lone_seconds=0.5)
@@ -239,3 +241,16 @@ def test_a_film_and_its_contact_sheet_hide_bystanders(tmp_path: Path) -> None:
         apart = np.abs(before.image.astype(int) - after.image)
         assert apart[top:bottom, left:right].mean() > 0.5
     assert (np.abs(clear_sheet - hidden_sheet).max(axis=2) > 20).sum() > 500
+
+
+def test_a_hidden_film_reaches_as_far_around_an_appearance_as_the_detector_looked(tmp_path: Path) -> None:
+    camera = Camera("a", 1, [Seen(1, 50, 70)], searched=range(48, 76))
+    workspace, refs = build(tmp_path, [camera])
+    order = timelines.TimelineOrder("job", 1, (track_id(refs[0], 1),), refs, redaction=Redaction.BODIES)
+    settings = FilmSettings(before_seconds=2, after_seconds=2)
+    made = timelines.render_timeline(workspace, order, settings, Work()).artifact
+
+    (appearance,) = load(TimelineDocument, made.path("timeline.json").read_bytes()).appearances
+    around = round(0.5 * NS_PER_SECOND / FRAME_NS)
+    assert appearance.camera_time.start == camera_time(48 - around)
+    assert abs(appearance.camera_time.end - camera_time(74 + around)) <= FRAME_NS

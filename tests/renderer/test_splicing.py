@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.renderer.footage import EPOCH, FRAME_NS, PICTURE, Camera, Seen, camera_time, number_in
+from tests.renderer.footage import EPOCH, FRAME_NS, PICTURE, Camera, Seen, box_at, camera_time, number_in
 from tests.renderer.test_timelines import SETTINGS, Made, assert_shows_every_moment, expected_number, make
 from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, ClockMap
@@ -193,6 +193,28 @@ def test_parts_of_other_shapes_are_drawn_in_theirs(tmp_path: Path) -> None:
     assert_runs_fill_the_film(alone)
     assert_runs_fill_the_film(beside)
     assert beside.cameras()[-1] != "a"
+    for made in (alone, beside):
+        assert_boxes_lie_where_they_are_seen(made, "a", sizes)
+
+
+def assert_boxes_lie_where_they_are_seen(made: Made, camera: str, sizes: Sequence[Size]) -> None:
+    """In every segment that shows a camera, `boxes.json` has its boxes in a picture of the size of that moment, undeformed."""
+    boxes = load(BoxesDocument, made.result.artifact.path("boxes.json").read_bytes())
+    segments = made.document.segments
+    seen = set()
+    for track in (track for track in boxes.tracks if track.camera == camera):
+        segment = segments[track.segment]
+        (tile,) = (tile for tile in segment.tiles if tile.camera == camera)
+        first = round((tile.camera_time.start - EPOCH) / FRAME_NS)
+        size = sizes[first >= 60]
+        seen.add(size)
+        assert tile.picture.width * size.height == pytest.approx(tile.picture.height * size.width, rel=0.02)
+        factor = tile.picture.width / size.width
+        for time_ns, box in zip(track.times_ns, track.boxes, strict=True):
+            frame = round((segment.utc.start + (time_ns - segment.film_start_ns) - EPOCH) / FRAME_NS)
+            wanted = np.array(box_at(frame)) * factor + [tile.picture.left, tile.picture.top] * 2
+            assert np.abs(wanted - box).max() <= 1
+    assert seen == set(sizes)
 
 
 def test_boxes_and_captions_compose_everything(tmp_path: Path) -> None:

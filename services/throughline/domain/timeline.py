@@ -63,26 +63,32 @@ def merged(appearances: Iterable[Appearance], bridge_ns: int = 0) -> tuple[Appea
 
 
 def plan(
-    appearances: Iterable[Appearance], max_tiles: int, gaps: Mapping[str, Sequence[Interval]] | None = None
+    appearances: Iterable[Appearance],
+    max_tiles: int,
+    gaps: Mapping[str, Sequence[Interval]] | None = None,
+    changes: Mapping[str, Sequence[Instant]] | None = None,
 ) -> tuple[Segment, ...]:
     """Order merged appearances into a film: wall-clock order, a new segment whenever a camera enters or leaves.
 
     Who entered first has the first tile, and whoever is shown stays until they leave; beyond `max_tiles` the next one waits
     for a free tile. Moments that nobody appears in are jumped, and so are those for which none of the shown cameras has
-    footage (`gaps`: by camera, in UTC). Appearances of the same camera must not overlap: see `merged`.
+    footage (`gaps`: by camera, in UTC). A segment also ends where the pictures of a camera change (`changes`: by camera, in UTC).
+    Appearances of the same camera must not overlap: see `merged`.
     """
     if max_tiles < 1:
         raise ValueError(f"max_tiles is {max_tiles}; a film needs at least one tile")
+    gaps, changes = gaps or {}, changes or {}
     present = sorted((a for a in appearances if a.span.duration_ns > 0), key=_entrance)
     stretches = (
         (span, shown, hidden)
-        for span, shown, hidden in _stretches(present, max_tiles, gaps or {})
-        if shown and not all(_within_gap(span, (gaps or {}).get(a.camera, ())) for a in shown)
+        for span, shown, hidden in _stretches(present, max_tiles, gaps, changes)
+        if shown and not all(_within_gap(span, gaps.get(a.camera, ())) for a in shown)
     )
     segments: list[Segment] = []
     for span, shown, hidden in stretches:
         last = segments[-1] if segments else None
-        if last is not None and last.span.end == span.start and (last.shown, last.hidden) == (shown, hidden):
+        goes_on = last is not None and last.span.end == span.start and (last.shown, last.hidden) == (shown, hidden)
+        if last is not None and goes_on and not any(span.start in changes.get(a.camera, ()) for a in shown):
             segments[-1] = replace(last, span=Interval(last.span.start, span.end))
         else:
             segments.append(Segment(last.film_end_ns if last else 0, span, shown, hidden))
@@ -168,15 +174,21 @@ _Stretch = tuple[Interval, tuple[Appearance, ...], tuple[Appearance, ...]]
 
 
 def _stretches(
-    present: Sequence[Appearance], max_tiles: int, gaps: Mapping[str, Sequence[Interval]]
+    present: Sequence[Appearance],
+    max_tiles: int,
+    gaps: Mapping[str, Sequence[Interval]],
+    changes: Mapping[str, Sequence[Instant]],
 ) -> Iterator[_Stretch]:
     """Everything between two neighbouring edges, with who is shown and who is hidden then."""
     spans = [appearance.span for appearance in present]
-    spans += [gap for camera in {appearance.camera for appearance in present} for gap in gaps.get(camera, ())]
+    cameras = {appearance.camera for appearance in present}
+    spans += [gap for camera in cameras for gap in gaps.get(camera, ())]
+    edges = {edge for span in spans for edge in (span.start, span.end)}
+    edges.update(change for camera in cameras for change in changes.get(camera, ()))
     shown: list[Appearance] = []
     waiting: list[Appearance] = []
     coming = list(reversed(present))
-    for start, end in pairwise(sorted({edge for span in spans for edge in (span.start, span.end)})):
+    for start, end in pairwise(sorted(edges)):
         shown = [appearance for appearance in shown if appearance.span.end > start]
         waiting = [appearance for appearance in waiting if appearance.span.end > start]
         while coming and coming[-1].span.start <= start:

@@ -16,9 +16,12 @@ from throughline.orchestrator.window import camera_window
 from throughline.storage.objects import ObjectStore
 from throughline.v1.common_pb2 import ClockMap, SimilarityScale
 from throughline.v1.orchestrator_pb2 import (
+    REDACTION_NONE,
+    REDACTION_UNSPECIFIED,
     SEARCH_MODE_FULL,
     SEARCH_MODE_UNSPECIFIED,
     JobOptions,
+    Redaction,
     SubmitJobRequest,
 )
 from throughline.wire.film_options import film_problems
@@ -29,6 +32,8 @@ CAMERAS_AT_MOST = 10_000
 LONGEST_NAME_BYTES = 1024
 """Of S3, for a whole key in UTF-8."""
 CANDIDATES_AT_MOST = 10_000
+REDACTION_LEAST_RATE = 1
+"""Frames per second: nobody can be hidden over a second from a look of the detector."""
 LABEL_AT_MOST = 256
 """Characters of a label's name or value."""
 _YEAR_NS = 366 * 86_400 * 10**9
@@ -129,10 +134,18 @@ def _numbers(options: JobOptions) -> Iterator[str]:
     rate = options.analysis_rate
     if options.HasField("analysis_rate") and not (math.isfinite(rate) and 0 < rate <= 60):
         yield f"analysis_rate: is {rate}; expected over 0 to 60 frames per second"
+    elif options.HasField("analysis_rate") and _redacts(options) and rate < REDACTION_LEAST_RATE:
+        yield f"analysis_rate: is {rate}; with redaction at least {REDACTION_LEAST_RATE}, or people go by between two looks"
+    if options.redaction not in Redaction.values():
+        yield f"redaction: {options.redaction} is none; expected none, heads or bodies"
     if not 0 <= options.max_candidates <= CANDIDATES_AT_MOST:
         yield f"max_candidates: is {options.max_candidates}; expected 1 to {CANDIDATES_AT_MOST}, or 0 for 500"
     if options.HasField("review_deadline_seconds") and not 1 <= options.review_deadline_seconds <= 2_592_000:
         yield f"review_deadline_seconds: is {options.review_deadline_seconds}; expected 1 to 2592000"
+
+
+def _redacts(options: JobOptions) -> bool:
+    return options.redaction not in (REDACTION_UNSPECIFIED, REDACTION_NONE)
 
 
 def _unserved(options: JobOptions) -> Iterator[str]:

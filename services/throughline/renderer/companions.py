@@ -58,7 +58,9 @@ def boxes(sources: Sources, segments: Sequence[FilmSegment], size: Size, max_gap
 
 def _box_tracks(source: CameraSource, number: int, segment: FilmSegment, tile: FilmTile) -> Iterator[BoxTrack]:
     shown = tile.camera_time
-    frame = source.size_at(shown.start)
+    frame = source.size_at(
+        shown.start + shown.duration_ns // 2
+    )  # one size all the while; its ends may be a nanosecond off
     scale = np.array([tile.picture.width / frame.width, tile.picture.height / frame.height] * 2)
     offset = np.array([tile.picture.left, tile.picture.top] * 2)
     for track_id in tile.tracks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
@@ -14,6 +14,7 @@ from throughline.domain.errors import FailedPrecondition
 from throughline.domain.geometry import Box, Boxes, Size
 from throughline.domain.pairs import TrackId
 from throughline.domain.time import NS_PER_SECOND, Instant, Interval
+from throughline.domain.timeline import Appearance
 from throughline.media.planes import Planes
 from throughline.renderer.crowd import Crowd, Redaction, RedactionSettings
 from throughline.renderer.draw import Image, size_of
@@ -38,6 +39,22 @@ class Redactor:
     def hides(self) -> bool:
         """Whether anything is hidden at all."""
         return self.what is not Redaction.NONE
+
+    def reachable(self, source: CameraSource, appearance: Appearance) -> Appearance:
+        """As much of an appearance as can be shown: where something is to be hidden, what lies about the looks of the detector,
+        which end with the job's time window."""
+        if not self.hides:
+            return appearance
+        span = source.clock.interval_to_camera(appearance.span)
+        looked = source.everybody(span)[1].looked_ns
+        searched = Interval(Instant(int(looked[0])), Instant(int(looked[-1]))).padded(_UNSEEN_NS // 2, _UNSEEN_NS // 2)
+        first, last = (
+            source.shown_at(max(span.start, searched.start)),
+            source.shown_at(min(span.end + -1, searched.end)),
+        )
+        start = span.start if first is None else max(span.start, first.start)
+        end = span.end if last is None else min(span.end, last.end)
+        return replace(appearance, span=source.clock.interval_to_utc(Interval(start, end)))
 
     def hiding(self, source: CameraSource, span: Interval, subject: Iterable[TrackId]) -> Hiding | None:
         """What hides everybody but the subject in a camera's frames of a span of UTC; None where nothing is to be hidden.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -55,6 +56,10 @@ class CameraSource:
         self.reader = reader
         self.gaps = tuple(clock.interval_to_utc(gap) for gap in reader.reel.gaps)
         """Spans without footage, UTC."""
+        self.resized = tuple(
+            clock.to_utc(one.span.end) for one, other in pairwise(reader.reel.parts) if one.size != other.size
+        )
+        """When its pictures change their size, UTC."""
         self.rate = _rate(reader.reel)
         """Frames per second of footage, on average."""
         self._tracks = tracks

@@ -108,8 +108,10 @@ class _Timeline:
                 f"job {self._order.job_id} has no track that a film could show: "
                 f"{reasons or f'none was given, or all were seen for less than {self._settings.least_seconds:g} s (least_seconds)'}"
             )
-        gaps = {name: self._sources.camera(name).gaps for name in {appearance.camera for appearance in seen}}
-        segments = plan(seen, self._settings.max_tiles, gaps)
+        cameras = {appearance.camera: self._sources.camera(appearance.camera) for appearance in seen}
+        gaps = {name: camera.gaps for name, camera in cameras.items()}
+        resized = {name: camera.resized for name, camera in cameras.items()}
+        segments = plan(seen, self._settings.max_tiles, gaps, resized)
         self._tell_of_hidden(segments)
         with closing(Footage(self._sources)) as footage:
             copies = not (self._settings.composes or self._redactor.hides)
@@ -119,7 +121,7 @@ class _Timeline:
         views = [(appearance, best_of(self._sources.camera(appearance.camera), appearance)) for appearance in seen]
         write_sheet(made / SHEET, self._sources, self._chosen(views), self._redactor, self._work)
         write_cover(made / COVER, self._sources, views, self._redactor)
-        self._tell_of_damage(gaps)
+        self._tell_of_damage(cameras)
         document = TimelineDocument(
             job_id=self._order.job_id,
             revision=self._order.revision,
@@ -152,9 +154,9 @@ class _Timeline:
                     Incident("track_not_shown", f"{track.camera}/{track.number}", message, track.camera)
                 )
         return merged(
-            appearance
-            for camera, found in seen.items()
-            for appearance in appearances(self._sources.camera(camera), found, self._settings)
+            self._redactor.reachable(source, appearance)
+            for source, found in ((self._sources.camera(camera), found) for camera, found in seen.items())
+            for appearance in appearances(source, found, self._settings)
         )
 
     def _tell_of_hidden(self, segments: Sequence[Segment]) -> None:
