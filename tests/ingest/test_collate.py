@@ -466,3 +466,13 @@ def test_chunks_are_never_copied_to_the_disk_but_into_the_reel(any_footage: Foot
 
     assert len(seen(made)) == 180
     assert {name for name in found if not name.endswith(".claim")} == {"part-000.mp4", "gops.parquet"}
+
+
+def test_the_last_frame_of_a_part_is_read_where_the_container_states_no_durations(footage: DiskFootage) -> None:
+    footage.clip("cam1/2026-03-01T10-00-00Z.ts", Clip(steady(31), b_frames=2))
+    footage.clip("cam2/2026-03-01T10-00-00Z.ts", Clip(steady(30), b_frames=2))
+    footage.clip("cam2/2026-03-01T10-00-02Z.ts", Clip([0], first_number=30, b_frames=2))
+    for camera in ("cam1", "cam2"):
+        made = footage.collate(camera)
+        assert sum(part.frame_count for part in made.reel.parts) == 31
+        assert [number for _, number in seen(made)] == list(range(31))

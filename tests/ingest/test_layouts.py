@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -25,9 +26,12 @@ RATE = 15
 FRAME_NS = NS_PER_SECOND // RATE
 SNAP_NS = 750 * NS_PER_MS
 KINDS = {
-    "plain": Clip([], gop=10),
-    "B-frames": Clip([], gop=10, b_frames=2),
-    "HEVC": Clip([], gop=10, codec="libx265"),
+    "plain": ("mp4", Clip([], gop=10)),
+    "B-frames": ("mp4", Clip([], gop=10, b_frames=2)),
+    "HEVC": ("mp4", Clip([], gop=10, codec="libx265")),
+    "transport stream": ("ts", Clip([], gop=10, b_frames=2, crf=1)),
+    "Matroska": ("mkv", Clip([], gop=10, b_frames=2, open_gop=True)),
+    "AVI": ("avi", Clip([], gop=10, b_frames=2, time_base=Fraction(1, RATE))),
 }
 
 
@@ -55,12 +59,10 @@ pieces = st.lists(
 
 @cache
 def content(kind: str, frames: int) -> bytes:
-    clip = KINDS[kind]
+    suffix, clip = KINDS[kind]
+    times = list(range(frames)) if suffix == "avi" else steady(frames, RATE)
     with tempfile.TemporaryDirectory() as folder:
-        path = make_clip(
-            Path(folder) / "clip.mp4", Clip(steady(frames, RATE), gop=10, b_frames=clip.b_frames, codec=clip.codec)
-        )
-        return path.read_bytes()
+        return make_clip(Path(folder) / f"clip.{suffix}", replace(clip, times=times)).read_bytes()
 
 
 def laid_out(layout: Sequence[Piece], folder: Path) -> CollatedReel:
@@ -74,7 +76,7 @@ def laid_out(layout: Sequence[Piece], folder: Path) -> CollatedReel:
     for piece in layout:
         start += piece.off_ms * NS_PER_MS
         stamp = f"{start.to_datetime():%Y-%m-%dT%H-%M-%S}.{start.ns // NS_PER_MS % 1000:03d}Z"
-        footage.put(f"cam1/{stamp}.mp4", content(piece.kind, piece.frames))
+        footage.put(f"cam1/{stamp}.{KINDS[piece.kind][0]}", content(piece.kind, piece.frames))
         start += piece.frames * FRAME_NS
     return footage.collate("cam1")
 

@@ -38,12 +38,20 @@ SEEK = """async seconds => {
 }"""
 
 
+TOGETHER = [
+    Camera("a", 1, [Seen(1, 3, 50)], x264=PLAIN),
+    Camera("b", 2, [Seen(1, 40, 110)], x264=B_FRAMES, parts=(75,)),
+]
+PAUSED = [
+    Camera(
+        "a", 1, [Seen(1, 5, 59, step=1), Seen(2, 90, 93, step=1)], frames=(*range(60), *range(90, 130)), x264=B_FRAMES
+    )
+]
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium")
-def test_a_spliced_film_plays_to_its_end_and_seeks_to_any_moment(tmp_path: Path) -> None:
-    cameras = [
-        Camera("a", 1, [Seen(1, 3, 50)], x264=PLAIN),
-        Camera("b", 2, [Seen(1, 40, 110)], x264=B_FRAMES, parts=(75,)),
-    ]
+@pytest.mark.parametrize("cameras", [TOGETHER, PAUSED], ids=["split screen", "a pause"])
+def test_a_spliced_film_plays_to_its_end_and_seeks_to_any_moment(tmp_path: Path, cameras: list[Camera]) -> None:
     made = make(tmp_path, cameras, settings=APART)
     assert {run.method for run in runs(made)} == {"copied", "encoded"}
     film = made.result.artifact.path("film.mp4")
@@ -52,6 +60,9 @@ def test_a_spliced_film_plays_to_its_end_and_seeks_to_any_moment(tmp_path: Path)
         f'<body style="margin:0"><video src="{film.as_uri()}" muted width="320" height="180" style="display:block"></video>'
     )
     chosen = random.Random(8)  # noqa: S311
+    anywhere = [chosen.randrange(made.document.duration_ns // FRAME_NS) * FRAME_NS + FRAME_NS // 2 for _ in range(10)]
+    cuts = [run.film_start_ns for run in runs(made)[1:]]
+    around_cuts = [cut + side * FRAME_NS // 2 for cut in cuts for side in (-1, 1)]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
@@ -61,9 +72,7 @@ def test_a_spliced_film_plays_to_its_end_and_seeks_to_any_moment(tmp_path: Path)
         page.set_default_timeout(120_000)
         page.goto(page_file.as_uri())
         assert page.evaluate(PLAY) == pytest.approx(made.document.duration_ns / NS_PER_SECOND, abs=0.001)
-        for _ in range(10):
-            frame = chosen.randrange(made.document.duration_ns // FRAME_NS)
-            film_ns = frame * FRAME_NS + FRAME_NS // 2
+        for film_ns in [*around_cuts, *anywhere]:
             page.evaluate(SEEK, film_ns / NS_PER_SECOND)
             screen = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
             assert screen is not None

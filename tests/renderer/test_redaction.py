@@ -254,3 +254,19 @@ def test_a_hidden_film_reaches_as_far_around_an_appearance_as_the_detector_looke
     around = round(0.5 * NS_PER_SECOND / FRAME_NS)
     assert appearance.camera_time.start == camera_time(48 - around)
     assert abs(appearance.camera_time.end - camera_time(74 + around)) <= FRAME_NS
+
+
+def test_a_long_frame_of_which_only_the_end_was_searched_is_left_out_of_a_hidden_film(tmp_path: Path) -> None:
+    camera = Camera(
+        "a",
+        1,
+        [Seen(1, 64, 100)],
+        frames=(*range(40), *range(64, 120)),
+        searched=range(64, 110),
+        longest_pause_ns=2 * NS_PER_SECOND,
+    )
+    workspace, refs = build(tmp_path, [camera])
+    order = timelines.TimelineOrder("job", 1, (track_id(refs[0], 1),), refs, redaction=Redaction.BODIES)
+    made = timelines.render_timeline(workspace, order, FilmSettings(), Work()).artifact
+    (appearance,) = load(TimelineDocument, made.path("timeline.json").read_bytes()).appearances
+    assert appearance.camera_time.start == camera_time(64)

@@ -16,13 +16,14 @@ import pytest
 from tests.renderer.footage import EPOCH, FRAME_NS, PICTURE, Camera, Seen, box_at, camera_time, number_in
 from tests.renderer.test_timelines import SETTINGS, Made, assert_shows_every_moment, expected_number, make
 from throughline.domain.geometry import Size
-from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, ClockMap
+from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, ClockMap, Instant
 from throughline.renderer.documents import BoxesDocument, FilmRun, FilmSegment
 from throughline.renderer.settings import FilmSettings
 from throughline.storage.documents import load
 
 PLAIN = {"bf": "0", "profile": "baseline", "refs": "1"}
 B_FRAMES = {"bf": "3", "b-pyramid": "normal", "b-adapt": "0", "refs": "3"}
+IDR = {"bf": "0", "g": "1"}
 OPEN = {**B_FRAMES, "x264-params": "open-gop=1:scenecut=0"}
 APART = SETTINGS.model_copy(update={"bridge_seconds": 0.5})
 TICK_NS = 12_000
@@ -195,6 +196,28 @@ def test_parts_of_other_shapes_are_drawn_in_theirs(tmp_path: Path) -> None:
     assert beside.cameras()[-1] != "a"
     for made in (alone, beside):
         assert_boxes_lie_where_they_are_seen(made, "a", sizes)
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [
+        ClockMap(drift_ppb=-77_777, reference=Instant(1_772_346_161_115_709_014)),
+        ClockMap(drift_ppb=-222_222, reference=Instant(1_772_081_627_445_831_196)),
+    ],
+    ids=["a nanosecond early", "a nanosecond late"],
+)
+@pytest.mark.parametrize("heights", [(180, 240), (240, 180), (240, 180, 240)])
+def test_a_part_that_only_rounding_reaches_is_not_shown(
+    tmp_path: Path, clock: ClockMap, heights: tuple[int, ...]
+) -> None:
+    sizes = [Size(320, height) for height in heights]
+    parts = (60,) if len(sizes) == 2 else (30, 60)
+    camera = Camera("a", 1, [Seen(1, 25, 75)], frames=range(120), parts=parts, part_sizes=sizes, clock=clock, x264=IDR)
+    made = make(tmp_path, [camera])
+    assert all(run.film_end_ns - run.film_start_ns > NS_PER_MS for run in runs(made))
+    for segment in made.document.segments:
+        (tile,), (method,) = segment.tiles, {run.method for run in segment.runs}
+        assert method == "encoded" or tile.picture.width == 320
 
 
 def assert_boxes_lie_where_they_are_seen(made: Made, camera: str, sizes: Sequence[Size]) -> None:

@@ -23,7 +23,7 @@ from throughline.storage.gops import GOPS_FILE, GopWriter
 from throughline.storage.object_store import ObjectStore, OpenObject
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 
-STAGE_REVISION = 4
+STAGE_REVISION = 5
 """Raise it whenever the same chunks would give another reel."""
 REEL = "reel.json"
 

@@ -15,7 +15,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from throughline.domain.time import NS_PER_SECOND, ns_to_ticks, ticks_to_ns
-from throughline.media.reorder import in_order, needs_order
+from throughline.media.reorder import shown
 from throughline.storage.object_store import ByteReader
 
 CODECS = frozenset({"av1", "h264", "hevc", "mjpeg", "mpeg4", "vp9"})
@@ -108,9 +108,7 @@ class ClipPackets:
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._packets = container.demux(stream)
-        if needs_order(container.format.name, stream):
-            self._packets = in_order(self._packets, stream)
+        self._packets = shown(container.demux(stream), stream, container.format.name)
         self._time_base = stream.time_base or Fraction(1, 90_000)
         # MP4 states how many frames there are; AVI counts the skipped ones as well, each of one tick; Matroska states a
         # duration, which FFmpeg would otherwise estimate.

@@ -149,7 +149,7 @@ class Encoder:
             lag = 0 if packet.dts is None else source_pts - packet.dts
             if latest is None:
                 self._go_on_to(pts, time_ns)
-                first_lag = min(lag, self._delay)  # a picture after a pause may lag by more than any film allows for
+                first_lag = lag = min(lag, self._delay)  # after a pause it may be more than any film allows for
             latest = pts if latest is None else max(latest, pts)
             packet.pts, packet.dts = pts, pts - lag + first_lag
             self._mux([packet])

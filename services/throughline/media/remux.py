@@ -19,6 +19,8 @@ from throughline.media.probe import PAUSE_NS, ClipInfo, ClipScan
 TICK = Fraction(1, MEDIA_RATE)
 _NEAR, _FAR = MEDIA_RATE // 10, 60 * MEDIA_RATE
 """Where a missing DTS is put before its clip, and how far a DTS can lie before its PTS; broken recorders write any number."""
+_LEAST_DURATION = MEDIA_RATE // 1000
+"""Where a container states none: the part ends with its last packet, by whole milliseconds, and must not end before it."""
 _CHECK_EVERY = 500
 """Packets between two looks at whether to stop."""
 _MOST_HELD_BYTES = 16 * 2**20
@@ -84,6 +86,7 @@ class PartWriter:
         if self._last_dts is not None:
             dts = max(dts, self._last_dts + 1)
         self._last_dts = dts
+        packet.duration = max(packet.duration or 0, _LEAST_DURATION)
         packet.dts, packet.pts, packet.time_base, packet.stream = dts, max(pts, dts), TICK, self._stream
         self._container.mux(packet)
         self.frame_count += 1

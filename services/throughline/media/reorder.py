@@ -1,10 +1,9 @@
-"""When the frames of an AVI are shown: the format has no times but those of decoding, so frames are decoded to find their order."""
+"""When the H.264 frames of an AVI are shown: the format has no times but those of decoding, so frames are decoded to find their order."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from itertools import chain
 
 import av
 from av.codec import CodecContext
@@ -12,22 +11,32 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-_LOOK_AHEAD = 17
-"""More frames than H.264 shows out of order."""
+_LOOK_AHEAD = 34
+"""A frame comes out of the decoder before so many later packets went in, or never: twice as many as H.264 shows out of order."""
 
 
-def needs_order(container_format: str, stream: VideoStream) -> bool:
-    """Whether the packets of a stream have no PTS that can be relied on."""
-    context = stream.codec_context
-    return container_format == "avi" and context.codec.canonical_name in ("h264", "hevc") and context.has_b_frames
+def shown(
+    packets: Iterator[Packet[VideoStream]], stream: VideoStream, container_format: str
+) -> Iterator[Packet[VideoStream]]:
+    """The packets as they come, with the PTS that FFmpeg can't know where H.264 lies in AVI.
 
-
-def in_order(packets: Iterator[Packet[VideoStream]], stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """The packets as they come, each with the PTS of its place among the frames shown, which is never before its DTS.
-
-    The frame that is shown n-th gets the n-th DTS, and all the same delay. Packets without a frame lose both time stamps; up to
-    `_LOOK_AHEAD` frames around one may stand a frame early. What `packets` raises comes after those that came before it.
+    What `packets` raises comes after those that came before it.
     """
+    context = stream.codec_context
+    if container_format != "avi" or context.codec.canonical_name not in ("h264", "hevc"):
+        return packets
+    return _in_order(packets, stream) if context.has_b_frames else _at_once(packets)
+
+
+def _at_once(packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+    """Each frame is shown when it is decoded."""
+    for packet in packets:
+        packet.pts = packet.dts
+        yield packet
+
+
+def _in_order(packets: Iterator[Packet[VideoStream]], stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The n-th frame that is shown gets the DTS of the packet that comes as many after the n-th as frames are out of order."""
     order = _Order(stream)
     error: av.FFmpegError | None = None
     while error is None:
@@ -47,7 +56,7 @@ def in_order(packets: Iterator[Packet[VideoStream]], stream: VideoStream) -> Ite
 
 
 class _Order:
-    """Packets that were decoded, until it is known when they are shown."""
+    """Packets that were decoded, until it is known when they are shown. Packets have numbers in the order in which they come."""
 
     def __init__(self, stream: VideoStream) -> None:
         context = stream.codec_context
@@ -57,22 +66,26 @@ class _Order:
         self._decoder = decoder
         self._decoder.extradata = context.extradata
         self._decoder.thread_count = 1
+        self._dts: list[int] = []
         self._held: deque[Packet[VideoStream]] = deque()
-        self._coming: set[int] = set()
-        """DTS of those among them whose frames haven't come."""
-        self._free: deque[int] = deque()
-        """DTS at which nothing is shown yet, in order: as many as frames to come."""
-        self._shown: dict[int, int] = {}
-        """By DTS of a packet the DTS that stands where its frame is shown."""
+        self._unplaced: deque[int] = deque()
+        """Packets whose place among the frames shown is not known."""
+        self._came: deque[int] = deque()
+        """Those of them whose frames came, in the order in which they are shown."""
+        self._places: dict[int, int] = {}
+        """Of packets that are held, from 0."""
+        self._next_place = 0
+        self._begun = False
         self._delay: int | None = None
 
     def add(self, packet: Packet[VideoStream]) -> None:
         if packet.dts is None:
             return
-        packet.pts = packet.dts  # by which its frame is known
+        number = len(self._dts)
+        self._dts.append(packet.dts)
         self._held.append(packet)
-        self._coming.add(packet.dts)
-        self._free.append(packet.dts)
+        self._unplaced.append(number)
+        packet.pts = number  # by which its frame is known
         self._decode(packet)
 
     def finish(self) -> None:
@@ -80,19 +93,48 @@ class _Order:
         self._decode(None)
 
     def ready(self, ahead: int) -> Iterator[Packet[VideoStream]]:
-        """Packets of which all is known, when `ahead` later ones were decoded."""
-        while len(self._held) > ahead:
+        """Packets whose time is known, once `ahead` later ones were decoded and placed as well."""
+        sure = len(self._dts) - ahead
+        while self._place_next(sure):
+            pass
+        while self._held and (number := len(self._dts) - len(self._held)) in self._places and number < sure - ahead + 1:
             if self._delay is None:
-                self._delay = max(chain((dts - shown for dts, shown in self._shown.items()), [0]))
+                self._delay = max(number - place for number, place in self._places.items())
             packet = self._held.popleft()
-            shown = self._shown.pop(packet.dts or 0, None)
-            if shown is not None:
-                packet.pts = shown + self._delay
-            else:
-                self._coming.discard(packet.dts or 0)
-                self._free.popleft()  # later frames have moved up to its place
-                packet.pts = packet.dts = None
+            packet.pts = self._time(self._places.pop(number) + max(0, self._delay))
             yield packet
+
+    def _place_next(self, sure: int) -> bool:
+        """Place the next frame that is shown; those of packets before `sure` have come, or never will.
+
+        A frame that never came is taken to have stood before the first that came of a later packet, and after the first keyframe
+        of a clip that begins within a group of pictures, before that.
+        """
+        if self._came and self._came[0] < sure:
+            number = self._came.popleft()
+            missing = [each for each in self._unplaced if each < number and each not in self._came]
+            if not self._begun:
+                following = number + 1
+                while following < sure and following not in self._came:
+                    missing.append(following)
+                    following += 1
+                self._begun = True
+            self._place([*missing, number])
+            return True
+        if self._unplaced and self._unplaced[0] < sure and self._unplaced[0] not in self._came:
+            self._place([self._unplaced[0]])
+            return True
+        return False
+
+    def _place(self, numbers: list[int]) -> None:
+        for number in numbers:
+            self._unplaced.remove(number)
+            self._places[number] = self._next_place
+            self._next_place += 1
+
+    def _time(self, place: int) -> int:
+        beyond = max(0, place - len(self._dts) + 1)
+        return self._dts[place - beyond] + beyond
 
     def _decode(self, packet: Packet[VideoStream] | None) -> None:
         try:
@@ -100,6 +142,5 @@ class _Order:
         except av.FFmpegError:
             return
         for frame in frames:
-            if frame.pts in self._coming:
-                self._coming.remove(frame.pts)
-                self._shown[frame.pts] = self._free.popleft()
+            if frame.pts is not None and frame.pts in self._unplaced and frame.pts not in self._came:
+                self._came.append(frame.pts)

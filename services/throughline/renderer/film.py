@@ -82,10 +82,11 @@ def film_size(footage: Footage, segments: Sequence[Segment], settings: FilmSetti
 
 
 def shown_parts(source: CameraSource, span: Interval) -> Iterator[tuple[int, Interval]]:
-    """The parts of a reel that a span of the camera's time lies in, by index, each with its share of the span."""
+    """The parts of a reel that a span of the camera's time lies in, by index, each with its share of the span; none that only
+    the rounding of a clock map lets it reach."""
     for index, part in enumerate(source.reader.reel.parts):
         share = part.span.intersection(span)
-        if share is not None:
+        if share is not None and share.duration_ns >= LEAST_NS:
             yield index, share
 
 

@@ -52,7 +52,10 @@ class Redactor:
             source.shown_at(max(span.start, searched.start)),
             source.shown_at(min(span.end + -1, searched.end)),
         )
-        start = span.start if first is None else max(span.start, first.start)
+        start = span.start
+        if first is not None:
+            is_near = looked[0] - first.start.ns <= _UNSEEN_NS  # unlike a long frame, of which only the end is
+            start = max(start, first.start if is_near else first.end)
         end = span.end if last is None else min(span.end, last.end)
         return replace(appearance, span=source.clock.interval_to_utc(Interval(start, end)))
 
