@@ -70,7 +70,21 @@ def _write_stages(workspace: Workspace) -> None:
     with workspace.create("jobs/job-1/scores/1") as folder, TableWriter(folder / "scores.parquet", SCORES) as writer:
         for camera, number, cosine, outcome in rows:
             span = (SPAN.start.ns, SPAN.end.ns)
-            values = (0, camera, f"key-{camera}", number, *span, FRAMES, cosine, cosine, 0, outcome.value)
+            values = (
+                0,
+                camera,
+                f"key-{camera}",
+                number,
+                *span,
+                FRAMES,
+                cosine,
+                cosine,
+                0,
+                outcome.value,
+                cosine,
+                1.0,
+                "",
+            )
             writer.write(*([value] for value in values))
 
 

@@ -185,26 +185,26 @@ def test_a_ranking_is_kept_with_its_job_and_another_is_refused(
     cameras = [replace(camera, reid_digest=digest).publish(workspace) for camera in (CAM1, CAM2)]
     stage, query = stage_of(Store(workspace, cameras), tiny_client)
     rules = RankRules(0.5, Scale.COSINE)
-    artifact, ranking = stage.run("job", 1, query, cameras, rules)
+    artifact, ranking = stage.run(("job", 1), query, cameras, rules)
     assert sorted(artifact.names()) == ["candidates.json", "scores.parquet"]
     assert artifact.uri.endswith("jobs/job/scores/1/")
     assert ranking.reid_digest == digest
-    assert stage.run("job", 1, query, list(reversed(cameras)), rules)[1] == ranking
+    assert stage.run(("job", 1), query, list(reversed(cameras)), rules)[1] == ranking
     with pytest.raises(Conflict, match="round 1 of job job was ranked from other"):
-        stage.run("job", 1, query, cameras, RankRules(0.6, Scale.COSINE))
-    assert stage.run("job", 2, query, cameras, RankRules(0.6, Scale.COSINE))[1].rules.threshold == 0.6
+        stage.run(("job", 1), query, cameras, RankRules(0.6, Scale.COSINE))
+    assert stage.run(("job", 2), query, cameras, RankRules(0.6, Scale.COSINE))[1].rules.threshold == 0.6
 
 
 def test_embeddings_of_another_model_are_not_compared(store: Store, tiny_client: InferenceClient) -> None:
     stage, query = stage_of(store, tiny_client)
     with pytest.raises(FailedPrecondition, match="camera cam1 were embedded by ReID model reid, and"):
-        stage.run("job", 1, query, store.cameras, RankRules(0.5, Scale.COSINE))
+        stage.run(("job", 1), query, store.cameras, RankRules(0.5, Scale.COSINE))
 
 
 def test_without_a_calibration_the_calibrated_scale_is_refused(store: Store, tiny_client: InferenceClient) -> None:
     stage, query = stage_of(store, tiny_client)
     with pytest.raises(FailedPrecondition, match="has no calibration; run `throughline models calibrate`"):
-        stage.run("job", 1, query, store.cameras, RankRules())
+        stage.run(("job", 1), query, store.cameras, RankRules())
 
 
 def test_crops_of_somebody_else_to_whom_the_track_went_over_do_not_count(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ class Candidate:
     """A track that may be the query's person, with the evidence.
 
     similarity: P(same person) at equal priors, 0..1; cosine and crop_cosine: -1..1; time_gap_ns: 0 where the tracks overlap;
-    crop URIs: the most alike pair of crops.
+    crop URIs: the most alike pair of crops. `appearance` is the similarity by looks alone, `space_time` what space and time say of
+    it, for people; empty where nothing is known.
     """
 
     pair_id: str
@@ -50,6 +51,8 @@ class Candidate:
     query_crop_uri: str
     candidate_crop_uri: str
     crop_cosine: float
+    appearance: float = 0.0
+    space_time: str = ""
 
 
 def pair_id(query: TrackId, candidate: TrackId) -> str:

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from throughline.domain.calibration import Calibration
 from throughline.domain.errors import FailedPrecondition
 from throughline.domain.pairs import TrackId, TrackSpan
-from throughline.domain.time import NS_PER_MS, Instant, Interval
+from throughline.domain.time import Instant, Interval
+from throughline.domain.topology import HANDOVER_NS
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
-
-HANDOVER_NS = 300 * NS_PER_MS
-"""Two tracks of one person may both be there for so long, where one takes over from the other."""
 
 EVEN_ODDS = 0.5
 
@@ -32,8 +30,12 @@ class Outcome(StrEnum):
     OVER_LIMIT = "over_limit"
     """Above the threshold, but after the most candidates that were asked for."""
     QUERY = "query"
+    ASKED = "asked"
+    """People were asked about it in an earlier round."""
     SAME_TIME = "same_time"
-    """Before the query's camera at the query's time: impossible."""
+    """At the person's time in their camera, or in one whose view does not overlap: impossible."""
+    TOO_SOON = "too_soon"
+    """Nobody comes from the person's camera to this one, or back, in so short a time: impossible."""
     NO_CROPS = "no_crops"
     """None of its frames could be decoded again, so it has no embedding."""
 
@@ -59,6 +61,27 @@ class Person:
     vectors: NDArray[np.float32]
     crop_uris: tuple[str, ...]
     descriptor: NDArray[np.float32]
+
+    def together_with(self, others: Sequence[Person]) -> Person:
+        """One person of all their tracks; each of the descriptors counts as much as any other."""
+        every = (self, *others)
+        total = np.sum([each.descriptor for each in every], axis=0)
+        return Person(
+            tuple(track for each in every for track in each.tracks),
+            np.concatenate([each.vectors for each in every]),
+            tuple(uri for each in every for uri in each.crop_uris),
+            total / max(float(np.linalg.norm(total)), 1e-9),
+        )
+
+
+def confirmed_person(track: TrackSpan, camera: CameraTracks, embeddings: TrackEmbeddings) -> Person:
+    """Whom a confirmed track shows; without crops, who is where and when."""
+    ids, descriptors = embeddings.descriptors()
+    rows = np.flatnonzero(embeddings.track_ids == track.track.number)
+    uris = tuple(camera.artifact.uri_of(embeddings.crops[row]) for row in rows)
+    found = descriptors[ids == track.track.number]
+    descriptor = found[0] if len(found) else np.zeros(embeddings.vectors.shape[1], np.float32)
+    return Person((track,), embeddings.vectors[rows], uris, descriptor)
 
 
 def person_of(

@@ -13,6 +13,7 @@ import pyarrow as pa
 from throughline.domain.calibration import Calibration
 from throughline.domain.errors import Conflict, FailedPrecondition, InvalidInput
 from throughline.domain.pairs import Candidate, TrackSpan, pair_id
+from throughline.domain.topology import UNKNOWN, Judgement
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.domain.work import Incident
 from throughline.perception.triton.client import REID, InferenceClient
@@ -21,13 +22,14 @@ from throughline.storage.columns import TableWriter, schema
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
-from throughline.tracker.match import Compared, Outcome, Person, best_crop_pair, compare, person_of
+from throughline.tracker.match import Compared, Outcome, Person, best_crop_pair, compare, confirmed_person, person_of
 from throughline.tracker.pins import pinned_reid
+from throughline.tracker.space import Known, LearnedTransit, Places, weighed
 
 SCORES_FILE = "scores.parquet"
 RANKING_FILE = "candidates.json"
 SCORES = schema(
-    "scores 1",
+    "scores 2",
     rank=pa.int32(),
     camera=pa.string(),
     tracks_key=pa.string(),
@@ -39,9 +41,17 @@ SCORES = schema(
     similarity=pa.float64(),
     time_gap_ns=pa.int64(),
     outcome=pa.string(),
+    appearance=pa.float64(),
+    ratio=pa.float64(),
+    space_time=pa.string(),
 )
-"""A row per track of all cameras, the most alike first. rank: from 1, 0 for those that are no candidates; start_ns, end_ns: UTC;
-cosine, similarity: NaN where there is none; outcome: see Outcome."""
+"""A row per track of all cameras, the likeliest first. rank: from 1, 0 for those that are no candidates; start_ns, end_ns: UTC;
+cosine, similarity: NaN where there is none; outcome: see Outcome. appearance: similarity by looks alone; ratio: how much likelier
+space and time make it, 1 where they say nothing, 0 where it is impossible; space_time: why."""
+
+
+NOTHING = Known()
+"""What the first round of a site knows of which nobody told anything."""
 
 
 class Scale(StrEnum):
@@ -80,6 +90,9 @@ class Ranking:
     impossible: int
     candidates: tuple[Candidate, ...]
     incidents: tuple[Incident, ...]
+    confirmed: tuple[TrackSpan, ...] = ()
+    topology_yaml: str = ""
+    learned: tuple[LearnedTransit, ...] = ()
 
 
 class RankStage:
@@ -90,14 +103,21 @@ class RankStage:
         self._client = client
 
     def run(
-        self, job_id: str, round_number: int, query: LocatedQuery, cameras: Sequence[CameraTracks], rules: RankRules
+        self,
+        job_round: tuple[str, int],
+        query: LocatedQuery,
+        cameras: Sequence[CameraTracks],
+        rules: RankRules,
+        known: Known = NOTHING,
     ) -> tuple[Artifact, Ranking]:
-        """Rank all tracks of `cameras` for one round of a job."""
+        """Rank all tracks of `cameras` for one round (from 1) of a job."""
+        job_id, round_number = job_round
         folder = f"jobs/{job_id}/scores/{round_number}"
         asked = artifact_key(
             query=query.asked,
             tracks=sorted([each.artifact.key, repr(each.clock)] for each in cameras),
             rules=repr(rules),
+            **({} if known == NOTHING else {"known": repr(known)}),
         )
         artifact = self._workspace.find(folder)
         if artifact is None:
@@ -105,7 +125,7 @@ class RankStage:
             calibration = _usable(card.calibration, rules)
             _check_models(card.digest, cameras)
             with self._workspace.create(folder) as place:
-                ranking = rank(query, cameras, rules, calibration, place)
+                ranking = rank(query, cameras, rules, calibration, place, known)
                 ranking = replace(ranking, asked=asked, reid_digest=card.digest)
                 (place / RANKING_FILE).write_bytes(documents.dump(ranking))
             artifact = self._workspace.get(folder)
@@ -128,8 +148,9 @@ def rank(
     rules: RankRules,
     calibration: Calibration | None,
     place: Path,
+    known: Known = NOTHING,
 ) -> Ranking:
-    """Compare all tracks with the query's, write their scores into `place`, and give the candidates."""
+    """Compare all tracks with the query's and the confirmed ones, write their scores into `place`, and give the candidates."""
     cameras = sorted(cameras, key=lambda each: each.camera)
     embeddings = [each.embeddings() for each in cameras]
     home = next(
@@ -138,21 +159,23 @@ def rank(
     if home is None:
         raise InvalidInput(f"the tracks of the query's camera {query.camera} are not among those to be ranked")
     person = person_of(query, cameras[home], embeddings[home], calibration)
-    scored = [_scored(each, rules, calibration) for each in compare(person, cameras, embeddings)]
+    person = person.together_with(_confirmed(known, cameras, embeddings))
+    scored = _scored(compare(person, cameras, embeddings), person, cameras, (rules, calibration, known))
     candidates: list[Candidate] = []
     with TableWriter(place / SCORES_FILE, SCORES) as writer:
-        for each, similarity, reaches in scored:
+        for each in scored:
             outcome = each.outcome or (
                 Outcome.BELOW_THRESHOLD
-                if not reaches
+                if not each.reaches
                 else Outcome.OVER_LIMIT
                 if len(candidates) == rules.max_candidates
                 else Outcome.CANDIDATE
             )
             if outcome is Outcome.CANDIDATE:
-                candidates.append(_candidate(person, each, similarity, cameras[each.row], embeddings[each.row]))
-            writer.write(*([value] for value in _score_row(each, similarity, outcome, len(candidates))))
-    outcomes = [each.outcome for each, _, _ in scored]
+                row = each.compared.row
+                candidates.append(_candidate(person, each, cameras[row], embeddings[row]))
+            writer.write(*([value] for value in _score_row(each, outcome, len(candidates))))
+    outcomes = [each.outcome for each in scored]
     return Ranking(
         asked="",
         rules=rules,
@@ -160,48 +183,90 @@ def rank(
         calibration=calibration,
         query_tracks=query.tracks,
         compared=outcomes.count(None),
-        impossible=outcomes.count(Outcome.SAME_TIME),
+        impossible=outcomes.count(Outcome.SAME_TIME) + outcomes.count(Outcome.TOO_SOON),
         candidates=tuple(candidates),
         incidents=_incidents(scored, rules, calibration),
+        confirmed=known.confirmed,
+        topology_yaml=known.topology_yaml,
+        learned=known.learned,
     )
 
 
-_Scored = tuple[Compared, float, bool]
-"""A track, its similarity (NaN where there is none), and whether it reaches the threshold."""
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A track, its similarity (NaN where there is none), whether it reaches the threshold, and why it cannot be a candidate."""
+
+    compared: Compared
+    appearance: float
+    similarity: float
+    reaches: bool
+    outcome: Outcome | None
+    judgement: Judgement
 
 
-def _scored(each: Compared, rules: RankRules, calibration: Calibration | None) -> _Scored:
-    similarity = float("nan") if calibration is None else round(float(calibration.apply(np.array(each.cosine))), 6)
-    value = similarity if rules.scale is Scale.CALIBRATED else each.cosine
-    return each, similarity, value >= rules.threshold
+def _scored(
+    compared: Sequence[Compared],
+    person: Person,
+    cameras: Sequence[CameraTracks],
+    how: tuple[RankRules, Calibration | None, Known],
+) -> list[_Scored]:
+    """All tracks, the likeliest first on the scale of the threshold."""
+    rules, calibration, known = how
+    places = None if known.topology is None else Places(known.topology, person.tracks, cameras)
+    asked, scored = set(known.asked), []
+    for each in compared:
+        judgement = UNKNOWN if places is None or each.outcome is not None else places.judge(each.track)
+        appearance = float("nan") if calibration is None else round(float(calibration.apply(np.array(each.cosine))), 6)
+        similarity = appearance if judgement.objection else round(weighed(appearance, judgement.ratio), 6)
+        value = similarity if rules.scale is Scale.CALIBRATED else each.cosine
+        outcome = each.outcome or (Outcome.ASKED if each.track.track in asked else None)
+        if outcome is None and judgement.objection is not None:
+            outcome = Outcome(judgement.objection.value)
+        scored.append(_Scored(each, appearance, similarity, value >= rules.threshold, outcome, judgement))
+    if rules.scale is Scale.CALIBRATED:
+        scored.sort(key=lambda each: -np.nan_to_num(each.similarity, nan=-1))
+    return scored
 
 
-def _candidate(
-    person: Person, each: Compared, similarity: float, camera: CameraTracks, embeddings: TrackEmbeddings
-) -> Candidate:
-    pair = best_crop_pair(person, each.track.track.number, camera, embeddings)
+def _confirmed(known: Known, cameras: Sequence[CameraTracks], embeddings: Sequence[TrackEmbeddings]) -> list[Person]:
+    """The confirmed tracks, each as a person; one of tracks that are not ranked any more is left out."""
+    rows = {each.artifact.key: row for row, each in enumerate(cameras)}
+    return [
+        confirmed_person(track, cameras[rows[track.track.tracks_key]], embeddings[rows[track.track.tracks_key]])
+        for track in known.confirmed
+        if track.track.tracks_key in rows
+    ]
+
+
+def _candidate(person: Person, each: _Scored, camera: CameraTracks, embeddings: TrackEmbeddings) -> Candidate:
+    track = each.compared.track
+    pair = best_crop_pair(person, track.track.number, camera, embeddings)
     return Candidate(
-        pair_id=pair_id(person.tracks[0].track, each.track.track),
-        track=each.track,
-        similarity=0.0 if np.isnan(similarity) else similarity,
-        cosine=each.cosine,
-        time_gap_ns=each.time_gap_ns,
+        pair_id=pair_id(person.tracks[0].track, track.track),
+        track=track,
+        similarity=0.0 if np.isnan(each.similarity) else each.similarity,
+        cosine=each.compared.cosine,
+        time_gap_ns=each.compared.time_gap_ns,
         query_crop_uri=pair.query_uri,
         candidate_crop_uri=pair.candidate_uri,
         crop_cosine=pair.cosine,
+        appearance=0.0 if np.isnan(each.appearance) else each.appearance,
+        space_time=each.judgement.reason,
     )
 
 
-def _score_row(each: Compared, similarity: float, outcome: Outcome, candidates: int) -> tuple[object, ...]:
-    track, span = each.track.track, each.track.span
+def _score_row(each: _Scored, outcome: Outcome, candidates: int) -> tuple[object, ...]:
+    found, judgement = each.compared, each.judgement
+    track, span = found.track.track, found.track.span
     place = candidates if outcome is Outcome.CANDIDATE else 0
     where = (place, track.camera, track.tracks_key, track.number, span.start.ns, span.end.ns)
-    return (*where, each.box_count, each.cosine, similarity, each.time_gap_ns, outcome.value)
+    looks = (found.box_count, found.cosine, each.similarity, found.time_gap_ns, outcome.value)
+    return (*where, *looks, each.appearance, judgement.ratio, judgement.reason)
 
 
 def _incidents(scored: Sequence[_Scored], rules: RankRules, calibration: Calibration | None) -> tuple[Incident, ...]:
     incidents = []
-    over = sum(reaches and each.outcome is None for each, _, reaches in scored) - rules.max_candidates
+    over = sum(each.reaches and each.outcome is None for each in scored) - rules.max_candidates
     if over > 0:
         message = f"{over} more tracks reach the threshold than the {rules.max_candidates} candidates asked for; raise the threshold"
         incidents.append(Incident("candidates_cut", "", message))

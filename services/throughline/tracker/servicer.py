@@ -14,6 +14,7 @@ from throughline.tracker.artifacts import CameraTracks, read_summary
 from throughline.tracker.locate import LocatedQuery, LocateStage, read_located
 from throughline.tracker.pins import pinned_digests
 from throughline.tracker.rank import Ranking, RankRules, RankStage, Scale
+from throughline.tracker.space import Known, LearnedTransit
 from throughline.tracker.track import TrackedReel, TrackStage
 from throughline.v1 import common_pb2, tracker_pb2
 from throughline.v1.tracker_pb2_grpc import TrackerServicer
@@ -25,6 +26,7 @@ from throughline.wire.convert import (
     incident_to_proto,
     optional_interval,
     step_to_proto,
+    track_from_proto,
     track_to_proto,
 )
 from throughline.wire.streaming import stream
@@ -81,7 +83,8 @@ class Tracker(TrackerServicer):
     ) -> tracker_pb2.RankCandidatesResponse:
         query = read_located(self._workspace.get(artifact_from_proto(request.query).uri))
         cameras = [self._camera_tracks(each) for each in request.cameras]
-        return _ranked(*self._rank.run(request.job_id, request.round or 1, query, cameras, _rules(request)))
+        job_round = (request.job_id, request.round or 1)
+        return _ranked(*self._rank.run(job_round, query, cameras, _rules(request), _known(request)))
 
     def IdentifyGlobally(
         self, request: tracker_pb2.IdentifyGloballyRequest, context: grpc.ServicerContext
@@ -126,6 +129,19 @@ def _rules(request: tracker_pb2.RankCandidatesRequest) -> RankRules:
         request.similarity_threshold if request.HasField("similarity_threshold") else defaults.threshold,
         Scale.COSINE if cosine else Scale.CALIBRATED,
         request.max_candidates or defaults.max_candidates,
+    )
+
+
+def _known(request: tracker_pb2.RankCandidatesRequest) -> Known:
+    learned = (
+        LearnedTransit(each.from_camera, each.to_camera, each.median_ns, each.spread, each.pairs)
+        for each in request.learned_transits
+    )
+    return Known(
+        tuple(track_from_proto(track) for track in request.confirmed),
+        tuple(track_from_proto(track).track for track in request.asked),
+        request.topology_yaml,
+        tuple(sorted(learned)),
     )
 
 

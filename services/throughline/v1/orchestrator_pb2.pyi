@@ -197,6 +197,9 @@ class JobOptions(_message.Message):
     MAX_CANDIDATES_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     FILM_FIELD_NUMBER: _builtins.int
+    TOPOLOGY_YAML_FIELD_NUMBER: _builtins.int
+    SITE_FIELD_NUMBER: _builtins.int
+    APPLY_MEASURED_CLOCKS_FIELD_NUMBER: _builtins.int
     similarity_threshold: _builtins.float
     """Least similarity of a candidate, 0 to 1. Default 0.5."""
     threshold_scale: _common_pb2.SimilarityScale.ValueType
@@ -216,11 +219,21 @@ class JobOptions(_message.Message):
     search_mode: Global___SearchMode.ValueType
     """Default full."""
     max_rounds: _builtins.int
-    """Most rounds of review, 1 to 10. Only 1 is served yet: more is answered with INVALID_ARGUMENT. Default 1."""
+    """Most rounds of review, 1 to 10. After each round, those who were confirmed search again together with the query, and pairs that
+    nobody was asked about yet make the next one, until nobody new appears. Default 1.
+    """
     review_deadline_seconds: _builtins.int
     """Seconds that the tier has for a round, 1 to 2592000. Default 259200 (three days)."""
     max_candidates: _builtins.int
     """Most candidates sent to the tier, the likeliest first, 1 to 10000. Default 500."""
+    topology_yaml: _builtins.str
+    """What is known of the site: transit times between cameras and overlapping views, YAML, at most 1 MiB. Default: the deployment's."""
+    site: _builtins.str
+    """Name of the site. What is learned from answers of jobs is used for jobs of the same site only, at most 128 characters. Default ""."""
+    apply_measured_clocks: _builtins.bool
+    """Whether clock offsets that were measured from confirmed pairs correct the clocks that clock_maps leaves out. Default no: an incident
+    tells of them.
+    """
     @_builtins.property
     def time_window(self) -> _common_pb2.Interval:
         """Only footage within this span of UTC; the query's times must lie in it. Default: all."""
@@ -261,10 +274,13 @@ class JobOptions(_message.Message):
         max_candidates: _builtins.int = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         film: Global___FilmOptions | None = ...,
+        topology_yaml: _builtins.str = ...,
+        site: _builtins.str = ...,
+        apply_measured_clocks: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate", "_review_deadline_seconds", b"_review_deadline_seconds", "_similarity_threshold", b"_similarity_threshold", "analysis_rate", b"analysis_rate", "film", b"film", "review_deadline_seconds", b"review_deadline_seconds", "similarity_threshold", b"similarity_threshold", "time_window", b"time_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate", "_review_deadline_seconds", b"_review_deadline_seconds", "_similarity_threshold", b"_similarity_threshold", "alert_target", b"alert_target", "analysis_rate", b"analysis_rate", "callback_target", b"callback_target", "cameras", b"cameras", "clock_maps", b"clock_maps", "file_name_time_zone", b"file_name_time_zone", "film", b"film", "labels", b"labels", "max_candidates", b"max_candidates", "max_rounds", b"max_rounds", "redaction", b"redaction", "review_deadline_seconds", b"review_deadline_seconds", "search_mode", b"search_mode", "similarity_threshold", b"similarity_threshold", "threshold_scale", b"threshold_scale", "tier_target", b"tier_target", "time_window", b"time_window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate", "_review_deadline_seconds", b"_review_deadline_seconds", "_similarity_threshold", b"_similarity_threshold", "alert_target", b"alert_target", "analysis_rate", b"analysis_rate", "apply_measured_clocks", b"apply_measured_clocks", "callback_target", b"callback_target", "cameras", b"cameras", "clock_maps", b"clock_maps", "file_name_time_zone", b"file_name_time_zone", "film", b"film", "labels", b"labels", "max_candidates", b"max_candidates", "max_rounds", b"max_rounds", "redaction", b"redaction", "review_deadline_seconds", b"review_deadline_seconds", "search_mode", b"search_mode", "similarity_threshold", b"similarity_threshold", "site", b"site", "threshold_scale", b"threshold_scale", "tier_target", b"tier_target", "time_window", b"time_window", "topology_yaml", b"topology_yaml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__analysis_rate: _TypeAlias = _typing.Literal["analysis_rate"]  # noqa: Y015
     _WhichOneofArgType__analysis_rate: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate"]  # noqa: Y015
@@ -479,6 +495,7 @@ class Job(_message.Message):
     REVIEW_DEADLINE_NS_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Its id."""
     request_id: _builtins.str
@@ -499,6 +516,8 @@ class Job(_message.Message):
     """Spatio-temporal IoU of the query with them, 0 to 1."""
     review_deadline_ns: _builtins.int
     """When the round of review ends without further answers; 0 outside a review."""
+    round: _builtins.int
+    """The last round of review that was opened, from 1; 0 before the first."""
     @_builtins.property
     def incidents(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Incident]:
         """What went wrong without sinking it."""
@@ -509,7 +528,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___CandidateState]:
-        """The candidates in decreasing order of likelihood, once ranked."""
+        """The candidates, once ranked: those of the first round in decreasing order of likelihood, then those of the next."""
 
     @_builtins.property
     def timeline(self) -> Global___TimelineResult:
@@ -557,10 +576,11 @@ class Job(_message.Message):
         review_deadline_ns: _builtins.int = ...,
         waiting: _abc.Iterable[Global___Waiting] | None = ...,
         models: _abc.Iterable[_common_pb2.ModelPin] | None = ...,
+        round: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeline", b"timeline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "created_ns", b"created_ns", "ended_ns", b"ended_ns", "error", b"error", "footage_uri", b"footage_uri", "incidents", b"incidents", "job_id", b"job_id", "labels", b"labels", "models", b"models", "progress", b"progress", "query_iou", b"query_iou", "query_tracks", b"query_tracks", "request_id", b"request_id", "review_deadline_ns", b"review_deadline_ns", "stage", b"stage", "state", b"state", "timeline", b"timeline", "timings", b"timings", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "created_ns", b"created_ns", "ended_ns", b"ended_ns", "error", b"error", "footage_uri", b"footage_uri", "incidents", b"incidents", "job_id", b"job_id", "labels", b"labels", "models", b"models", "progress", b"progress", "query_iou", b"query_iou", "query_tracks", b"query_tracks", "request_id", b"request_id", "review_deadline_ns", b"review_deadline_ns", "round", b"round", "stage", b"stage", "state", b"state", "timeline", b"timeline", "timings", b"timings", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -656,6 +676,9 @@ class CandidateState(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     ANNOTATOR_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
+    ROUND_FIELD_NUMBER: _builtins.int
+    APPEARANCE_SIMILARITY_FIELD_NUMBER: _builtins.int
+    SPACE_TIME_FIELD_NUMBER: _builtins.int
     pair_id: _builtins.str
     """Digest of query and candidate track."""
     similarity: _builtins.float
@@ -669,7 +692,13 @@ class CandidateState(_message.Message):
     annotator: _builtins.str
     """Who said it."""
     rank: _builtins.int
-    """Place in the ranking, from 1."""
+    """Place in the ranking of its round, from 1."""
+    round: _builtins.int
+    """Round in which it came up, from 1."""
+    appearance_similarity: _builtins.float
+    """Similarity by looks alone, on the calibrated scale, 0 to 1."""
+    space_time: _builtins.str
+    """What space and time say of it, for people; empty where nothing is known."""
     @_builtins.property
     def track(self) -> _common_pb2.TrackRef:
         """The candidate."""
@@ -685,10 +714,13 @@ class CandidateState(_message.Message):
         verdict: _common_pb2.Verdict.ValueType = ...,
         annotator: _builtins.str = ...,
         rank: _builtins.int = ...,
+        round: _builtins.int = ...,
+        appearance_similarity: _builtins.float = ...,
+        space_time: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["track", b"track"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotator", b"annotator", "clip_uri", b"clip_uri", "cosine", b"cosine", "pair_id", b"pair_id", "rank", b"rank", "similarity", b"similarity", "track", b"track", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotator", b"annotator", "appearance_similarity", b"appearance_similarity", "clip_uri", b"clip_uri", "cosine", b"cosine", "pair_id", b"pair_id", "rank", b"rank", "round", b"round", "similarity", b"similarity", "space_time", b"space_time", "track", b"track", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

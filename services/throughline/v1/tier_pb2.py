@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from throughline.v1 import common_pb2 as throughline_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19throughline/v1/tier.proto\x12\x0ethroughline.v1\x1a\x1bthroughline/v1/common.proto\"\xca\x01\n\x12ReviewPairsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\x05\x12)\n\x05pairs\x18\x04 \x03(\x0b\x32\x1a.throughline.v1.ReviewPair\x12\x17\n\x0f\x63\x61llback_target\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61llback_token\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ns\x18\x07 \x01(\x03\x12\x10\n\x08reminder\x18\x08 \x01(\x05\"\xeb\x01\n\nReviewPair\x12\x0f\n\x07pair_id\x18\x01 \x01(\t\x12\x10\n\x08\x63lip_uri\x18\x02 \x01(\t\x12\'\n\x05query\x18\x03 \x01(\x0b\x32\x18.throughline.v1.TrackRef\x12+\n\tcandidate\x18\x04 \x01(\x0b\x32\x18.throughline.v1.TrackRef\x12\x12\n\nsimilarity\x18\x05 \x01(\x01\x12\x0e\n\x06\x63osine\x18\x06 \x01(\x01\x12\x0c\n\x04rank\x18\x07 \x01(\x05\x12\x16\n\x0equery_crop_uri\x18\x08 \x01(\t\x12\x1a\n\x12\x63\x61ndidate_crop_uri\x18\t \x01(\t\"\'\n\x13ReviewPairsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x32^\n\x04Tier\x12V\n\x0bReviewPairs\x12\".throughline.v1.ReviewPairsRequest\x1a#.throughline.v1.ReviewPairsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19throughline/v1/tier.proto\x12\x0ethroughline.v1\x1a\x1bthroughline/v1/common.proto\"\xca\x01\n\x12ReviewPairsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\x05\x12)\n\x05pairs\x18\x04 \x03(\x0b\x32\x1a.throughline.v1.ReviewPair\x12\x17\n\x0f\x63\x61llback_target\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61llback_token\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ns\x18\x07 \x01(\x03\x12\x10\n\x08reminder\x18\x08 \x01(\x05\"\xff\x01\n\nReviewPair\x12\x0f\n\x07pair_id\x18\x01 \x01(\t\x12\x10\n\x08\x63lip_uri\x18\x02 \x01(\t\x12\'\n\x05query\x18\x03 \x01(\x0b\x32\x18.throughline.v1.TrackRef\x12+\n\tcandidate\x18\x04 \x01(\x0b\x32\x18.throughline.v1.TrackRef\x12\x12\n\nsimilarity\x18\x05 \x01(\x01\x12\x0e\n\x06\x63osine\x18\x06 \x01(\x01\x12\x0c\n\x04rank\x18\x07 \x01(\x05\x12\x16\n\x0equery_crop_uri\x18\x08 \x01(\t\x12\x1a\n\x12\x63\x61ndidate_crop_uri\x18\t \x01(\t\x12\x12\n\nspace_time\x18\n \x01(\t\"\'\n\x13ReviewPairsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x32^\n\x04Tier\x12V\n\x0bReviewPairs\x12\".throughline.v1.ReviewPairsRequest\x1a#.throughline.v1.ReviewPairsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVIEWPAIRSREQUEST']._serialized_start=75
   _globals['_REVIEWPAIRSREQUEST']._serialized_end=277
   _globals['_REVIEWPAIR']._serialized_start=280
-  _globals['_REVIEWPAIR']._serialized_end=515
-  _globals['_REVIEWPAIRSRESPONSE']._serialized_start=517
-  _globals['_REVIEWPAIRSRESPONSE']._serialized_end=556
-  _globals['_TIER']._serialized_start=558
-  _globals['_TIER']._serialized_end=652
+  _globals['_REVIEWPAIR']._serialized_end=535
+  _globals['_REVIEWPAIRSRESPONSE']._serialized_start=537
+  _globals['_REVIEWPAIRSRESPONSE']._serialized_end=576
+  _globals['_TIER']._serialized_start=578
+  _globals['_TIER']._serialized_end=672
 # @@protoc_insertion_point(module_scope)

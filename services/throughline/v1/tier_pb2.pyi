@@ -86,6 +86,7 @@ class ReviewPair(_message.Message):
     RANK_FIELD_NUMBER: _builtins.int
     QUERY_CROP_URI_FIELD_NUMBER: _builtins.int
     CANDIDATE_CROP_URI_FIELD_NUMBER: _builtins.int
+    SPACE_TIME_FIELD_NUMBER: _builtins.int
     pair_id: _builtins.str
     """Names the pair, unique over all jobs and rounds."""
     clip_uri: _builtins.str
@@ -100,6 +101,8 @@ class ReviewPair(_message.Message):
     """The most alike crops, JPEG: the query's."""
     candidate_crop_uri: _builtins.str
     """The most alike crops, JPEG: the candidate's."""
+    space_time: _builtins.str
+    """What space and time say of it, for people; empty where nothing is known."""
     @_builtins.property
     def query(self) -> _common_pb2.TrackRef:
         """The query's track."""
@@ -120,10 +123,11 @@ class ReviewPair(_message.Message):
         rank: _builtins.int = ...,
         query_crop_uri: _builtins.str = ...,
         candidate_crop_uri: _builtins.str = ...,
+        space_time: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "query", b"query"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "candidate_crop_uri", b"candidate_crop_uri", "clip_uri", b"clip_uri", "cosine", b"cosine", "pair_id", b"pair_id", "query", b"query", "query_crop_uri", b"query_crop_uri", "rank", b"rank", "similarity", b"similarity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "candidate_crop_uri", b"candidate_crop_uri", "clip_uri", b"clip_uri", "cosine", b"cosine", "pair_id", b"pair_id", "query", b"query", "query_crop_uri", b"query_crop_uri", "rank", b"rank", "similarity", b"similarity", "space_time", b"space_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

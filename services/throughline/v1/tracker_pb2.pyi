@@ -316,6 +316,10 @@ class RankCandidatesRequest(_message.Message):
     THRESHOLD_SCALE_FIELD_NUMBER: _builtins.int
     MAX_CANDIDATES_FIELD_NUMBER: _builtins.int
     ROUND_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    TOPOLOGY_YAML_FIELD_NUMBER: _builtins.int
+    LEARNED_TRANSITS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job; the scores are kept with it."""
     similarity_threshold: _builtins.float
@@ -326,6 +330,8 @@ class RankCandidatesRequest(_message.Message):
     """Most candidates to return, the likeliest first. Default 500."""
     round: _builtins.int
     """Round, from 1. Default 1."""
+    topology_yaml: _builtins.str
+    """What is known of the site: transit times between cameras and overlapping views, YAML, at most 1 MiB. Default: nothing."""
     @_builtins.property
     def query(self) -> _common_pb2.ArtifactRef:
         """From LocateQuery."""
@@ -333,6 +339,18 @@ class RankCandidatesRequest(_message.Message):
     @_builtins.property
     def cameras(self) -> _containers.RepeatedCompositeFieldContainer[Global___CameraTracks]:
         """Every camera."""
+
+    @_builtins.property
+    def confirmed(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.TrackRef]:
+        """Tracks that people confirmed in earlier rounds: the person is searched for by them too."""
+
+    @_builtins.property
+    def asked(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.TrackRef]:
+        """Tracks that people were asked about in earlier rounds, confirmed or not: none of them is a candidate again."""
+
+    @_builtins.property
+    def learned_transits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LearnedTransit]:
+        """Transit times that were learned from answers; they fill in where topology_yaml gives no median."""
 
     def __init__(
         self,
@@ -344,10 +362,14 @@ class RankCandidatesRequest(_message.Message):
         threshold_scale: _common_pb2.SimilarityScale.ValueType = ...,
         max_candidates: _builtins.int = ...,
         round: _builtins.int = ...,
+        confirmed: _abc.Iterable[_common_pb2.TrackRef] | None = ...,
+        asked: _abc.Iterable[_common_pb2.TrackRef] | None = ...,
+        topology_yaml: _builtins.str = ...,
+        learned_transits: _abc.Iterable[Global___LearnedTransit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold", "query", b"query", "similarity_threshold", b"similarity_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold", "cameras", b"cameras", "job_id", b"job_id", "max_candidates", b"max_candidates", "query", b"query", "round", b"round", "similarity_threshold", b"similarity_threshold", "threshold_scale", b"threshold_scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold", "asked", b"asked", "cameras", b"cameras", "confirmed", b"confirmed", "job_id", b"job_id", "learned_transits", b"learned_transits", "max_candidates", b"max_candidates", "query", b"query", "round", b"round", "similarity_threshold", b"similarity_threshold", "threshold_scale", b"threshold_scale", "topology_yaml", b"topology_yaml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__similarity_threshold: _TypeAlias = _typing.Literal["similarity_threshold"]  # noqa: Y015
     _WhichOneofArgType__similarity_threshold: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold"]  # noqa: Y015
@@ -369,7 +391,7 @@ class RankCandidatesResponse(_message.Message):
     compared: _builtins.int
     """Tracks compared."""
     impossible: _builtins.int
-    """Tracks left out as impossible: same camera at the same time."""
+    """Tracks left out as impossible: at the same time in the same camera, or in one whose view is known not to overlap, or too soon."""
     @_builtins.property
     def scores(self) -> _common_pb2.ArtifactRef:
         """Scores of all tracks, also those below the threshold: scores.parquet."""
@@ -413,6 +435,8 @@ class Candidate(_message.Message):
     QUERY_CROP_URI_FIELD_NUMBER: _builtins.int
     CANDIDATE_CROP_URI_FIELD_NUMBER: _builtins.int
     CROP_COSINE_FIELD_NUMBER: _builtins.int
+    APPEARANCE_SIMILARITY_FIELD_NUMBER: _builtins.int
+    SPACE_TIME_FIELD_NUMBER: _builtins.int
     pair_id: _builtins.str
     """Digest of query and candidate track."""
     similarity: _builtins.float
@@ -427,6 +451,10 @@ class Candidate(_message.Message):
     """The most alike pair of crops: the candidate's, JPEG."""
     crop_cosine: _builtins.float
     """Cosine of these two crops, -1 to 1."""
+    appearance_similarity: _builtins.float
+    """Similarity by looks alone, on the calibrated scale, 0 to 1; equal to similarity where nothing is known of space and time."""
+    space_time: _builtins.str
+    """What space and time say of it, for people, such as "12.0 s from till to door; 35.0 s is usual"; empty where nothing is known."""
     @_builtins.property
     def track(self) -> _common_pb2.TrackRef:
         """The candidate."""
@@ -442,14 +470,54 @@ class Candidate(_message.Message):
         query_crop_uri: _builtins.str = ...,
         candidate_crop_uri: _builtins.str = ...,
         crop_cosine: _builtins.float = ...,
+        appearance_similarity: _builtins.float = ...,
+        space_time: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["track", b"track"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_crop_uri", b"candidate_crop_uri", "cosine", b"cosine", "crop_cosine", b"crop_cosine", "pair_id", b"pair_id", "query_crop_uri", b"query_crop_uri", "similarity", b"similarity", "time_gap_ns", b"time_gap_ns", "track", b"track"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_similarity", b"appearance_similarity", "candidate_crop_uri", b"candidate_crop_uri", "cosine", b"cosine", "crop_cosine", b"crop_cosine", "pair_id", b"pair_id", "query_crop_uri", b"query_crop_uri", "similarity", b"similarity", "space_time", b"space_time", "time_gap_ns", b"time_gap_ns", "track", b"track"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
+
+@_typing.final
+class LearnedTransit(_message.Message):
+    """How long people take from one camera to another, as answers showed it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_CAMERA_FIELD_NUMBER: _builtins.int
+    TO_CAMERA_FIELD_NUMBER: _builtins.int
+    MEDIAN_NS_FIELD_NUMBER: _builtins.int
+    SPREAD_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    from_camera: _builtins.str
+    """Camera that they leave."""
+    to_camera: _builtins.str
+    """Camera that they come to."""
+    median_ns: _builtins.int
+    """Median, nanoseconds, over 0."""
+    spread: _builtins.float
+    """Factor around the median within which two thirds lie, over 1."""
+    pairs: _builtins.int
+    """Confirmed pairs that it was learned from, at least 1."""
+    def __init__(
+        self,
+        *,
+        from_camera: _builtins.str = ...,
+        to_camera: _builtins.str = ...,
+        median_ns: _builtins.int = ...,
+        spread: _builtins.float = ...,
+        pairs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_camera", b"from_camera", "median_ns", b"median_ns", "pairs", b"pairs", "spread", b"spread", "to_camera", b"to_camera"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LearnedTransit: _TypeAlias = LearnedTransit  # noqa: Y015
 
 @_typing.final
 class IdentifyGloballyRequest(_message.Message):

@@ -179,6 +179,8 @@ def candidate_to_proto(candidate: Candidate) -> tracker_pb2.Candidate:
         query_crop_uri=candidate.query_crop_uri,
         candidate_crop_uri=candidate.candidate_crop_uri,
         crop_cosine=candidate.crop_cosine,
+        appearance_similarity=candidate.appearance,
+        space_time=candidate.space_time,
     )
 
 
@@ -192,6 +194,8 @@ def candidate_from_proto(message: tracker_pb2.Candidate) -> Candidate:
         query_crop_uri=message.query_crop_uri,
         candidate_crop_uri=message.candidate_crop_uri,
         crop_cosine=message.crop_cosine,
+        appearance=message.appearance_similarity,
+        space_time=message.space_time,
     )
 
 
