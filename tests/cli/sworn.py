@@ -28,9 +28,9 @@ from throughline.orchestrator.answers import Answers
 from throughline.orchestrator.films import FIRST, FilmId, Films
 from throughline.orchestrator.jobs import Jobs, Submission
 from throughline.orchestrator.notary import Notary
-from throughline.orchestrator.ranking import Ranking
+from throughline.orchestrator.ranking import FIRST_ROUND, Ranking
 from throughline.orchestrator.requests import digest_of
-from throughline.orchestrator.rounds import Rounds
+from throughline.orchestrator.rounds import RoundId, Rounds
 from throughline.storage import documents
 from throughline.storage.objects import open_objects
 from throughline.storage.records import Records
@@ -150,14 +150,15 @@ def _answer(records: Records, job_id: str, cameras: Sequence[CameraTracks]) -> N
     ranking.save_query(job_id, [_track(cameras[0], 1, span)], 0.75)
     ranking.save_candidates(
         job_id,
+        FIRST_ROUND,
         [
             Candidate(pair_id=f"pair{number}", track=_track(cameras[1], number, span), similarity=0.9, cosine=1 / 3)
             for number in (1, 2, 3)
         ],
     )
     for number in (1, 2, 3):
-        ranking.save_clip(job_id, f"pair{number}", "file:///clip.mp4")
-    Rounds(records, 0.0).open(job_id, 3600)
+        ranking.save_clip(job_id, FIRST_ROUND, f"pair{number}", "file:///clip.mp4")
+    Rounds(records, 0.0).open(RoundId(job_id, FIRST_ROUND), 3600)
     job_token = Jobs(records).assignment(job_id).callback_token
     said = [("pair1", VERDICT_INVALID), ("pair1", VERDICT_VALID), ("pair2", VERDICT_INVALID), ("pair3", VERDICT_UNSURE)]
     for number, (pair_id, verdict) in enumerate([*said, ("pair2", VERDICT_VALID)]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -123,9 +124,18 @@ class Client:
         message = pb.RebuildTimelineRequest(request_id=request_id or uuid.uuid4().hex, job_id=job_id)
         return self.call("RebuildTimeline", message).revision
 
-    def answer_all(self, script: Script, job_id: str) -> None:
-        """Confirm every other pair."""
-        review = next(review for review in script.reviews if review.job_id == job_id)
+    def await_round(self, job_id: str, number: int) -> pb.Job:
+        """Wait until people are asked for a round."""
+        waits, ended = pb.JOB_STATE_WAITING_FOR_REVIEW, time.monotonic() + 120
+        while (job := self.job(job_id)).round < number or job.state != waits:
+            assert job.state not in ENDED, f"the job is {pb.JobState.Name(job.state)}: {job.error}"
+            assert time.monotonic() < ended, f"round {number} never came: {job}"
+            time.sleep(0.05)
+        return job
+
+    def answer_all(self, script: Script, job_id: str, number: int = 1) -> None:
+        """Confirm every other pair of a round."""
+        review = next(review for review in script.reviews if (review.job_id, review.round) == (job_id, number))
         verdicts = {
             pair.pair_id: VERDICT_INVALID if index % 2 else VERDICT_VALID for index, pair in enumerate(review.pairs)
         }

@@ -46,6 +46,8 @@ class Script:
         self.spans: dict[str, common.Interval] = {}
         """Camera time that reels cover, where it matters."""
         self.candidates = 3
+        self.later: tuple[int, ...] = ()
+        """New candidates of the second round and those after it; none in rounds beyond."""
         self.models = "a" * 64
         """Digest of the models that jobs are pinned to."""
         self.unrenderable: set[str] = set()
@@ -122,6 +124,11 @@ class Script:
             self.done[method, subject] += not reused
             return reused
 
+    def rankings(self, number: int) -> list[tracker_pb2.RankCandidatesRequest]:
+        """What was asked for a round's ranking."""
+        asked = [each for each in self.messages if isinstance(each, tracker_pb2.RankCandidatesRequest)]
+        return [each for each in asked if each.round == number]
+
     def receive(self, request_id: str, content: bytes) -> None:
         with self.changed:
             self.effects[request_id] += 1
@@ -190,19 +197,21 @@ class Tracker(tracker_pb2_grpc.TrackerServicer):
         )
 
     def RankCandidates(self, request, context):  # type: ignore[no-untyped-def]
-        self.script.arrive("RankCandidates", "", request, context)
-        self.script.finish("RankCandidates", request.job_id)
+        number = request.round
+        self.script.arrive("RankCandidates", str(number), request, context)
+        self.script.finish("RankCandidates", f"{request.job_id}/{number}")
         cameras = [camera.camera for camera in request.cameras]
+        count = (self.script.candidates, *self.script.later, *[0] * number)[number - 1]
         candidates = [
             tracker_pb2.Candidate(
-                pair_id=f"pair{index}",
-                track=track(cameras[index % len(cameras)], 10 + index, 90 + 20 * index),
+                pair_id=f"pair{index}" if number == 1 else f"round{number}-pair{index}",
+                track=track(cameras[index % len(cameras)], 10 * number + index, 90 + 20 * index),
                 similarity=0.9 - 0.01 * index,
                 cosine=0.8 - 0.01 * index,
                 query_crop_uri="file:///workspace/q.jpg",
                 candidate_crop_uri=f"file:///workspace/{index}.jpg",
             )
-            for index in range(self.script.candidates)
+            for index in range(count)
         ]
         return tracker_pb2.RankCandidatesResponse(candidates=candidates, compared=9)
 

@@ -80,6 +80,59 @@ def test_a_kill_in_a_stage_changes_nothing(process: Process, script: Script, sta
     assert process.client.submit(request_id="the-request") == job_id
 
 
+LATER = ["RankCandidates", "RenderPairs", "ReviewPairs", "RenderTimeline", "TimelineReady"]
+
+
+def check_two_rounds(script: Script, job: pb.Job) -> None:
+    """What a job of two rounds without any disturbance gives."""
+    assert job.state == pb.JOB_STATE_SUCCEEDED, job.error
+    names = [(candidate.round, candidate.pair_id, candidate.verdict) for candidate in job.candidates]
+    assert names == [(1, "pair0", 1), (1, "pair1", 2), (1, "pair2", 1), (2, "round2-pair0", 1), (2, "round2-pair1", 2)]
+    assert {tuple((track.camera, track.track_id) for track in film.tracks) for film in script.films} == {
+        (("cam1", 10), ("cam1", 20), ("cam1", 1), ("cam3", 12))
+    }
+    assert set(script.done.values()) == {1}
+    messages = {f"{job.job_id}.{name}" for name in ("review-1.0", "review-2.0", "timeline-1")}
+    assert set(script.effects) == messages
+    assert all(len(contents) == 1 for contents in script.contents.values())
+    assert len({f.SerializeToString(deterministic=True) for f in script.rankings(2)}) == 1
+
+
+@pytest.mark.parametrize("stage", LATER)
+def test_a_kill_in_the_second_round_changes_nothing(process: Process, script: Script, stage: str) -> None:
+    script.later = (2,)
+    job_id = process.client.submit(options=pb.JobOptions(max_rounds=3))
+    process.client.await_round(job_id, 1)
+    before = script.count(stage)
+    last = stage in ("RenderTimeline", "TimelineReady")
+    if not last:
+        script.hold(stage)
+    process.client.answer_all(script, job_id)
+    if last:
+        process.client.await_round(job_id, 2)
+        script.hold(stage)
+        process.client.answer_all(script, job_id, 2)
+    script.await_request(stage, before + 1)
+    process.kill()
+    script.release()
+    process.start()
+    if not last:
+        process.client.await_round(job_id, 2)
+        process.client.answer_all(script, job_id, 2)
+    check_two_rounds(script, process.client.until(job_id))
+
+
+def test_kills_between_rounds_change_nothing(process: Process, script: Script) -> None:
+    script.later = (2,)
+    job_id = process.client.submit(options=pb.JobOptions(max_rounds=2))
+    for number in (1, 2):
+        process.client.await_round(job_id, number)
+        process.restart()
+        process.client.answer_all(script, job_id, number)
+        process.restart()
+    check_two_rounds(script, process.client.until(job_id))
+
+
 def test_kills_in_all_stages_of_one_job_change_nothing(process: Process, script: Script) -> None:
     job_id = process.client.submit()
     for stage in STAGES:

@@ -13,6 +13,7 @@ from tests.orchestrator.bench import QUERY, Client, request, settings_for
 from tests.orchestrator.scripted import Script
 from throughline.domain.errors import (
     Conflict,
+    FailedPrecondition,
     InvalidInput,
     InvalidQuery,
     LimitExceeded,
@@ -55,7 +56,9 @@ def test_a_good_request_is_taken_with_its_query(tmp_path: Path) -> None:
         ],
         redaction=pb.REDACTION_NONE,
         search_mode=pb.SEARCH_MODE_FULL,
-        max_rounds=1,
+        max_rounds=10,
+        site="store 12",
+        topology_yaml="overlaps: [[cam1, Kasse 3]]",
         review_deadline_seconds=2_592_000,
         max_candidates=10_000,
         labels={"k" * 256: "v" * 256},
@@ -98,7 +101,13 @@ def test_a_good_request_is_taken_with_its_query(tmp_path: Path) -> None:
         (options(clock_maps=[common.ClockMap(camera="cam1", uncertainty_ns=-1)]), "clock_maps.0..uncertainty_ns"),
         (options(clock_maps=[common.ClockMap(camera="cam1")] * 2), "options.clock_maps.1.: names 'cam1' again"),
         (options(search_mode=pb.SEARCH_MODE_FAST), "options.search_mode: this release"),
-        (options(max_rounds=2), "options.max_rounds: is 2; this release"),
+        (options(max_rounds=11), "options.max_rounds: is 11; expected 1 to 10"),
+        (options(max_rounds=-1), "options.max_rounds: is -1; expected 1 to 10"),
+        (options(site="x" * 200), "options.site: has 200 characters; at most 128"),
+        (
+            options(topology_yaml="transits: soon"),
+            "options.topology_yaml: topology transits: is 'soon'; expected a list",
+        ),
         (options(review_deadline_seconds=0), "options.review_deadline_seconds"),
         (options(max_candidates=10_001), "options.max_candidates"),
         (options(film=pb.FilmOptions(before_seconds=61)), "options.film.before_seconds"),
@@ -122,7 +131,7 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     bad = request(
         footage_uri="ftp://x",
         query_json=json.dumps(query),
-        options=pb.JobOptions(analysis_rate=-1, max_rounds=3, tier_target="127.0.0.1:1"),
+        options=pb.JobOptions(analysis_rate=-1, max_rounds=11, tier_target="127.0.0.1:1"),
     )
     with pytest.raises(InvalidInput) as caught:
         check(tmp_path, bad)
@@ -250,3 +259,19 @@ def test_mistakes_travel_over_the_wire_with_their_class_and_path(client: Client)
     assert caught.value.path
     with pytest.raises(ThroughlineError, match="footage_uri"):
         client.submit(footage_uri="file:///etc/")
+
+
+def test_a_job_without_a_topology_is_given_the_deployments_of_that_moment(tmp_path: Path) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text("overlaps: [[cam1, cam2]]")
+    assert check(tmp_path, request(), topology_file=file).topology_yaml == "overlaps: [[cam1, cam2]]"
+    own = options(topology_yaml="overlaps: []")
+    assert check(tmp_path, own, topology_file=file).topology_yaml == "overlaps: []"
+    assert check(tmp_path, request()).topology_yaml == ""
+    file.write_text("overlap: []")
+    with pytest.raises(
+        FailedPrecondition, match=r"site.yaml, can't be used: topology has 'overlap', which is not known"
+    ):
+        check(tmp_path, request(), topology_file=file)
+    with pytest.raises(FailedPrecondition, match="No such file"):
+        check(tmp_path, request(), topology_file=tmp_path / "none.yaml")

@@ -12,9 +12,10 @@ from tests.tracker.scenes import SECOND, Camera, Walk, open_workspace, reference
 from tests.tracker.test_rank import CALIBRATION, located, names, towards
 from throughline.domain.pairs import pair_id
 from throughline.domain.time import ClockMap
+from throughline.domain.transits import LearnedTransit
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.rank import NOTHING, Ranking, RankRules, rank
-from throughline.tracker.space import Known, LearnedTransit, weighed
+from throughline.tracker.space import Known, weighed
 
 QUERY = Walk(1, 20, 30)
 CAMERAS = (

@@ -97,7 +97,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class PairFacts:
-    """A pair that people answered. `shown`: the film shows its candidate; scores as decimal text."""
+    """A pair that people answered. `shown`: the film shows its candidate; scores as decimal text; `rank` within its `round`."""
 
     pair_id: str
     rank: int
@@ -106,6 +106,7 @@ class PairFacts:
     cosine: str
     shown: bool
     answers: tuple[Statement, ...]
+    round: int = 1
 
 
 @dataclass(frozen=True, slots=True)

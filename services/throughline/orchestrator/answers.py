@@ -13,7 +13,7 @@ from throughline.domain.errors import Conflict, InvalidInput, NotFound, Permissi
 from throughline.orchestrator.films import open_pairs
 from throughline.orchestrator.jobs import locked
 from throughline.orchestrator.requests import check_request_id, digest_of
-from throughline.orchestrator.rounds import close_round
+from throughline.orchestrator.rounds import COMPLETE, close_round
 from throughline.orchestrator.words import verdict_word
 from throughline.storage.records import Records
 from throughline.storage.records.models import Answer, Callback, CandidateTrack, Job, ReviewRound
@@ -31,7 +31,7 @@ class Answers:
         self._now_ns = now_ns
 
     def take(self, request: AnnotationResultRequest) -> AnnotationResultResponse:
-        """Keep the answers; close the round, and ask for the film, when they were the last.
+        """Keep the answers; close the round, and ask for the next or for the film, when they were the last.
 
         Raises InvalidInput, NotFound (job, round), PermissionDenied (token), and Conflict where the request_id came with other answers.
         """
@@ -67,9 +67,9 @@ class Answers:
         for annotation in known:
             session.add(_answer(job.job_id, number, annotation, now, late))
         session.flush()
-        outstanding = len(open_pairs(session, job.job_id))
+        outstanding = len(open_pairs(session, job.job_id, round_number=number))
         if known and not late and not outstanding:
-            close_round(session, review, "complete", now)
+            close_round(session, review, COMPLETE, now)
         job.version += 1
         return AnnotationResultResponse(
             accepted=0 if late else len(known),

@@ -29,6 +29,12 @@ class Cameras:
                 if session.get(JobTask, (job_id, task_name(camera))) is None:
                     session.add(JobTask(job_id=job_id, name=task_name(camera)))
 
+    def names(self, job_id: str) -> list[str]:
+        """Every camera of the footage, in order."""
+        with self._records.read() as session:
+            query = select(JobCamera.camera).filter_by(job_id=job_id).order_by(JobCamera.camera)
+            return list(session.scalars(query))
+
     def save_reel(self, job_id: str, camera: str, reel: ArtifactRef) -> None:
         with self._records.write() as session:
             row = session.get_one(JobCamera, (job_id, camera))

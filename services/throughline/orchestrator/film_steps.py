@@ -15,7 +15,6 @@ from throughline.orchestrator.films import FIRST, FilmId
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.ledger import Ledger
 from throughline.orchestrator.notary import Notary
-from throughline.orchestrator.ranking import ROUND
 from throughline.orchestrator.requests import film_request_id
 from throughline.orchestrator.stages import Stages
 from throughline.v1.alert_pb2 import Appearance, TimelineReadyRequest
@@ -38,16 +37,19 @@ class FilmSteps:
     on_planned: Callable[[], None]
 
     def plan_film(self, errand: Errand) -> None:
-        """Nobody has to be asked: want the film of the query alone."""
-        self.ledger.films.plan_first(errand.job_id)
+        """Nobody has to be asked any more: want the film of the query and of whom earlier rounds confirmed."""
+        self.plan(errand.job_id)
+
+    def plan(self, job_id: str) -> None:
+        """Want the film that ends a job."""
+        self.ledger.films.plan_first(job_id)
         self.on_planned()
 
-    def keep_round(self, errand: Errand) -> None:
-        """Write down what was asked and answered, where there was a round."""
-        document = self.ledger.rounds.document(errand.job_id)
-        if document is not None:
+    def keep_rounds(self, errand: Errand) -> None:
+        """Write down what was asked and answered in each round that there was."""
+        for number, document in self.ledger.rounds.documents(errand.job_id).items():
             text = json.dumps(document, indent=2, ensure_ascii=False)
-            self.documents.write(errand.job_id, f"rounds/{ROUND}.json", text)
+            self.documents.write(errand.job_id, f"rounds/{number}.json", text)
 
     def render_timeline(self, errand: Errand, film: FilmId) -> None:
         """Film the query and everyone who was confirmed, and write down what the film rests on."""

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from throughline.domain.errors import Conflict, FailedPrecondition
 from throughline.orchestrator.jobs import locked
-from throughline.orchestrator.ranking import ROUND, track_ref
+from throughline.orchestrator.ranking import standing_answers, track_ref
 from throughline.storage.records import Records
-from throughline.storage.records.models import Answer, CandidateTrack, Film, QueryTrack
+from throughline.storage.records.models import CandidateTrack, Film, QueryTrack
 from throughline.v1.common_pb2 import TrackRef
 from throughline.v1.orchestrator_pb2 import TimelineResult
 from throughline.v1.renderer_pb2 import RenderTimelineResult
@@ -30,16 +30,14 @@ class FilmId:
     revision: int
 
 
-def standing_answers(session: Session, job_id: str, with_late: bool) -> dict[str, Answer]:
-    """By pair the answer that counts: the latest given, of several at the same moment the last received."""
-    query = select(Answer).filter_by(job_id=job_id, round=ROUND).order_by(Answer.annotated_ns, Answer.id)
-    return {answer.pair_id: answer for answer in session.scalars(query) if with_late or not answer.late}
-
-
-def open_pairs(session: Session, job_id: str, with_late: bool = False) -> list[CandidateTrack]:
-    """Pairs with a clip that nobody has answered, in their order."""
+def open_pairs(
+    session: Session, job_id: str, with_late: bool = False, round_number: int | None = None
+) -> list[CandidateTrack]:
+    """Pairs of a round, by default of all, with a clip that nobody has answered, in their order."""
     answered = standing_answers(session, job_id, with_late)
-    query = select(CandidateTrack).filter_by(job_id=job_id, round=ROUND).order_by(CandidateTrack.rank)
+    query = select(CandidateTrack).filter_by(job_id=job_id).order_by(CandidateTrack.round, CandidateTrack.rank)
+    if round_number is not None:
+        query = query.filter_by(round=round_number)
     return [row for row in session.scalars(query) if row.clip_uri and row.pair_id not in answered]
 
 
@@ -104,7 +102,7 @@ class Films:
             rows: list[QueryTrack | CandidateTrack] = [
                 *session.scalars(select(QueryTrack).filter_by(job_id=film_id.job_id))
             ]
-            candidates = session.scalars(select(CandidateTrack).filter_by(job_id=film_id.job_id, round=ROUND))
+            candidates = session.scalars(select(CandidateTrack).filter_by(job_id=film_id.job_id))
             rows += [row for row in candidates if row.pair_id in set(film.pair_ids)]
         rows.sort(key=lambda row: (row.start_ns, row.end_ns, row.camera, row.track_id))
         return [track_ref(row) for row in rows]

@@ -38,6 +38,7 @@ class Submission:
     query_json: str
     camera: str
     label: str
+    topology_yaml: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Assignment:
     camera: str
     label: str
     callback_token: str
+    topology_yaml: str
 
 
 def locked(session: Session, job_id: str) -> Job:
@@ -88,7 +90,12 @@ class Jobs:
                 session.add(self._new(job_id, submission))
                 session.flush()
                 session.add(
-                    JobRequest(job_id=job_id, request=request.SerializeToString(), query_json=submission.query_json)
+                    JobRequest(
+                        job_id=job_id,
+                        request=request.SerializeToString(),
+                        query_json=submission.query_json,
+                        topology_yaml=submission.topology_yaml,
+                    )
                 )
         except IntegrityError:  # the same request at the same moment
             existing = self.known(request.request_id, submission.digest)
@@ -110,6 +117,7 @@ class Jobs:
             footage_uri=request.footage_uri,
             camera=submission.camera,
             query_label=submission.label,
+            site=request.options.site,
             query_iou=0.0,
             error="",
             labels=dict(request.options.labels),
@@ -125,7 +133,15 @@ class Jobs:
         if job is None or asked is None:
             raise NotFound(f"there is no job {job_id!r}; ListJobs tells which there are")
         request = SubmitJobRequest.FromString(asked.request)
-        return Assignment(job_id, request, asked.query_json, job.camera, job.query_label, job.callback_token)
+        return Assignment(
+            job_id,
+            request,
+            asked.query_json,
+            job.camera,
+            job.query_label,
+            job.callback_token,
+            asked.topology_yaml,
+        )
 
     def ended(self, job_ids: set[str]) -> set[str]:
         """Those of some jobs that have ended."""
@@ -146,9 +162,10 @@ class Jobs:
             job = locked(session, job_id)
             if job.state in ENDED:
                 raise JobEnded(job_id)
-            if job.state == "queued" or stage_of(job.stage) < stage_of(stage):
+            again = job.state == "waiting_for_review" and stage != "review"  # the next round, or the film
+            if again or job.state == "queued" or stage_of(job.stage) < stage_of(stage):
                 job.state, job.version = "running", job.version + 1
-                job.stage = max(job.stage, stage, key=stage_of)
+                job.stage = stage if again else max(job.stage, stage, key=stage_of)
 
     def wait_for_review(self, job_id: str, round_number: int) -> None:
         """Nothing is at work any more until people have answered, unless they did already."""

@@ -8,6 +8,7 @@ from throughline.orchestrator.answers import Answers
 from throughline.orchestrator.cameras import Cameras, Tasks
 from throughline.orchestrator.films import Films
 from throughline.orchestrator.jobs import Jobs
+from throughline.orchestrator.learning import Learning
 from throughline.orchestrator.pins import Pins
 from throughline.orchestrator.progress import Meter, Subject
 from throughline.orchestrator.ranking import Ranking
@@ -29,6 +30,7 @@ class Ledger:
     cameras: Cameras
     tasks: Tasks
     ranking: Ranking
+    learning: Learning
     rounds: Rounds
     answers: Answers
     films: Films
@@ -44,6 +46,7 @@ class Ledger:
             cameras=Cameras(records),
             tasks=Tasks(records),
             ranking=Ranking(records),
+            learning=Learning(records, settings.learn_transits),
             rounds=Rounds(records, settings.reminder_seconds),
             answers=Answers(records),
             films=Films(records),

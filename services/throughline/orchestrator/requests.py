@@ -9,8 +9,7 @@ from google.protobuf.message import Message
 
 from throughline.domain.errors import InvalidInput
 from throughline.orchestrator.films import FilmId
-from throughline.orchestrator.ranking import ROUND
-from throughline.orchestrator.rounds import Reminder
+from throughline.orchestrator.rounds import Reminder, RoundId
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -33,9 +32,14 @@ def find_id(job_id: str) -> str:
     return f"{job_id}.find"
 
 
+def search_id(round_id: RoundId) -> str:
+    """Names the workflow of a round after the first, up to the sending of its pairs."""
+    return f"{round_id.job_id}.search-{round_id.number}"
+
+
 def review_id(reminder: Reminder) -> str:
     """Names a ReviewPairs and, for reminders, its workflow. Number 0 is the first sending."""
-    return f"{reminder.job_id}.review-{ROUND}.{reminder.number}"
+    return f"{reminder.job_id}.review-{reminder.round.number}.{reminder.number}"
 
 
 def film_request_id(film: FilmId) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from throughline.domain.time import NS_PER_SECOND
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.ledger import Ledger
-from throughline.orchestrator.ranking import ROUND, track_ref
+from throughline.orchestrator.ranking import track_ref
 from throughline.orchestrator.requests import review_id
-from throughline.orchestrator.rounds import DEFAULT_DEADLINE_SECONDS, Reminder
+from throughline.orchestrator.rounds import DEFAULT_DEADLINE_SECONDS, Reminder, RoundId
 from throughline.orchestrator.settings import OrchestratorSettings
 from throughline.orchestrator.stages import call
 from throughline.orchestrator.targets import connect_outside
@@ -26,35 +26,35 @@ class ReviewSteps:
     ledger: Ledger
     settings: OrchestratorSettings
 
-    def open_round(self, errand: Errand) -> None:
+    def open_round(self, errand: Errand, number: int) -> None:
         """From here on answers are welcome, even before the tier has said that it took the pairs."""
-        self.ledger.rounds.open(errand.job_id, self._deadline_seconds(errand.job_id))
+        self.ledger.rounds.open(RoundId(errand.job_id, number), self._deadline_seconds(errand.job_id))
 
-    def send_pairs(self, errand: Errand) -> None:
-        """Have the tier take all pairs."""
-        job_id = errand.job_id
-        review = self.ledger.rounds.get(job_id)
+    def send_pairs(self, errand: Errand, number: int) -> None:
+        """Have the tier take all pairs of a round."""
+        round_id = RoundId(errand.job_id, number)
+        review = self.ledger.rounds.get(round_id)
         if not review.closed_ns:
-            deadline_ns = review.opened_ns + self._deadline_seconds(job_id) * NS_PER_SECOND
-            pairs = [pair for pair in self.ledger.ranking.candidates(job_id) if pair.clip_uri]
-            self._send(errand, Reminder(job_id, 0), pairs, deadline_ns)
-            self.ledger.rounds.mark_sent(job_id)
+            deadline_ns = review.opened_ns + self._deadline_seconds(errand.job_id) * NS_PER_SECOND
+            pairs = [pair for pair in self.ledger.ranking.candidates(errand.job_id, number) if pair.clip_uri]
+            self._send(errand, Reminder(round_id, 0), pairs, deadline_ns)
+            self.ledger.rounds.mark_sent(round_id)
 
-    def wait_for_review(self, errand: Errand) -> None:
+    def wait_for_review(self, errand: Errand, number: int) -> None:
         """Nothing runs from here on until the round is closed."""
-        self.ledger.jobs.wait_for_review(errand.job_id, ROUND)
+        self.ledger.jobs.wait_for_review(errand.job_id, number)
 
-    def choose_open_pairs(self, errand: Errand) -> tuple[list[str], int]:
+    def choose_open_pairs(self, round_id: RoundId) -> tuple[list[str], int]:
         """What a reminder will name, whatever is answered while it is on its way; and the deadline."""
-        pairs = self.ledger.rounds.open_pairs(errand.job_id)
-        return [pair.pair_id for pair in pairs], self.ledger.rounds.get(errand.job_id).deadline_ns
+        pairs = self.ledger.rounds.open_pairs(round_id)
+        return [pair.pair_id for pair in pairs], self.ledger.rounds.get(round_id).deadline_ns
 
-    def remind(self, errand: Errand, number: int, pair_ids: list[str], deadline_ns: int) -> None:
+    def remind(self, errand: Errand, reminder: Reminder, pair_ids: list[str], deadline_ns: int) -> None:
         """Remind the tier of pairs, unless the round is closed."""
-        job_id = errand.job_id
-        if pair_ids and not self.ledger.rounds.get(job_id).closed_ns:
-            pairs = [pair for pair in self.ledger.ranking.candidates(job_id) if pair.pair_id in set(pair_ids)]
-            self._send(errand, Reminder(job_id, number), pairs, deadline_ns)
+        if pair_ids and not self.ledger.rounds.get(reminder.round).closed_ns:
+            candidates = self.ledger.ranking.candidates(errand.job_id, reminder.round.number)
+            pairs = [pair for pair in candidates if pair.pair_id in set(pair_ids)]
+            self._send(errand, reminder, pairs, deadline_ns)
 
     def lose_reminder(self, job_id: str, number: int, error: str) -> None:
         """A reminder failed; the round goes on without it."""
@@ -68,7 +68,7 @@ class ReviewSteps:
         request = ReviewPairsRequest(
             request_id=review_id(reminder),
             job_id=errand.job_id,
-            round=ROUND,
+            round=reminder.round.number,
             pairs=[_review_pair(query, pair) for pair in pairs],
             callback_target=options.callback_target or settings.orchestrator_target,
             callback_token=assignment.callback_token,
@@ -94,6 +94,7 @@ def _review_pair(query: TrackRef, pair: CandidateTrack) -> ReviewPair:
         similarity=pair.similarity,
         cosine=pair.cosine,
         rank=pair.rank,
+        space_time=pair.space_time,
         query_crop_uri=pair.query_crop_uri,
         candidate_crop_uri=pair.candidate_crop_uri,
     )

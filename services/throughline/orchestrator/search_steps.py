@@ -8,14 +8,30 @@ from dataclasses import dataclass
 from throughline.domain.errors import FailedPrecondition
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.ledger import Ledger
-from throughline.orchestrator.ranking import ROUND
+from throughline.orchestrator.ranking import FIRST_ROUND
+from throughline.orchestrator.rounds import RoundId
 from throughline.orchestrator.stages import Stages
-from throughline.v1.common_pb2 import ArtifactRef, Incident
+from throughline.v1.common_pb2 import ArtifactRef, Incident, TrackRef
 from throughline.v1.renderer_pb2 import PairClip, RenderPairsRequest
 from throughline.v1.tracker_pb2 import CameraTracks, LocateQueryRequest, RankCandidatesRequest
+from throughline.wire.topology_document import parse_topology, unknown_cameras
 
 DEFAULT_CANDIDATES = 500
 _DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PairsPart:
+    """One call for clips of a round, counted from 0."""
+
+    round: RoundId
+    number: int
+
+    @property
+    def task(self) -> str:
+        """Its name among the parts of the job."""
+        prefix = "" if self.round.number == FIRST_ROUND else f"round-{self.round.number}/"
+        return f"{prefix}pairs/{self.number}"
 
 
 @dataclass(frozen=True)
@@ -43,31 +59,54 @@ class SearchSteps:
         return answer.query.uri, answer.query.key
 
     def rank_candidates(self, errand: Errand, query: tuple[str, str]) -> int:
-        """Rank everyone else; return the number of calls that render their clips."""
+        """Rank everyone else for the first round; return the number of calls that render their clips."""
+        self.ledger.learning.pin(errand.job_id, ArtifactRef(uri=query[0], key=query[1]))
+        self._tell_of_topology(errand.job_id)
+        return self._rank(errand, FIRST_ROUND, [])
+
+    def search_again(self, errand: Errand, number: int) -> int:
+        """Rank those whom nobody was asked about, by the query and all who were confirmed, for a later round; return as above."""
+        return self._rank(errand, number, self.ledger.ranking.confirmed(errand.job_id, number))
+
+    def _rank(self, errand: Errand, number: int, confirmed: list[TrackRef]) -> int:
         job_id, started_ns = errand.job_id, time.time_ns()
-        options = self.ledger.jobs.assignment(job_id).request.options
+        assignment, pinned = self.ledger.jobs.assignment(job_id), self.ledger.learning.pinned(job_id)
+        options = assignment.request.options
         has_threshold = options.HasField("similarity_threshold")
         request = RankCandidatesRequest(
             job_id=job_id,
-            query=ArtifactRef(uri=query[0], key=query[1]),
+            query=pinned.query,
             cameras=self._cameras(job_id),
             similarity_threshold=options.similarity_threshold if has_threshold else _DEFAULT_THRESHOLD,
             threshold_scale=options.threshold_scale,
             max_candidates=options.max_candidates or DEFAULT_CANDIDATES,
-            round=ROUND,
+            round=number,
+            confirmed=confirmed,
+            asked=self.ledger.ranking.earlier(job_id, number),
+            topology_yaml=assignment.topology_yaml,
+            learned_transits=pinned.learned,
         )
         answer = self.stages.rank_candidates(errand, request)
         self.ledger.jobs.add_run(job_id, "rank", "", started_ns, runs=1)
         self.ledger.jobs.add_incidents(job_id, "rank", answer.incidents)
-        count = self.ledger.ranking.save_candidates(job_id, answer.candidates)
+        count = self.ledger.ranking.save_candidates(job_id, number, answer.candidates)
         calls = -(-count // self.pairs_per_call)
-        self.ledger.tasks.add(job_id, (_task_name(number) for number in range(calls)))
+        parts = (PairsPart(RoundId(job_id, number), call) for call in range(calls))
+        self.ledger.tasks.add(job_id, (part.task for part in parts))
         return calls
 
-    def render_pairs(self, errand: Errand, number: int) -> None:
+    def lose_round(self, round_id: RoundId, error: str) -> None:
+        """A later round failed; the job ends with what the ones before it gave."""
+        message = f"{error}; the film is made of what the rounds before it confirmed"
+        incident = Incident(code="round_failed", subject=str(round_id.number), message=message)
+        self.ledger.jobs.add_incidents(round_id.job_id, "review", [incident])
+        self.ledger.rounds.abandon(round_id)
+
+    def render_pairs(self, errand: Errand, part: PairsPart) -> None:
         """Render one call's share of the clips; those that are there are not asked for again."""
-        job_id, started_ns = errand.job_id, time.time_ns()
-        pairs = self.ledger.ranking.pairs_without_clip(job_id, number * self.pairs_per_call, self.pairs_per_call)
+        job_id, number, started_ns = part.round.job_id, part.round.number, time.time_ns()
+        first = part.number * self.pairs_per_call
+        pairs = self.ledger.ranking.pairs_without_clip(job_id, number, first, self.pairs_per_call)
         if pairs:
             request = RenderPairsRequest(
                 job_id=job_id,
@@ -80,44 +119,56 @@ class SearchSteps:
             for event in self.stages.render_pairs(errand, request):
                 if isinstance(event, PairClip):
                     self.ledger.jobs.add_run(job_id, "render_pairs", event.pair_id, started_ns, int(not event.reused))
-                    done, total = self.ledger.ranking.save_clip(job_id, event.pair_id, event.clip_uri)
+                    done, total = self.ledger.ranking.save_clip(job_id, number, event.pair_id, event.clip_uri)
                     errand.reach("pairs", done)
                     meter.update(done, total, "pairs")
                 else:
                     self.ledger.jobs.add_incidents(job_id, "render_pairs", [event])
             meter.finish()
-        self.ledger.tasks.finish(job_id, _task_name(number))
+        self.ledger.tasks.finish(job_id, part.task)
 
-    def lose_pairs(self, job_id: str, number: int, error: str) -> None:
+    def lose_pairs(self, part: PairsPart, error: str) -> None:
         """A call for clips failed; the job goes on with the others."""
         incident = Incident(
-            code="pairs_failed", subject=str(number), message=f"{error}; the job goes on without these pairs"
+            code="pairs_failed", subject=str(part.number), message=f"{error}; the job goes on without these pairs"
         )
-        self.ledger.jobs.add_incidents(job_id, "render_pairs", [incident])
-        self.ledger.tasks.finish(job_id, _task_name(number), error)
+        self.ledger.jobs.add_incidents(part.round.job_id, "render_pairs", [incident])
+        self.ledger.tasks.finish(part.round.job_id, part.task, error)
 
-    def await_pairs(self, errand: Errand, calls: int) -> int:
-        """Wait until every call for clips has ended; return how many pairs can be looked at, and say so where none can."""
+    def await_pairs(self, errand: Errand, number: int, calls: int) -> int:
+        """Wait until every call for clips of a round has ended; return how many of its pairs can be looked at, and say so where the
+        first round has none."""
         job_id = errand.job_id
+        parts = [PairsPart(RoundId(job_id, number), call).task for call in range(calls)]
         while True:
-            outcomes = self.ledger.tasks.outcomes(job_id, _task_name(""))
-            if sum(outcome is not None for outcome in outcomes.values()) >= calls:
+            outcomes = self.ledger.tasks.outcomes(job_id, "")
+            if all(outcomes[part] is not None for part in parts):
                 break
             errand.sleep(self.poll_seconds)
-        clips = self.ledger.ranking.clip_count(job_id)
-        if not calls:
+        clips = self.ledger.ranking.clip_count(job_id, number)
+        if not calls and number == FIRST_ROUND:
             self._tell(job_id, "no_candidates", "nobody is similar enough to the query; the film shows the query alone")
-        elif not clips:
-            self._tell(job_id, "no_clips", "no pair could be rendered for review; the film shows the query alone")
+        elif calls and not clips:
+            rest = (
+                "the film shows the query alone"
+                if number == FIRST_ROUND
+                else "the film shows whom earlier rounds confirmed"
+            )
+            self._tell(job_id, "no_clips", f"no pair of round {number} could be rendered for review; {rest}")
         return clips
 
     def _tell(self, job_id: str, code: str, message: str) -> None:
         stage = "rank" if code == "no_candidates" else "render_pairs"
         self.ledger.jobs.add_incidents(job_id, stage, [Incident(code=code, subject=job_id, message=message)])
 
+    def _tell_of_topology(self, job_id: str) -> None:
+        """Say which cameras of the topology the footage lacks; a job over a choice of cameras lacks some by its own wish."""
+        assignment = self.ledger.jobs.assignment(job_id)
+        if assignment.topology_yaml and not assignment.request.options.cameras:
+            message = unknown_cameras(parse_topology(assignment.topology_yaml), self.ledger.cameras.names(job_id))
+            if message:
+                incident = Incident(code="topology_camera_unknown", subject="topology", message=message)
+                self.ledger.jobs.add_incidents(job_id, "rank", [incident])
+
     def _cameras(self, job_id: str) -> list[CameraTracks]:
         return self.ledger.cameras.tracked(job_id, self.ledger.jobs.assignment(job_id).request.options.clock_maps)
-
-
-def _task_name(number: int | str) -> str:
-    return f"pairs/{number}"

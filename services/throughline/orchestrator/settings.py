@@ -57,6 +57,16 @@ class OrchestratorSettings(ServiceSettings):
     )
     webhook_timeout_seconds: float = Field(default=15.0, gt=0, description="how long a webhook may take to answer")
 
+    topology_file: Path | None = Field(
+        default=None,
+        description="YAML file of what is known of the site, for jobs that bring none: transit times between cameras and "
+        "overlapping views; read for each job as it is submitted",
+    )
+    learn_transits: bool = Field(
+        default=False,
+        description="whether candidates are weighed by transit times learned from the answers of earlier jobs of the same site",
+    )
+
     evidence_key_file: Path | None = Field(
         default=None,
         description="Ed25519 key in PEM (PKCS #8) that signs the evidence of films; without it they have unsigned evidence",

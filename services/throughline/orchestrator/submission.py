@@ -7,9 +7,10 @@ import re
 import zoneinfo
 from collections.abc import Iterator
 
-from throughline.domain.errors import InvalidInput, PermissionDenied, ThroughlineError
+from throughline.domain.errors import FailedPrecondition, InvalidInput, PermissionDenied, ThroughlineError
 from throughline.orchestrator.jobs import Submission
 from throughline.orchestrator.requests import check_request_id, digest_of
+from throughline.orchestrator.rounds import MOST_ROUNDS
 from throughline.orchestrator.settings import OrchestratorSettings
 from throughline.orchestrator.targets import check_targets
 from throughline.orchestrator.window import camera_window
@@ -26,6 +27,7 @@ from throughline.v1.orchestrator_pb2 import (
 )
 from throughline.wire.film_options import film_problems
 from throughline.wire.query_document import MAX_BYTES, QueryDocument, check_times, parse_query
+from throughline.wire.topology_document import parse_topology
 
 _FOOTAGE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.*", re.DOTALL)
 CAMERAS_AT_MOST = 10_000
@@ -34,6 +36,7 @@ LONGEST_NAME_BYTES = 1024
 CANDIDATES_AT_MOST = 10_000
 REDACTION_LEAST_RATE = 1
 """Frames per second: nobody can be hidden over a second from a look of the detector."""
+SITE_AT_MOST = 128
 LABEL_AT_MOST = 256
 """Characters of a label's name or value."""
 _YEAR_NS = 366 * 86_400 * 10**9
@@ -58,7 +61,8 @@ def check_submission(request: SubmitJobRequest, objects: ObjectStore, settings: 
         problems += _query_problems(document, options)
         if not problems:
             _check_window(document, options)
-            return Submission(request, digest_of(request), text, document.camera, document.label)
+            topology = _topology_text(options, settings)
+            return Submission(request, digest_of(request), text, document.camera, document.label, topology)
     raise _joined(problems)
 
 
@@ -122,6 +126,7 @@ def _option_problems(options: JobOptions) -> Iterator[ThroughlineError]:
         *_cameras(options),
         *_labels(options),
         *_film(options),
+        *_topology(options),
     ):
         yield InvalidInput(f"options.{problem}")
 
@@ -140,6 +145,8 @@ def _numbers(options: JobOptions) -> Iterator[str]:
         yield f"redaction: {options.redaction} is none; expected none, heads or bodies"
     if not 0 <= options.max_candidates <= CANDIDATES_AT_MOST:
         yield f"max_candidates: is {options.max_candidates}; expected 1 to {CANDIDATES_AT_MOST}, or 0 for 500"
+    if not 0 <= options.max_rounds <= MOST_ROUNDS:
+        yield f"max_rounds: is {options.max_rounds}; expected 1 to {MOST_ROUNDS}, or 0 for 1"
     if options.HasField("review_deadline_seconds") and not 1 <= options.review_deadline_seconds <= 2_592_000:
         yield f"review_deadline_seconds: is {options.review_deadline_seconds}; expected 1 to 2592000"
 
@@ -151,8 +158,6 @@ def _redacts(options: JobOptions) -> bool:
 def _unserved(options: JobOptions) -> Iterator[str]:
     if options.search_mode not in (SEARCH_MODE_UNSPECIFIED, SEARCH_MODE_FULL):
         yield "search_mode: this release searches every camera in full; leave it out, or choose SEARCH_MODE_FULL"
-    if options.max_rounds not in (0, 1):
-        yield f"max_rounds: is {options.max_rounds}; this release serves one round, so leave it out, or choose 1"
 
 
 def _time(options: JobOptions) -> Iterator[str]:
@@ -199,6 +204,30 @@ def _clock(index: int, clock: ClockMap) -> Iterator[str]:
 
 def _film(options: JobOptions) -> Iterator[str]:
     yield from (f"film.{problem}" for problem in film_problems(options.film))
+
+
+def _topology(options: JobOptions) -> Iterator[str]:
+    if len(options.site) > SITE_AT_MOST:
+        yield f"site: has {len(options.site)} characters; at most {SITE_AT_MOST}"
+    if options.topology_yaml:
+        try:
+            parse_topology(options.topology_yaml)
+        except InvalidInput as error:
+            yield f"topology_yaml: {error}"
+
+
+def _topology_text(options: JobOptions, settings: OrchestratorSettings) -> str:
+    """The job's topology, or the deployment's as it is now. Raises FailedPrecondition where that is none."""
+    if options.topology_yaml or settings.topology_file is None:
+        return options.topology_yaml
+    try:
+        text = settings.topology_file.read_text("utf-8-sig")
+        parse_topology(text)
+    except (OSError, UnicodeDecodeError, InvalidInput) as error:
+        raise FailedPrecondition(
+            f"the deployment's topology, {settings.topology_file}, can't be used: {error}; have it mended, or bring topology_yaml"
+        ) from error
+    return text
 
 
 def _labels(options: JobOptions) -> Iterator[str]:

@@ -62,6 +62,9 @@ class Sweeper:
         for job_id in self._ledger.jobs.not_enqueued():
             workflow.enqueue_find(job_id)
             self._ledger.jobs.mark_enqueued(job_id)
+        for round_id in self._ledger.rounds.not_enqueued():
+            workflow.enqueue_round(round_id)
+            self._ledger.rounds.mark_enqueued(round_id)
         for film in self._ledger.films.not_enqueued():
             workflow.enqueue_film(film)
             self._ledger.films.mark_enqueued(film)

@@ -13,8 +13,8 @@ from throughline.domain.evidence import FilmFacts, JobFacts, PairFacts, QueryFac
 from throughline.domain.pairs import TrackSpan
 from throughline.domain.time import Instant
 from throughline.domain.work import Incident
-from throughline.orchestrator.films import FilmId, standing_answers
-from throughline.orchestrator.ranking import ROUND, track_ref
+from throughline.orchestrator.films import FilmId
+from throughline.orchestrator.ranking import standing_answers, track_ref
 from throughline.storage.manifest import describe_bytes
 from throughline.storage.records import Records
 from throughline.storage.records.models import Answer, CandidateTrack, Film, Job, JobIncident, JobRequest, QueryTrack
@@ -96,15 +96,16 @@ def _query(session: Session, job: Job, asked: JobRequest) -> QueryFacts:
 def _pairs(session: Session, film: Film) -> tuple[PairFacts, ...]:
     counted = set(_standing_ids(session, film) if film.answer_ids is None else film.answer_ids)
     answers: dict[str, list[Statement]] = {}
-    query = select(Answer).filter_by(job_id=film.job_id, round=ROUND).order_by(Answer.annotated_ns, Answer.id)
+    query = select(Answer).filter_by(job_id=film.job_id).order_by(Answer.annotated_ns, Answer.id)
     for answer in session.scalars(query):
         answers.setdefault(answer.pair_id, []).append(_statement(answer, counted))
     candidates = session.scalars(
-        select(CandidateTrack).filter_by(job_id=film.job_id, round=ROUND).order_by(CandidateTrack.rank)
+        select(CandidateTrack).filter_by(job_id=film.job_id).order_by(CandidateTrack.round, CandidateTrack.rank)
     )
     return tuple(
         PairFacts(
             pair_id=row.pair_id,
+            round=row.round,
             rank=row.rank,
             candidate=_span(row),
             similarity=f"{row.similarity:.6f}",

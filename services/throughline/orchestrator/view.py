@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from throughline.domain.errors import InvalidInput, NotFound
 from throughline.domain.time import NS_PER_SECOND, Instant, Interval, merge_intervals
-from throughline.orchestrator.films import standing_answers, timeline_result
+from throughline.orchestrator.films import timeline_result
 from throughline.orchestrator.pins import pins_of
-from throughline.orchestrator.ranking import ROUND, track_ref
+from throughline.orchestrator.ranking import standing_answers, track_ref
 from throughline.orchestrator.words import ENDED, stage_of, state_of, state_word, verdict_of
 from throughline.storage.records import Records
 from throughline.storage.records.models import (
@@ -108,9 +108,10 @@ def _summary(session: Session, row: Job, most_incidents: int | None = None) -> o
     film = session.scalar(select(Film).filter_by(**of_job, state="ready").order_by(Film.revision.desc()).limit(1))
     if film is not None:
         job.timeline.CopyFrom(timeline_result(film))
-    review = session.get(ReviewRound, (row.job_id, ROUND))
-    if review is not None and not review.closed_ns:
-        job.review_deadline_ns = review.deadline_ns
+    review = session.scalar(select(ReviewRound).filter_by(**of_job).order_by(ReviewRound.round.desc()).limit(1))
+    if review is not None:
+        job.round = review.round
+        job.review_deadline_ns = 0 if review.closed_ns else review.deadline_ns
     return job
 
 
@@ -166,9 +167,9 @@ def _timings(session: Session, job_id: str) -> list[orchestrator_pb2.StageTiming
 
 def _candidates(session: Session, job_id: str) -> list[orchestrator_pb2.CandidateState]:
     answers = standing_answers(session, job_id, with_late=False)
-    rows = session.scalars(select(CandidateTrack).filter_by(job_id=job_id, round=ROUND).order_by(CandidateTrack.rank))
+    query = select(CandidateTrack).filter_by(job_id=job_id).order_by(CandidateTrack.round, CandidateTrack.rank)
     states = []
-    for row in rows:
+    for row in session.scalars(query):
         answer = answers.get(row.pair_id)
         states.append(
             orchestrator_pb2.CandidateState(
@@ -180,6 +181,9 @@ def _candidates(session: Session, job_id: str) -> list[orchestrator_pb2.Candidat
                 verdict=verdict_of(answer.verdict if answer else ""),
                 annotator=answer.annotator if answer else "",
                 rank=row.rank,
+                round=row.round,
+                appearance_similarity=row.appearance,
+                space_time=row.space_time,
             )
         )
     return states

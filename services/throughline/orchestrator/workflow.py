@@ -13,11 +13,12 @@ from throughline.orchestrator.footage_steps import FootageSteps
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.jobs import Jobs
 from throughline.orchestrator.patience import Patience
-from throughline.orchestrator.requests import film_request_id, find_id, review_id
+from throughline.orchestrator.ranking import FIRST_ROUND
+from throughline.orchestrator.requests import film_request_id, find_id, review_id, search_id
 from throughline.orchestrator.review_steps import ReviewSteps
-from throughline.orchestrator.rounds import Reminder
+from throughline.orchestrator.rounds import MOST_ROUNDS, Reminder, RoundId
 from throughline.orchestrator.running import Runner, Step
-from throughline.orchestrator.search_steps import SearchSteps
+from throughline.orchestrator.search_steps import PairsPart, SearchSteps
 
 R = TypeVar("R")
 
@@ -33,7 +34,8 @@ class Steps:
 
 
 class Workflow:
-    """Two workflows carry a job: `find` up to the sending of the pairs, `film` from the answers on. Between them nothing runs."""
+    """Two workflows carry a job: `find` up to the sending of the pairs, `film` from the answers on; for each round after the first
+    there is a `search` in between. While people answer, nothing runs."""
 
     def __init__(
         self, durable: Durable, runner: Runner, steps: Steps, jobs: Jobs, patience: tuple[Patience, Patience]
@@ -49,6 +51,7 @@ class Workflow:
             ("camera", self._camera),
             ("pairs", self._pairs),
             ("remind", self._remind),
+            ("search", self._search),
             ("film", self._film),
         ):
             durable.register(name, function)
@@ -57,17 +60,24 @@ class Workflow:
         self._durable.enqueue(JOBS, find_id(job_id), "find", job_id)
 
     def enqueue_reminder(self, reminder: Reminder) -> None:
-        self._durable.enqueue(JOBS, review_id(reminder), "remind", reminder.job_id, reminder.number)
+        self._durable.enqueue(
+            JOBS, review_id(reminder), "remind", reminder.job_id, reminder.number, reminder.round.number
+        )
+
+    def enqueue_round(self, round_id: RoundId) -> None:
+        """Of a round after the first."""
+        self._durable.enqueue(JOBS, search_id(round_id), "search", round_id.job_id, round_id.number)
 
     def enqueue_film(self, film: FilmId) -> None:
         self._durable.enqueue(JOBS, film_request_id(film), "film", film.job_id, film.revision)
 
     def cancel(self, job_id: str) -> None:
         """Take what there is of an ended job off the queues."""
-        self._durable.cancel([find_id(job_id), film_request_id(FilmId(job_id, FIRST))])
+        searches = (search_id(RoundId(job_id, number)) for number in range(FIRST_ROUND + 1, MOST_ROUNDS + 1))
+        self._durable.cancel([find_id(job_id), *searches, film_request_id(FilmId(job_id, FIRST))])
 
     def _find(self, job_id: str) -> None:
-        footage, search, review = self._steps.footage, self._steps.search, self._steps.review
+        footage, search = self._steps.footage, self._steps.search
 
         def body() -> None:
             *listing, cameras = self._step(job_id, "list footage", "list", footage.list_footage)
@@ -77,18 +87,42 @@ class Workflow:
             self._step(job_id, "await cameras", "ingest", footage.await_cameras)
             query = self._step(job_id, "locate query", "locate", search.locate_query)
             calls = self._step(job_id, "rank candidates", "rank", lambda errand: search.rank_candidates(errand, query))
-            for number in range(calls):
-                workflow_id = f"{find_id(job_id)}.pairs-{number}"
-                self._durable.enqueue(PAIRS, workflow_id, "pairs", job_id, number, place=number)
-            stage = "render_pairs" if calls else "rank"
-            if self._step(job_id, "await pairs", stage, lambda errand: search.await_pairs(errand, calls)):
-                self._step(job_id, "open round", "review", review.open_round)
-                self._step(job_id, "send pairs", "review", review.send_pairs, self._outside_patience)
-                self._step(job_id, "wait for review", "review", review.wait_for_review)
-            else:
-                self._step(job_id, "plan film", "render_timeline", self._steps.film.plan_film)
+            self._review(RoundId(job_id, FIRST_ROUND), find_id(job_id), calls)
 
         self._runner.workflow(job_id, body, lambda error: self._fail(job_id, error))
+
+    def _search(self, job_id: str, number: int) -> None:
+        search, round_id = self._steps.search, RoundId(job_id, number)
+
+        def body() -> None:
+            step = Step("search again", "rank", self._stage_patience, number=number)
+            calls = self._runner.step(job_id, step, lambda errand: search.search_again(errand, number))
+            self._review(round_id, search_id(round_id), calls)
+
+        self._runner.workflow(job_id, body, lambda error: self._lose_round(round_id, error))
+
+    def _lose_round(self, round_id: RoundId, error: str) -> None:
+        """A later round could not be had: the film shows what the ones before it confirmed."""
+        self._steps.search.lose_round(round_id, error)
+        self._steps.film.plan(round_id.job_id)
+
+    def _review(self, round_id: RoundId, parent_id: str, calls: int) -> None:
+        """Have a round's clips rendered and its pairs sent; where there are none, want the film."""
+        search, review, (job_id, number) = self._steps.search, self._steps.review, (round_id.job_id, round_id.number)
+        near, far = self._stage_patience, self._outside_patience
+
+        def step(name: str, stage: str, act: Callable[[Errand], R], patience: Patience = near) -> R:
+            return self._runner.step(job_id, Step(name, stage, patience, number=number - FIRST_ROUND), act)
+
+        for call in range(calls):
+            self._durable.enqueue(PAIRS, f"{parent_id}.pairs-{call}", "pairs", job_id, call, number, place=call)
+        stage = "render_pairs" if calls else "rank"
+        if step("await pairs", stage, lambda errand: search.await_pairs(errand, number, calls)):
+            step("open round", "review", lambda errand: review.open_round(errand, number))
+            step("send pairs", "review", lambda errand: review.send_pairs(errand, number), far)
+            step("wait for review", "review", lambda errand: review.wait_for_review(errand, number))
+        else:
+            step("plan film", "render_timeline", self._steps.film.plan_film)
 
     def _fail(self, job_id: str, error: str) -> None:
         self._jobs.end(job_id, "failed", error)
@@ -107,23 +141,25 @@ class Workflow:
 
         self._runner.workflow(job_id, body, lambda error: footage.lose_camera(job_id, camera, error))
 
-    def _pairs(self, job_id: str, number: int) -> None:
-        search = self._steps.search
+    def _pairs(self, job_id: str, number: int, round_number: int = FIRST_ROUND) -> None:
+        search, part = self._steps.search, PairsPart(RoundId(job_id, round_number), number)
 
         def body() -> None:
             step = Step("render pairs", "render_pairs", self._stage_patience, number=number)
-            self._runner.step(job_id, step, lambda errand: search.render_pairs(errand, number))
+            self._runner.step(job_id, step, lambda errand: search.render_pairs(errand, part))
 
-        self._runner.workflow(job_id, body, lambda error: search.lose_pairs(job_id, number, error))
+        self._runner.workflow(job_id, body, lambda error: search.lose_pairs(part, error))
 
-    def _remind(self, job_id: str, number: int) -> None:
-        review = self._steps.review
+    def _remind(self, job_id: str, number: int, round_number: int = FIRST_ROUND) -> None:
+        review, reminder = self._steps.review, Reminder(RoundId(job_id, round_number), number)
 
         def body() -> None:
-            pair_ids, deadline_ns = self._step(job_id, "choose open pairs", "review", review.choose_open_pairs)
+            pair_ids, deadline_ns = self._step(
+                job_id, "choose open pairs", "review", lambda _: review.choose_open_pairs(reminder.round)
+            )
 
             def remind(errand: Errand) -> None:
-                review.remind(errand, number, pair_ids, deadline_ns)
+                review.remind(errand, reminder, pair_ids, deadline_ns)
 
             self._runner.step(job_id, Step("remind", "review", self._outside_patience, number=number), remind)
 
@@ -139,7 +175,7 @@ class Workflow:
         def body() -> None:
             near, far = self._stage_patience, self._outside_patience
             if revision == FIRST:
-                step("keep round", "render_timeline", filming.keep_round, near)
+                step("keep round", "render_timeline", filming.keep_rounds, near)
             step("render timeline", "render_timeline", lambda errand: filming.render_timeline(errand, film), near)
             step("alert", "alert", lambda errand: filming.alert(errand, film), far)
             step("succeed", "alert", lambda _: filming.succeed(film), near)

@@ -15,6 +15,7 @@ from throughline.domain.errors import Conflict, FailedPrecondition, InvalidInput
 from throughline.domain.pairs import Candidate, TrackSpan, pair_id
 from throughline.domain.topology import UNKNOWN, Judgement
 from throughline.domain.tracks import TrackEmbeddings
+from throughline.domain.transits import LearnedTransit
 from throughline.domain.work import Incident
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage import documents
@@ -24,7 +25,7 @@ from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import Compared, Outcome, Person, best_crop_pair, compare, confirmed_person, person_of
 from throughline.tracker.pins import pinned_reid
-from throughline.tracker.space import Known, LearnedTransit, Places, weighed
+from throughline.tracker.space import Known, Places, weighed
 
 SCORES_FILE = "scores.parquet"
 RANKING_FILE = "candidates.json"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import grpc
 
 from throughline.domain.errors import InvalidInput, NotServed
+from throughline.domain.transits import LearnedTransit
 from throughline.domain.work import Step
 from throughline.perception.triton.client import InferenceClient
 from throughline.storage.workspace import Artifact, Workspace
@@ -14,7 +15,7 @@ from throughline.tracker.artifacts import CameraTracks, read_summary
 from throughline.tracker.locate import LocatedQuery, LocateStage, read_located
 from throughline.tracker.pins import pinned_digests
 from throughline.tracker.rank import Ranking, RankRules, RankStage, Scale
-from throughline.tracker.space import Known, LearnedTransit
+from throughline.tracker.space import Known
 from throughline.tracker.track import TrackedReel, TrackStage
 from throughline.v1 import common_pb2, tracker_pb2
 from throughline.v1.tracker_pb2_grpc import TrackerServicer

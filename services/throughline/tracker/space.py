@@ -10,22 +10,12 @@ from functools import cached_property
 from throughline.domain.pairs import TrackId, TrackSpan
 from throughline.domain.time import ClockMap, Interval
 from throughline.domain.topology import UNKNOWN, Judgement, Sighting, Topology, Transit
+from throughline.domain.transits import LearnedTransit
 from throughline.tracker.artifacts import CameraTracks
 from throughline.wire.topology_document import parse_topology
 
 _SMALLEST = 1e-6
 """Of a probability, so that it has odds."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class LearnedTransit:
-    """How long people take from one camera to another, as `pairs` confirmed pairs showed it."""
-
-    start: str
-    end: str
-    median_ns: int
-    spread: float
-    pairs: int
 
 
 @dataclass(frozen=True)

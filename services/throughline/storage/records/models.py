@@ -52,7 +52,11 @@ class Job(Base):
     """One job. `version` grows with every change of it or of anything below it that callers can see."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("jobs_newest_first", "created_ns", "job_id"), Index("jobs_by_state", "state", "created_ns"))
+    __table_args__ = (
+        Index("jobs_newest_first", "created_ns", "job_id"),
+        Index("jobs_by_state", "state", "created_ns"),
+        Index("jobs_by_site", "site", "created_ns"),
+    )
 
     job_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     request_id: Mapped[str] = mapped_column(String(128), unique=True)
@@ -64,6 +68,7 @@ class Job(Base):
     footage_uri: Mapped[str] = mapped_column(Words)
     camera: Mapped[str] = mapped_column(Words)
     query_label: Mapped[str] = mapped_column(Words)
+    site: Mapped[str] = mapped_column(String(128), default="")
     query_iou: Mapped[float]
     error: Mapped[str] = mapped_column(Words)
     labels: Mapped[dict[str, Any]]
@@ -73,13 +78,15 @@ class Job(Base):
 
 
 class JobRequest(Base):
-    """What was asked for: the SubmitJobRequest as it came (protobuf) and the query's JSON, fetched where it was given by URI."""
+    """What was asked for: the SubmitJobRequest as it came (protobuf), the query's JSON, fetched where it was given by URI, and the
+    topology, the deployment's of that moment where the request has none."""
 
     __tablename__ = "job_requests"
 
     job_id: Mapped[str] = _job_key()
     request: Mapped[bytes]
     query_json: Mapped[str] = mapped_column(Words)
+    topology_yaml: Mapped[str] = mapped_column(Words, default="")
 
 
 class JobModel(Base):
@@ -215,7 +222,31 @@ class CandidateTrack(Base):
     query_crop_uri: Mapped[str] = mapped_column(Words)
     candidate_crop_uri: Mapped[str] = mapped_column(Words)
     crop_cosine: Mapped[float]
+    appearance: Mapped[float] = mapped_column(default=0.0)
+    space_time: Mapped[str] = mapped_column(Words, default="")
     clip_uri: Mapped[str] = mapped_column(Words, default="")
+
+
+class Search(Base):
+    """What all rounds of a job search with: the located query's artifact, and the transits that had been learned by the first one."""
+
+    __tablename__ = "searches"
+
+    job_id: Mapped[str] = _job_key()
+    query_uri: Mapped[str] = mapped_column(Words)
+    query_key: Mapped[str] = mapped_column(String(64))
+    learned: Mapped[list[Any]] = mapped_column(JSON)
+
+
+class NextRound(Base):
+    """A round after the first that was asked for when the one before it closed."""
+
+    __tablename__ = "next_rounds"
+
+    job_id: Mapped[str] = _job_key()
+    round: Mapped[int] = mapped_column(Integer, primary_key=True)
+    requested_ns: Mapped[int]
+    enqueued: Mapped[bool] = mapped_column(index=True)
 
 
 class ReviewRound(Base):
