@@ -7,7 +7,7 @@ import pytest
 
 from throughline.domain.pairs import TrackId, TrackSpan
 from throughline.domain.time import NS_PER_SECOND, Instant, Interval
-from throughline.domain.transits import LEAST_PAIRS, learn, transits_of
+from throughline.domain.transits import LEAST_PAIRS, gaps_of, learn
 
 SECOND = NS_PER_SECOND
 
@@ -19,16 +19,18 @@ def seen(camera: str, number: int, start: float, end: float) -> TrackSpan:
 
 def test_a_transit_is_from_one_sighting_to_the_next_elsewhere() -> None:
     person = [seen("c", 1, 40, 50), seen("a", 1, 0, 10), seen("b", 1, 15, 20), seen("b", 2, 22, 30)]
-    assert transits_of([person]) == {("a", "b"): [5 * SECOND], ("b", "c"): [10 * SECOND]}
+    assert gaps_of([person]) == {("a", "b"): [5 * SECOND], ("b", "c"): [10 * SECOND]}
 
 
 def test_whoever_is_in_two_views_at_once_is_under_way_between_none() -> None:
-    assert transits_of([[seen("a", 1, 0, 10), seen("b", 1, 8, 20)]]) == {}
+    gaps = gaps_of([[seen("a", number, 0, 10), seen("b", number, 8, 20)] for number in range(1, 20)])
+    assert gaps == {("a", "b"): [-2 * SECOND] * 19}
+    assert learn(gaps) == ()
 
 
 def test_the_same_tracks_of_two_jobs_count_once() -> None:
     person = [seen("a", 1, 0, 10), seen("b", 1, 15, 20)]
-    assert transits_of([person, person[::-1]]) == {("a", "b"): [5 * SECOND]}
+    assert gaps_of([person, person[::-1]]) == {("a", "b"): [5 * SECOND]}
 
 
 def test_median_and_spread_are_found_among_outliers() -> None:

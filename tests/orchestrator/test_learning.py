@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.orchestrator.bench import request
 from throughline.domain.transits import LEAST_PAIRS
 from throughline.orchestrator.answers import Answers
 from throughline.orchestrator.jobs import Jobs, Submission
-from throughline.orchestrator.learning import Learning
+from throughline.orchestrator.learning import Learning, clock_incident
 from throughline.orchestrator.ranking import FIRST_ROUND, Ranking
 from throughline.orchestrator.rounds import RoundId, Rounds
 from throughline.storage.records import Records
@@ -33,15 +34,15 @@ class Deployment:
     def __init__(self, records: Records) -> None:
         self.records, self.jobs, self.ranking = records, Jobs(records), Ranking(records)
 
-    def job(self, site: str = "store") -> str:
-        message = request(options=pb.JobOptions(site=site))
+    def job(self, site: str = "store", **options: Any) -> str:
+        message = request(options=pb.JobOptions(site=site, **options))
         return self.jobs.create(Submission(message, "digest", "{}", "cam1", ""))[0]
 
-    def answered(self, number: int, verdict: common.Verdict.ValueType, site: str = "store") -> str:
-        """A job whose person went from cam1 to cam2 in 10 s, if `verdict` says so."""
+    def answered(self, number: int, verdict: common.Verdict.ValueType, site: str = "store", second: int = 115) -> str:
+        """A job whose person left cam1 at 105 s and came to cam2 at `second`, if `verdict` says so."""
         job_id = self.job(site)
         self.ranking.save_query(job_id, [track("cam1", number, 100)], 1.0)
-        pair = Candidate(pair_id=f"{number}-{site}", track=track("cam2", number, 115), similarity=0.9)
+        pair = Candidate(pair_id=f"{number}-{site}", track=track("cam2", number, second), similarity=0.9)
         self.ranking.save_candidates(job_id, FIRST_ROUND, [pair])
         self.ranking.save_clip(job_id, FIRST_ROUND, pair.pair_id, "file:///clip.mp4")
         Rounds(self.records, 0.0).open(RoundId(job_id, FIRST_ROUND), 3600)
@@ -64,12 +65,12 @@ def test_confirmed_pairs_of_the_same_site_teach_and_others_do_not(deployment: De
     for number in range(1, LEAST_PAIRS + 1):
         deployment.answered(number, common.VERDICT_VALID)
         deployment.answered(number, common.VERDICT_INVALID, "wrong")
-        deployment.answered(number, common.VERDICT_VALID, f"lonely {number}")
+        deployment.answered(number, common.VERDICT_VALID, f"lonely-{number}")
     learning = Learning(deployment.records, enabled=True)
     (found,) = learning.pin(deployment.job(), QUERY).learned
     assert (found.from_camera, found.to_camera, found.pairs) == ("cam1", "cam2", LEAST_PAIRS)
     assert found.median_ns == pytest.approx(10 * SECOND)
-    for site in ("wrong", "lonely 1", "new"):
+    for site in ("wrong", "lonely-1", "new"):
         assert learning.pin(deployment.job(site), QUERY).learned == ()
 
 
@@ -81,6 +82,43 @@ def test_a_job_keeps_to_what_it_began_with(deployment: Deployment) -> None:
     assert learning.pin(job_id, QUERY).learned == ()
     assert learning.pinned(job_id).query == QUERY
     assert len(learning.pin(deployment.job(), QUERY).learned) == 1
+
+
+def walked_both_ways(deployment: Deployment, ahead: int) -> None:
+    """People who take 10 s from cam1 to cam2 and back, with the clock of cam2 ahead by so many seconds."""
+    for number in range(1, LEAST_PAIRS + 1):
+        deployment.answered(2 * number, common.VERDICT_VALID, second=115 + ahead)
+        deployment.answered(2 * number + 1, common.VERDICT_VALID, second=85 + ahead)
+
+
+def test_clocks_that_are_off_are_told_of_and_corrected_where_that_is_asked_for(deployment: Deployment) -> None:
+    walked_both_ways(deployment, ahead=6)
+    learning = Learning(deployment.records, enabled=False)
+    found = {each.camera: each for each in learning.clocks(deployment.job())}
+    assert found["cam2"].offset_ns - found["cam1"].offset_ns == 6 * SECOND, "one of two, and nobody knows which"
+    told = clock_incident(found["cam2"])
+    assert told.message.startswith(
+        "the clock of camera cam2 is 3.00 s (±0.25 s) ahead of those of most others, by 16 conf"
+    )
+    assert "offset_ns -3000000000, uncertainty_ns" in told.message
+    plain = request(options=pb.JobOptions(site="store"))
+    assert learning.corrected(plain) == (plain, ())
+    asked = request(options=pb.JobOptions(site="store", apply_measured_clocks=True))
+    corrected, incidents = learning.corrected(asked)
+    assert {clock.camera: clock.offset_ns for clock in corrected.options.clock_maps} == {
+        "cam1": 3 * SECOND,
+        "cam2": -3 * SECOND,
+    }
+    assert [each.code for each in incidents] == ["clock_offset_applied"] * 2
+
+
+def test_clock_maps_that_a_job_brings_are_allowed_for(deployment: Deployment) -> None:
+    walked_both_ways(deployment, ahead=6)
+    learning = Learning(deployment.records, enabled=False)
+    right = [common.ClockMap(camera="cam2", offset_ns=-6 * SECOND)]
+    assert learning.clocks(deployment.job(clock_maps=right)) == []
+    asked = request(options=pb.JobOptions(site="store", apply_measured_clocks=True, clock_maps=right))
+    assert list(learning.corrected(asked)[0].options.clock_maps) == right
 
 
 def test_unless_it_is_switched_on_nothing_is_learned(deployment: Deployment) -> None:

@@ -93,10 +93,14 @@ def show(found: pb.Job, console: Console) -> None:
 
 def candidate_table(found: pb.Job) -> Table:
     """Candidates in order, with what people said."""
-    table = Table("rank", "similarity", "cosine", "camera", "track", "seen (UTC)", "verdict", "by", "pair")
+    place = "round.rank" if found.round > 1 else "rank"
+    table = Table(place, "similarity", "cosine", "camera", "track", "seen (UTC)", "verdict", "by", "pair")
+    tells = any(each.space_time for each in found.candidates)
+    if tells:
+        table.add_column("space and time")
     for each in found.candidates:
         table.add_row(
-            str(each.rank),
+            f"{each.round}.{each.rank}" if found.round > 1 else str(each.rank),
             f"{each.similarity:.3f}",
             f"{each.cosine:.3f}",
             escape(each.track.camera),
@@ -105,6 +109,7 @@ def candidate_table(found: pb.Job) -> Table:
             words.verdict(each.verdict),
             escape(each.annotator),
             each.pair_id[:8],
+            *([escape(each.space_time)] if tells else []),
         )
     return table
 

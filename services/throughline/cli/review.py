@@ -153,7 +153,8 @@ def _ask(pairs: list[AnsweredPair], desk: _Desk, to_play: ObjectStore | None) ->
 
 def _line(pair: AnsweredPair) -> str:
     track = pair.pair.candidate
-    return f"similarity {pair.pair.similarity:.3f}, {escape(track.camera)}, {words.span(track.span)}"
+    text = f"similarity {pair.pair.similarity:.3f}, {escape(track.camera)}, {words.span(track.span)}"
+    return f"{text}; {escape(pair.pair.space_time)}" if pair.pair.space_time else text
 
 
 def _table(pairs: list[AnsweredPair], objects: ObjectStore) -> Table:

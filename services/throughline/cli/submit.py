@@ -63,6 +63,12 @@ def submit(
     alert: Annotated[str, typer.Option(help="host:port or https:// webhook. Default: the deployment's.")] = "",
     deadline: Annotated[int | None, typer.Option(help="Seconds that the tier has. Default three days.")] = None,
     max_candidates: Annotated[int, typer.Option(help="Most pairs sent to the tier. Default 500.")] = 0,
+    rounds: Annotated[int, typer.Option(help="Most rounds of review: the confirmed search again. Default 1.")] = 0,
+    topology: Annotated[
+        Path | None,
+        typer.Option(help="YAML of transits between cameras and overlapping views. Default: the deployment's."),
+    ] = None,
+    site: Annotated[str, typer.Option(help="Name of the site; what is learned from answers stays with it.")] = "",
     label: Annotated[list[str] | None, typer.Option(help="NAME=VALUE kept with the job; repeatable.")] = None,
     redact: Annotated[Hidden | None, typer.Option(help="Make everybody else unrecognisable in clips and film.")] = None,
     boxes: Annotated[bool | None, typer.Option("--boxes/--no-boxes", help="Draw boxes into the film.")] = None,
@@ -91,6 +97,9 @@ def submit(
         alert_target=alert,
         review_deadline_seconds=deadline,
         max_candidates=max_candidates,
+        max_rounds=rounds,
+        topology_yaml=_text(topology, "topology") if topology else "",
+        site=site,
         labels=dict(_assignments("--label", label)),
         redaction=_REDACTIONS[redact] if redact else pb.REDACTION_UNSPECIFIED,
     )
@@ -121,15 +130,17 @@ def _set_query(request: pb.SubmitJobRequest, query: str) -> None:
     if "://" in query:
         request.query_uri = query
         return
+    request.query_json = _text(Path(query), "query")
+
+
+def _text(path: Path, what: str) -> str:
     try:
-        size = Path(query).stat().st_size
+        size = path.stat().st_size
         if size > MAX_BYTES:
-            raise typer.BadParameter(
-                f"the query {query} has {size} bytes; at most {MAX_BYTES} are taken, so give fewer observations"
-            )
-        request.query_json = Path(query).read_text(encoding="utf-8-sig")
+            raise typer.BadParameter(f"the {what} {path} has {size} bytes; at most {MAX_BYTES} are taken, so say less")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"the query {query} cannot be read: {error}") from error
+        raise typer.BadParameter(f"the {what} {path} cannot be read: {error}") from error
 
 
 def _window(given: tuple[str, str] | None) -> Interval | None:

@@ -33,22 +33,24 @@ class LearnedTransit:
     pairs: int
 
 
-def transits_of(people: Iterable[Iterable[TrackSpan]]) -> dict[Way, list[int]]:
-    """By way the nanoseconds between one sighting of a person and the next elsewhere; tracks that were asked about twice count once."""
+def gaps_of(people: Iterable[Iterable[TrackSpan]]) -> dict[Way, list[int]]:
+    """By way the nanoseconds from one sighting of a person to the next if that is elsewhere, negative where both are at once; tracks
+    that were asked about twice count once."""
     seen: set[tuple[TrackId, TrackId]] = set()
     gaps: dict[Way, list[int]] = {}
     for tracks in people:
         for one, other in pairwise(sorted(set(tracks), key=lambda each: (each.span, each.track))):
             gap_ns = other.span.start - one.span.end
             pair = (one.track, other.track)
-            if one.track.camera != other.track.camera and gap_ns >= 0 and pair not in seen:
+            if one.track.camera != other.track.camera and pair not in seen:
                 seen.add(pair)
                 gaps.setdefault((one.track.camera, other.track.camera), []).append(gap_ns)
     return gaps
 
 
 def learn(gaps: Mapping[Way, Sequence[int]]) -> tuple[LearnedTransit, ...]:
-    """What the ways with enough transits take, in order of their cameras."""
+    """What the ways with enough transits take, in order of their cameras; whoever is in two views at once is under way between none."""
+    gaps = {way: [gap for gap in several if gap >= 0] for way, several in gaps.items()}
     every = [gap for several in gaps.values() for gap in several]
     if not every:
         return ()

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from throughline.domain.errors import Conflict, NotFound
 from throughline.domain.time import NS_PER_SECOND
+from throughline.domain.work import Incident as DomainIncident
 from throughline.orchestrator.inflight import JobEnded
 from throughline.orchestrator.words import ENDED, stage_of
 from throughline.storage.records import Records
@@ -39,6 +40,8 @@ class Submission:
     camera: str
     label: str
     topology_yaml: str = ""
+    incidents: tuple[DomainIncident, ...] = ()
+    """What its readers should know from the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,17 @@ class Jobs:
                         query_json=submission.query_json,
                         topology_yaml=submission.topology_yaml,
                     )
+                )
+                session.add_all(
+                    JobIncident(
+                        job_id=job_id,
+                        code=each.code,
+                        subject=each.subject,
+                        message=each.message,
+                        camera=each.camera,
+                        stage="unspecified",
+                    )
+                    for each in submission.incidents
                 )
         except IntegrityError:  # the same request at the same moment
             existing = self.known(request.request_id, submission.digest)

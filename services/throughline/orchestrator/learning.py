@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from throughline.domain.clocks import MeasuredClock, measure_clocks
 from throughline.domain.pairs import TrackSpan
-from throughline.domain.transits import learn, transits_of
+from throughline.domain.time import NS_PER_SECOND, ClockMap
+from throughline.domain.topology import Way
+from throughline.domain.transits import gaps_of, learn
+from throughline.domain.work import Incident
 from throughline.orchestrator.jobs import locked
 from throughline.orchestrator.ranking import track_ref
 from throughline.storage.records import Records
-from throughline.storage.records.models import Answer, CandidateTrack, Job, QueryTrack, Search
+from throughline.storage.records.models import Answer, CandidateTrack, Job, JobRequest, QueryTrack, Search
 from throughline.v1.common_pb2 import ArtifactRef
+from throughline.v1.orchestrator_pb2 import SubmitJobRequest
 from throughline.v1.tracker_pb2 import LearnedTransit
-from throughline.wire.convert import track_from_proto
+from throughline.wire.convert import clock_map_from_proto, clock_map_to_proto, track_from_proto
 
 _JOBS_AT_MOST = 500
 """The newest ones of a site teach; stores are moved around."""
@@ -43,7 +48,7 @@ class Learning:
         with self._records.write() as session:
             job, pinned = locked(session, job_id), session.get(Search, job_id)
             if pinned is None:
-                learned = learn(transits_of(_people(session, job.site, job_id))) if self._enabled else ()
+                learned = learn(_gaps(session, job)) if self._enabled else ()
                 rows = [[each.start, each.end, each.median_ns, each.spread, each.pairs] for each in learned]
                 session.add(Search(job_id=job_id, query_uri=query.uri, query_key=query.key, learned=rows))
         return self.pinned(job_id)
@@ -56,9 +61,61 @@ class Learning:
         learned = tuple(LearnedTransit(**dict(zip(fields, each, strict=True))) for each in row.learned)
         return PinnedSearch(ArtifactRef(uri=row.query_uri, key=row.query_key), learned)
 
+    def clocks(self, job_id: str) -> list[MeasuredClock]:
+        """Clocks that are off, by what people confirmed in other jobs, beside what this job knows of them."""
+        with self._records.read() as session:
+            measured = measure_clocks(_gaps(session, session.get_one(Job, job_id)))
+        return [each for each in measured if each.is_sure]
 
-def _people(session: Session, site: str, but: str) -> Iterator[list[TrackSpan]]:
-    """The tracks of each person whom other jobs of a site looked for: the query's, and those that stand confirmed."""
+    def corrected(self, request: SubmitJobRequest) -> tuple[SubmitJobRequest, tuple[Incident, ...]]:
+        """A new job's request with measured clocks for the cameras whose clock it does not give, where it asks for that."""
+        options = request.options
+        if not options.apply_measured_clocks:
+            return request, ()
+        with self._records.read() as session:
+            measured = measure_clocks(gaps_of(_people(session, options.site, "", _clock_maps(request))))
+        given = {clock.camera for clock in options.clock_maps}
+        used = [each for each in measured if each.is_sure and each.camera not in given]
+        changed = SubmitJobRequest.FromString(request.SerializeToString())
+        changed.options.clock_maps.extend(
+            clock_map_to_proto(each.camera, ClockMap(-each.offset_ns, uncertainty_ns=each.uncertainty_ns))
+            for each in used
+        )
+        return changed, tuple(
+            Incident("clock_offset_applied", each.camera, f"{_told(each)}; it is corrected by that", each.camera)
+            for each in used
+        )
+
+
+def clock_incident(clock: MeasuredClock) -> Incident:
+    """What to tell of a clock that is off."""
+    message = (
+        f"{_told(clock)}; submit with apply_measured_clocks, or with the clock map camera {clock.camera!r}, "
+        f"offset_ns {-clock.offset_ns}, uncertainty_ns {clock.uncertainty_ns} added to what is known of it"
+    )
+    return Incident("clock_offset_measured", clock.camera, message, clock.camera)
+
+
+def _told(clock: MeasuredClock) -> str:
+    way = "ahead of" if clock.offset_ns > 0 else "behind"
+    seconds, uncertain = abs(clock.offset_ns) / NS_PER_SECOND, clock.uncertainty_ns / NS_PER_SECOND
+    return (
+        f"the clock of camera {clock.camera} is {seconds:.2f} s (±{uncertain:.2f} s) {way} those of most others, "
+        f"by {clock.pairs} confirmed transits"
+    )
+
+
+def _gaps(session: Session, job: Job) -> dict[Way, list[int]]:
+    request = SubmitJobRequest.FromString(session.get_one(JobRequest, job.job_id).request)
+    return gaps_of(_people(session, job.site, job.job_id, _clock_maps(request)))
+
+
+def _clock_maps(request: SubmitJobRequest) -> dict[str, ClockMap]:
+    return dict(clock_map_from_proto(clock) for clock in request.options.clock_maps)
+
+
+def _people(session: Session, site: str, but: str, clocks: Mapping[str, ClockMap]) -> Iterator[list[TrackSpan]]:
+    """The tracks of each person whom other jobs of a site looked for: the query's, and those that stand confirmed, in UTC by `clocks`."""
     newest = select(Job.job_id).where(Job.site == site, Job.job_id != but)
     newest = newest.order_by(Job.created_ns.desc()).limit(_JOBS_AT_MOST)
     jobs = list(session.scalars(newest))
@@ -72,4 +129,13 @@ def _people(session: Session, site: str, but: str) -> Iterator[list[TrackSpan]]:
             tracks[candidate.job_id].append(track_from_proto(track_ref(candidate)))
     for query in session.scalars(select(QueryTrack).where(QueryTrack.job_id.in_(list(tracks)))):
         tracks[query.job_id].append(track_from_proto(track_ref(query)))
-    yield from tracks.values()
+    for asked in session.scalars(select(JobRequest).where(JobRequest.job_id.in_(list(tracks)))):
+        theirs = _clock_maps(SubmitJobRequest.FromString(asked.request))
+        yield [_by_clocks(track, theirs, clocks) for track in tracks[asked.job_id]]
+
+
+def _by_clocks(track: TrackSpan, theirs: Mapping[str, ClockMap], ours: Mapping[str, ClockMap]) -> TrackSpan:
+    """A track whose UTC came by one clock map, by another."""
+    camera, exact = track.track.camera, ClockMap()
+    own_time = theirs.get(camera, exact).interval_to_camera(track.span)
+    return TrackSpan(track.track, ours.get(camera, exact).interval_to_utc(own_time))

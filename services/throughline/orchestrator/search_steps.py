@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from throughline.domain.errors import FailedPrecondition
 from throughline.orchestrator.inflight import Errand
+from throughline.orchestrator.learning import clock_incident
 from throughline.orchestrator.ledger import Ledger
 from throughline.orchestrator.ranking import FIRST_ROUND
 from throughline.orchestrator.rounds import RoundId
@@ -14,6 +15,7 @@ from throughline.orchestrator.stages import Stages
 from throughline.v1.common_pb2 import ArtifactRef, Incident, TrackRef
 from throughline.v1.renderer_pb2 import PairClip, RenderPairsRequest
 from throughline.v1.tracker_pb2 import CameraTracks, LocateQueryRequest, RankCandidatesRequest
+from throughline.wire.convert import incident_to_proto
 from throughline.wire.topology_document import parse_topology, unknown_cameras
 
 DEFAULT_CANDIDATES = 500
@@ -62,6 +64,9 @@ class SearchSteps:
         """Rank everyone else for the first round; return the number of calls that render their clips."""
         self.ledger.learning.pin(errand.job_id, ArtifactRef(uri=query[0], key=query[1]))
         self._tell_of_topology(errand.job_id)
+        clocks = self.ledger.learning.clocks(errand.job_id)
+        incidents = [incident_to_proto(clock_incident(clock)) for clock in clocks]
+        self.ledger.jobs.add_incidents(errand.job_id, "rank", incidents)
         return self._rank(errand, FIRST_ROUND, [])
 
     def search_again(self, errand: Errand, number: int) -> int:
