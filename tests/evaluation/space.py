@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from throughline.ingest.listing import list_footage
 from throughline.ingest.settings import CollateSettings
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.perception.triton.server import TritonServer, TritonSettings
-from throughline.simulation.scoring import auc, is_clear, visible_spans
+from throughline.simulation.scoring import HALF, auc, is_clear, visible_spans
 from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.store import simulate
 from throughline.simulation.truth import TRUTH_JSON, StoreTruth, TruthDocument, read_truth
@@ -42,6 +43,8 @@ from throughline.tracker.track import TrackStage
 
 SEEDS = (1, 2, 3, 4, 5)
 _RATE = 10.0
+_QUERIES = 10
+"""Of each store."""
 
 
 def store_settings(seed: int) -> SimulationSettings:
@@ -103,22 +106,23 @@ class Store:
         return [self.spans[track] for track in sorted(found, key=lambda each: (-self.sizes[each], each))]
 
     def queries(self) -> list[TrackSpan]:
-        """The longest track of everyone with an odd number who was tracked by several cameras."""
+        """The longest track of some with odd numbers who were tracked by several cameras."""
         several = [self.of(person) for person in sorted(set(self.people.values())) if person % 2]
-        return [tracks[0] for tracks in several if len({each.track.camera for each in tracks}) > 1]
+        return [tracks[0] for tracks in several if len({each.track.camera for each in tracks}) > 1][:_QUERIES]
 
     def learned(self) -> tuple[LearnedTransit, ...]:
         """From those who are asked for by nobody: as if people had confirmed them."""
         return learn(gaps_of(self.of(person) for person in set(self.people.values()) if person % 2 == 0))
 
+    @cached_property
     def topology(self) -> str:
-        """What an operator knows: whose views overlap, and half of the quickest way between two that do not."""
+        """What an operator knows: who can be well seen by whom at once, and half of the quickest way between two that do not overlap."""
         names = sorted(camera.camera for camera in self.cameras)
         seen = {
             (name, person): spans
             for name in names
             for person in range(len(self.truth.document.people))
-            if (spans := visible_spans(self.truth.camera(name), person, self.truth.clocks[name], 0.05))
+            if (spans := visible_spans(self.truth.camera(name), person, self.truth.clocks[name], HALF))
         }
         overlaps, transits = [], []
         for one, other in combinations(names, 2):
@@ -206,7 +210,7 @@ VARIANTS = ("looks", "overlaps and least transits", "learned transits", "both")
 
 def knowledge(name: str, store: Store) -> Known:
     """What a variant knows of a store."""
-    stated = store.topology() if name in (VARIANTS[1], VARIANTS[3]) else ""
+    stated = store.topology if name in (VARIANTS[1], VARIANTS[3]) else ""
     return Known(topology_yaml=stated, learned=store.learned() if name in VARIANTS[2:] else ())
 
 

@@ -69,6 +69,12 @@ def submit(
         typer.Option(help="YAML of transits between cameras and overlapping views. Default: the deployment's."),
     ] = None,
     site: Annotated[str, typer.Option(help="Name of the site; what is learned from answers stays with it.")] = "",
+    measured_clocks: Annotated[
+        bool,
+        typer.Option(
+            "--measured-clocks", help="Correct clocks that --clock leaves out by what confirmed pairs showed."
+        ),
+    ] = False,
     label: Annotated[list[str] | None, typer.Option(help="NAME=VALUE kept with the job; repeatable.")] = None,
     redact: Annotated[Hidden | None, typer.Option(help="Make everybody else unrecognisable in clips and film.")] = None,
     boxes: Annotated[bool | None, typer.Option("--boxes/--no-boxes", help="Draw boxes into the film.")] = None,
@@ -100,6 +106,7 @@ def submit(
         max_rounds=rounds,
         topology_yaml=_text(topology, "topology") if topology else "",
         site=site,
+        apply_measured_clocks=measured_clocks,
         labels=dict(_assignments("--label", label)),
         redaction=_REDACTIONS[redact] if redact else pb.REDACTION_UNSPECIFIED,
     )
