@@ -70,8 +70,18 @@ def test_confirmed_pairs_of_the_same_site_teach_and_others_do_not(deployment: De
     (found,) = learning.pin(deployment.job(), QUERY).learned
     assert (found.from_camera, found.to_camera, found.pairs) == ("cam1", "cam2", LEAST_PAIRS)
     assert found.median_ns == pytest.approx(10 * SECOND)
-    for site in ("wrong", "lonely-1", "new"):
+    for site in ("wrong", "lonely-1", "new", ""):
         assert learning.pin(deployment.job(site), QUERY).learned == ()
+
+
+def test_jobs_that_name_no_site_learn_from_jobs_over_the_same_footage(deployment: Deployment) -> None:
+    for number in range(1, LEAST_PAIRS + 1):
+        deployment.answered(number, common.VERDICT_VALID, "")
+    learning = Learning(deployment.records, enabled=True)
+    assert len(learning.pin(deployment.job(""), QUERY).learned) == 1
+    elsewhere = request(footage_uri="s3://footage/another/")
+    other = deployment.jobs.create(Submission(elsewhere, "digest", "{}", "cam1", ""))[0]
+    assert learning.pin(other, QUERY).learned == ()
 
 
 def test_a_job_keeps_to_what_it_began_with(deployment: Deployment) -> None:

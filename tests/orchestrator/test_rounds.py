@@ -122,6 +122,17 @@ def test_a_later_round_that_fails_leaves_the_film_of_the_ones_before(client: Cli
     assert "these tracks are gone" in failed.message
 
 
+def test_a_later_round_that_the_tier_refuses_is_closed(client: Client, script: Script) -> None:
+    script.later = (2,)
+    job_id = client.submit(options=pb.JobOptions(max_rounds=3))
+    client.await_round(job_id, 1)
+    script.fail("ReviewPairs", InvalidInput("one round is enough"))
+    answer(client, script, job_id, 1, VERDICT_VALID)
+    job = client.until(job_id)
+    assert (job.state, job.review_deadline_ns, job.timeline.partial) == (pb.JOB_STATE_SUCCEEDED, 0, True)
+    assert len(script.films[-1].tracks) == 4
+
+
 def test_cancelling_in_a_later_round_stops_it(client: Client, script: Script) -> None:
     script.later = (1,)
     script.hold("TimelineReady")

@@ -26,6 +26,8 @@ from throughline.wire.convert import clock_map_from_proto, clock_map_to_proto, t
 
 _JOBS_AT_MOST = 500
 """The newest ones of a site teach; stores are moved around."""
+_AT_ONCE = 1000
+"""Pairs in one question to the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Learning:
         if not options.apply_measured_clocks:
             return request, ()
         with self._records.read() as session:
-            measured = measure_clocks(gaps_of(_people(session, options.site, "", _clock_maps(request))))
+            measured = measure_clocks(gaps_of(_people(session, request)))
         given = {clock.camera for clock in options.clock_maps}
         used = [each for each in measured if each.is_sure and each.camera not in given]
         changed = SubmitJobRequest.FromString(request.SerializeToString())
@@ -107,31 +109,38 @@ def _told(clock: MeasuredClock) -> str:
 
 def _gaps(session: Session, job: Job) -> dict[Way, list[int]]:
     request = SubmitJobRequest.FromString(session.get_one(JobRequest, job.job_id).request)
-    return gaps_of(_people(session, job.site, job.job_id, _clock_maps(request)))
+    return gaps_of(_people(session, request, job.job_id))
 
 
 def _clock_maps(request: SubmitJobRequest) -> dict[str, ClockMap]:
     return dict(clock_map_from_proto(clock) for clock in request.options.clock_maps)
 
 
-def _people(session: Session, site: str, but: str, clocks: Mapping[str, ClockMap]) -> Iterator[list[TrackSpan]]:
-    """The tracks of each person whom other jobs of a site looked for: the query's, and those that stand confirmed, in UTC by `clocks`."""
+def _people(session: Session, request: SubmitJobRequest, but: str = "") -> Iterator[list[TrackSpan]]:
+    """The tracks of each person whom other jobs of a request's site looked for: the query's, and those that stand confirmed, in UTC
+    by the request's clocks. Where it names no site, jobs over the same footage are of the same."""
+    site, clocks = request.options.site, _clock_maps(request)
     newest = select(Job.job_id).where(Job.site == site, Job.job_id != but)
-    newest = newest.order_by(Job.created_ns.desc()).limit(_JOBS_AT_MOST)
-    jobs = list(session.scalars(newest))
-    verdicts: dict[tuple[str, str], str] = {}
+    if not site:
+        newest = newest.where(Job.footage_uri == request.footage_uri)
+    jobs = list(session.scalars(newest.order_by(Job.created_ns.desc()).limit(_JOBS_AT_MOST)))
+    standing: dict[tuple[str, str], str] = {}
     answers = select(Answer.job_id, Answer.pair_id, Answer.verdict).where(Answer.job_id.in_(jobs))
     for job_id, pair_id, verdict in session.execute(answers.order_by(Answer.annotated_ns, Answer.id)):
-        verdicts[job_id, pair_id] = verdict
+        standing[job_id, pair_id] = verdict
+    confirmed = {pair for pair, verdict in standing.items() if verdict == "valid"}
+    pair_ids = [pair_id for _, pair_id in confirmed]
     tracks: dict[str, list[TrackSpan]] = defaultdict(list)
-    for candidate in session.scalars(select(CandidateTrack).where(CandidateTrack.job_id.in_(jobs))):
-        if verdicts.get((candidate.job_id, candidate.pair_id)) == "valid":
-            tracks[candidate.job_id].append(track_from_proto(track_ref(candidate)))
+    for some in (pair_ids[start : start + _AT_ONCE] for start in range(0, len(pair_ids), _AT_ONCE)):
+        for candidate in session.scalars(select(CandidateTrack).where(CandidateTrack.pair_id.in_(some))):
+            if (candidate.job_id, candidate.pair_id) in confirmed:
+                tracks[candidate.job_id].append(track_from_proto(track_ref(candidate)))
     for query in session.scalars(select(QueryTrack).where(QueryTrack.job_id.in_(list(tracks)))):
         tracks[query.job_id].append(track_from_proto(track_ref(query)))
-    for asked in session.scalars(select(JobRequest).where(JobRequest.job_id.in_(list(tracks)))):
-        theirs = _clock_maps(SubmitJobRequest.FromString(asked.request))
-        yield [_by_clocks(track, theirs, clocks) for track in tracks[asked.job_id]]
+    requests = select(JobRequest.job_id, JobRequest.request).where(JobRequest.job_id.in_(list(tracks)))
+    for job_id, asked in session.execute(requests):
+        theirs = _clock_maps(SubmitJobRequest.FromString(asked))
+        yield [_by_clocks(track, theirs, clocks) for track in tracks[job_id]]
 
 
 def _by_clocks(track: TrackSpan, theirs: Mapping[str, ClockMap], ours: Mapping[str, ClockMap]) -> TrackSpan:

@@ -229,7 +229,9 @@ class JobOptions(_message.Message):
     topology_yaml: _builtins.str
     """What is known of the site: transit times between cameras and overlapping views, YAML, at most 1 MiB. Default: the deployment's."""
     site: _builtins.str
-    """Name of the site. What is learned from answers of jobs is used for jobs of the same site only, at most 128 characters. Default ""."""
+    """Name of the site, at most 128 characters. What answers teach is used for jobs of the same site only. Default: jobs over the same
+    footage_uri are of one site.
+    """
     apply_measured_clocks: _builtins.bool
     """Whether clock offsets that were measured from confirmed pairs correct the clocks that clock_maps leaves out. Default no: an incident
     tells of them.
