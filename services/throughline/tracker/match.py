@@ -64,6 +64,8 @@ class Person:
 
     def together_with(self, others: Sequence[Person]) -> Person:
         """One person of all their tracks; each of the descriptors counts as much as any other."""
+        if not others:
+            return self
         every = (self, *others)
         total = np.sum([each.descriptor for each in every], axis=0)
         return Person(
