@@ -12,7 +12,7 @@ from tests.orchestrator.bench import request, settings_for
 from throughline.domain.errors import DependencyUnavailable
 from throughline.domain.time import NS_PER_SECOND
 from throughline.orchestrator.jobs import Jobs
-from throughline.orchestrator.rounds import Rounds
+from throughline.orchestrator.rounds import RoundId, Rounds
 from throughline.orchestrator.submission import check_submission
 from throughline.orchestrator.view import View
 from throughline.storage.attention import patient
@@ -56,10 +56,11 @@ def test_a_job_stays_readable_and_its_spans_whole(records: Records, tmp_path: Pa
     started = clock()
     passes("in a stage")
     jobs.add_run(job_id, "list", "", started, runs=1)
-    rounds.open(job_id, DEADLINE_SECONDS)
+    first = RoundId(job_id, 1)
+    rounds.open(first, DEADLINE_SECONDS)
     passes("before the pairs were sent")
-    rounds.mark_sent(job_id)
-    review = rounds.get(job_id)
+    rounds.mark_sent(first)
+    review = rounds.get(first)
     assert review.deadline_ns - review.sent_ns == DEADLINE_SECONDS * NS_PER_SECOND, "the tier has all of its time"
     passes("during the review")
     clock.ns += 2 * HOUR_NS
@@ -71,7 +72,7 @@ def test_a_job_stays_readable_and_its_spans_whole(records: Records, tmp_path: Pa
     assert job.state == pb.JOB_STATE_SUCCEEDED
     assert job.ended_ns >= job.created_ns
     assert all(timing.seconds >= 0 for timing in job.timings)
-    assert rounds.get(job_id).closed_ns >= rounds.get(job_id).opened_ns
+    assert rounds.get(first).closed_ns >= rounds.get(first).opened_ns
 
 
 @pytest.mark.parametrize("step_seconds", [-3600, 3600], ids=["back", "forward"])
