@@ -17,6 +17,7 @@ from tests.bench.measure import Measure
 from throughline.domain.calibration import Calibration
 from throughline.domain.pairs import TrackId, TrackSpan
 from throughline.domain.time import NS_PER_SECOND
+from throughline.domain.tracks import TrackEmbeddings, TrackTable
 from throughline.domain.transits import LearnedTransit, gaps_of, learn
 from throughline.domain.truth import label_tracks
 from throughline.domain.work import Work
@@ -29,11 +30,13 @@ from throughline.simulation.scoring import ANY, auc, is_clear, visible_spans
 from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.store import simulate
 from throughline.simulation.truth import TRUTH_JSON, StoreTruth, TruthDocument, read_truth
+from throughline.storage import documents
 from throughline.storage.columns import read_table
 from throughline.storage.objects import ObjectSettings, file_uri, open_objects
 from throughline.storage.tables import TRACKS_FILE, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import CameraTracks, read_summary
+from throughline.tracker.lineage import LINEAGE_FILE, Lineage
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import Outcome
 from throughline.tracker.rank import SCORES, SCORES_FILE, RankRules, rank
@@ -191,6 +194,38 @@ def idf1(store: Store, found: Iterable[tuple[TrackSpan, set[TrackId]]]) -> float
     return 2 * right / max(1, 2 * right + wrong + missed)
 
 
+def looks_auc(store: Store, refined: bool) -> float:
+    """Chance that two clear tracks of one person before two cameras are more alike than two of different people; of tracks as they
+    are, or as association made them, before they were divided by looks."""
+    vectors, people, cameras = [], [], []
+    for camera in store.cameras:
+        table, embeddings = read_tracks(camera.artifact.path(TRACKS_FILE)), camera.embeddings()
+        if not refined:
+            document = documents.load(Lineage, camera.artifact.path(LINEAGE_FILE).read_bytes())
+            raw = {each.track_id: each.parts[0].raw_track for each in document.tracks}
+            table, embeddings = _renamed(table, raw), _regrouped(embeddings, raw)
+        labels = label_tracks(table, store.truth.camera(camera.camera))
+        for number, vector in zip(*embeddings.descriptors(), strict=True):
+            if is_clear(labels[int(number)]):
+                vectors.append(vector)
+                people.append(labels[int(number)].person)
+                cameras.append(camera.camera)
+    cosines, who, where = np.stack(vectors) @ np.stack(vectors).T, np.array(people), np.array(cameras)
+    same, across = who[:, None] == who, np.triu(where[:, None] != where)
+    return auc(cosines[same & across], cosines[~same & across])
+
+
+def _renamed(table: TrackTable, names: dict[int, int]) -> TrackTable:
+    ids = np.array([names[number] for number in table.track_ids.tolist()], np.int64)
+    order = np.lexsort((table.times_ns, ids))
+    return TrackTable(ids[order], table.times_ns[order], table.boxes[order], table.scores[order])
+
+
+def _regrouped(embeddings: TrackEmbeddings, names: dict[int, int]) -> TrackEmbeddings:
+    ids = np.array([names[number] for number in embeddings.track_ids.tolist()], np.int64)
+    return replace(embeddings, track_ids=ids)
+
+
 def run(folder: Path) -> list[Measure]:
     """Figures over all stores."""
     settings = TritonSettings(log=folder / "triton.log")
@@ -202,7 +237,12 @@ def run(folder: Path) -> list[Measure]:
         for seed in SEEDS:
             truth = rendered(seed, folder)
             stores.append(Store.read(truth, tracked(truth, folder / f"store-{seed}", client)))
-    return [measure for name in VARIANTS for measure in variant(name, stores, calibration, folder / "scores")]
+    before, after = (float(np.mean([looks_auc(store, refined) for store in stores])) for refined in (False, True))
+    return [
+        Measure("space, looks: pair AUC of all tracks before refinement", before, ""),
+        Measure("space, looks: pair AUC of all tracks after refinement", after, ""),
+        *(measure for name in VARIANTS for measure in variant(name, stores, calibration, folder / "scores")),
+    ]
 
 
 VARIANTS = ("looks", "topology", "topology and learned transits")
