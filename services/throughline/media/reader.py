@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
 import av
+import numpy as np
 from av.container import InputContainer
+from numpy.typing import NDArray
 from prometheus_client import Counter
 
 from throughline.domain.errors import InvalidInput, NotFound
 from throughline.domain.footage import Reel, ReelPart
 from throughline.domain.time import MEDIA_RATE, NS_PER_SECOND, Instant, Interval, ns_to_ticks, ticks_to_ns
 from throughline.media.frame import Frame
+from throughline.media.packets import CodedFrames
 from throughline.media.seek import packets_around
 
 TICK = Fraction(1, MEDIA_RATE)
 _FORWARD_NS = 5 * NS_PER_SECOND
 """How far `frame_at` decodes on before it seeks instead."""
+_FEW_FRAMES = 5
+"""As many frames as starting anew at a keyframe costs."""
 _FRAMES = Counter("throughline_frames_decoded", "Frames decoded, those on the way to the first one wanted included")
 
 
@@ -54,6 +59,18 @@ class ReelReader:
                 yield from self._part_frames(index, part.span, rate)
             elif part.span.overlaps(window):
                 yield from self._part_frames(index, window, rate)
+
+    def frames_at(self, times: Sequence[Instant]) -> Iterator[Frame]:
+        """The frames that begin at `times`, which are in order; those that do not decode are left out.
+
+        Where a keyframe lies on the way to the next one, so that more than a few frames can be passed over, they are.
+        """
+        coded = self.coded_frames(Interval(times[0], times[-1] + 1)) if times else CodedFrames.of([])
+        wanted = np.isin(coded.times_ns, [time.ns for time in times])
+        for first, last in _runs(np.flatnonzero(wanted), np.flatnonzero(coded.keyframes)):
+            window = Interval(Instant(int(coded.times_ns[first])), Instant(int(coded.times_ns[last]) + 1))
+            inside = set(coded.times_ns[first : last + 1][wanted[first : last + 1]].tolist())
+            yield from (frame for frame in self.frames(window) if frame.time.ns in inside)
 
     def frame_at(self, time: Instant) -> Frame | None:
         """The frame shown at `time` (camera time), or None in a gap and outside the reel. Cheap when asked in order."""
@@ -96,6 +113,16 @@ class ReelReader:
                 times += self._part_times(index, span)
         return times
 
+    def coded_frames(self, window: Interval, rate: float | None = None) -> CodedFrames:
+        """Frames whose time lies in `window`, as their packets tell; nothing is decoded. Those that `frames` gives at `rate` are marked,
+        as long as all decode."""
+        rows: list[tuple[int, int, bool, bool]] = []
+        for index, part in enumerate(self.reel.parts):
+            span = part.span.intersection(window)
+            if span is not None:
+                rows += self._part_packets(index, span, _grid(rate))
+        return CodedFrames.of(rows)
+
     def chunk_frame_time(self, chunk: str, frame: int) -> Instant:
         """Time of frame `frame` (from 0, in order of display) of a chunk, by its name below the camera's folder.
 
@@ -128,7 +155,7 @@ class ReelReader:
 
     def _part_frames(self, index: int, window: Interval, rate: float | None) -> Iterator[Frame]:
         part = self.reel.parts[index]
-        grid = Fraction(rate).limit_denominator(1_000_000) / NS_PER_SECOND if rate else None
+        grid = _grid(rate)
         held: tuple[Instant, av.VideoFrame] | None = None
         previous: Instant | None = None
         container = self._borrow(index)
@@ -196,20 +223,30 @@ class ReelReader:
         return before, after
 
     def _part_times(self, index: int, span: Interval) -> list[Instant]:
+        return [Instant(time) for time, _, _, _ in self._part_packets(index, span, None)]
+
+    def _part_packets(self, index: int, span: Interval, grid: Fraction | None) -> list[tuple[int, int, bool, bool]]:
+        """Time, size, whether it is a keyframe and whether it is on the grid, of each frame of a part in a span."""
         part = self.reel.parts[index]
         container = self._borrow(index)
         try:
             start, end = (ns_to_ticks(moment - part.epoch, TICK) for moment in (span.start, span.end))
-            packets, _ = packets_around(container, container.streams.video[0], start)
-            ticks: list[int] = []
+            packets, before = packets_around(container, container.streams.video[0], start)
+            coded: list[tuple[int, int, bool]] = []
             for packet in packets:
-                if packet.pts is None or (packet.dts or 0) >= end:
+                if packet.pts is None or (packet.dts or 0) > end:
                     break
-                ticks.append(packet.pts)
+                coded.append((packet.pts, packet.size, packet.is_keyframe))
         finally:
             self._give_back(index, container)
-        times = (part.epoch + ticks_to_ns(tick, TICK) for tick in sorted(ticks))
-        return [time for time in times if time in span]
+        rows = []
+        previous = None if before is None else part.epoch + ticks_to_ns(before, TICK)
+        for ticks, size, is_keyframe in sorted(coded):
+            time = part.epoch + ticks_to_ns(ticks, TICK)
+            if time in span:
+                rows.append((time.ns, size, is_keyframe, grid is None or _on_grid(previous, time, grid)))
+                previous = time
+        return rows
 
     def _borrow(self, index: int) -> InputContainer:
         """A container of one part for one use; the file's index is read once as long as uses follow each other."""
@@ -233,6 +270,21 @@ class ReelReader:
         if close is not None:
             close()
         self._cursor, self._current = iter(()), None
+
+
+def _grid(rate: float | None) -> Fraction | None:
+    """Frames wanted per nanosecond."""
+    return Fraction(rate).limit_denominator(1_000_000) / NS_PER_SECOND if rate else None
+
+
+def _runs(rows: NDArray[np.int64], keyframes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """First and last of those rows that are decoded in one go: between runs lies a keyframe with more than a few frames before it."""
+    at = np.searchsorted(keyframes, rows, side="right") - 1
+    nearest = np.where(at >= 0, keyframes[at], 0) if len(keyframes) else np.zeros(len(rows), np.int64)
+    cuts = np.flatnonzero(nearest[1:] - rows[:-1] > _FEW_FRAMES) + 1
+    for run in np.split(rows, cuts):
+        if len(run):
+            yield int(run[0]), int(run[-1])
 
 
 def _on_grid(previous: Instant | None, time: Instant, grid: Fraction) -> bool:

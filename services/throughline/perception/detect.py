@@ -8,16 +8,19 @@ from concurrent.futures import Future
 import numpy as np
 from prometheus_client import Counter
 
+from throughline.domain.errors import CorruptArtifact
 from throughline.domain.geometry import Letterbox, Size
 from throughline.domain.time import Instant
 from throughline.media.frame import Frame
 from throughline.perception.in_flight import in_flight
 from throughline.perception.letterbox import letterboxed
+from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import DETECTOR, Detections, InferenceClient
 from throughline.storage.detections import FrameDetections
 from throughline.storage.object_store import go_on
 from throughline.wire.tracing import counted
 
+PERSON = "person"
 _SMALLEST_PX = 1.0
 _FRAMES = Counter("throughline_frames_detected", "Frames that the detector has looked at")
 
@@ -41,6 +44,15 @@ def detect(
     for (time, letterbox), found in counted("triton detector", in_flight(requests(), limit, check=check)):
         _FRAMES.inc()
         yield _on_source(time, letterbox, found)
+
+
+def person_class(detector: ModelCard) -> int:
+    """Number of the class of people; raise CorruptArtifact where the detector has none."""
+    if PERSON not in detector.class_names:
+        raise CorruptArtifact(
+            f"detector {detector.name} knows {', '.join(detector.class_names) or 'no classes'}, not {PERSON}; build it with its class names"
+        )
+    return detector.class_names.index(PERSON)
 
 
 def _on_source(time: Instant, letterbox: Letterbox, found: Detections) -> FrameDetections:

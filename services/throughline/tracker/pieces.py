@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from throughline.domain.footage import Reel, ReelChunk
 from throughline.domain.geometry import Size
-from throughline.domain.time import Instant, Interval, seconds_to_ns
+from throughline.domain.time import NS_PER_SECOND, Instant, Interval, seconds_to_ns
 from throughline.media.reader import ReelReader
-from throughline.perception.detect import detect
+from throughline.perception.detect import detect, person_class
 from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import DETECTOR, InferenceClient
 from throughline.storage import documents
@@ -19,8 +20,9 @@ from throughline.storage.detections import DetectionWriter, FrameDetections, rea
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.progress import FrameProgress
 from throughline.tracker.settings import TrackerSettings
+from throughline.tracker.watch import Watch
 
-STAGE_REVISION = 1
+STAGE_REVISION = 2
 """Raise it when the same frames would give other detections."""
 REPORT_FILE = "piece.json"
 _LONGEST_NAME = 120
@@ -44,7 +46,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class PieceReport:
-    """The content of piece.json: what was found in a piece. `damaged_packets`: packets that did not decode; their frames are missing."""
+    """The content of piece.json: what was found in a piece. `damaged_packets`: packets that did not decode; their frames are missing.
+    `skipped`: spans in which the detector looked only now and then, with the number of frames that it did not look at."""
 
     camera: str
     chunk: str
@@ -54,6 +57,24 @@ class PieceReport:
     frame_count: int
     box_count: int
     damaged_packets: int
+    skipped_frames: int
+    skipped: tuple[Interval, ...]
+
+
+class Skipped:
+    """What the pieces of a reel skipped, in all."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.spans: list[Interval] = []
+
+    def add(self, report: PieceReport) -> None:
+        """Count the next piece; what it skipped is joined to what the one before did where only two looks lie between."""
+        self.frames += report.skipped_frames
+        for span in report.skipped:
+            joins = self.spans and span.start - self.spans[-1].end <= 2 * NS_PER_SECOND / report.rate
+            start = self.spans.pop().start if joins else span.start
+            self.spans.append(Interval(start, span.end))
 
 
 def cut_into_pieces(reel: Reel, window: Interval | None, piece_seconds: float) -> list[Piece]:
@@ -118,14 +139,20 @@ class PieceDetector:
             span=[str(piece.span.start), str(piece.span.end)],
             rate=self._rate,
             detector=detector.digest,
+            gate=None if self._settings.gate is None else asdict(self._settings.gate),
         )
 
     def _detect(self, piece: Piece, detector: ModelCard, place: Path, progress: FrameProgress) -> None:
         damaged_before = self._reader.damaged_packets
         size = self._reader.reel.parts[piece.chunk.part or 0].size
-        frames = self._reader.frames(piece.span, self._rate)
+        looking = partial(detect, client=self._client, limit=self._settings.frames_in_flight, check=progress.wait)
+        watch = None
+        if self._settings.gate is not None:
+            coded = self._reader.coded_frames(piece.span, self._rate)
+            watch = Watch(self._reader, coded, self._settings.gate, person_class(detector), looking)
+        frames = looking(self._reader.frames(piece.span, self._rate)) if watch is None else watch.frames()
         with DetectionWriter(place / piece.file_name, size) as writer:
-            for found in detect(frames, self._client, self._settings.frames_in_flight, progress.wait):
+            for found in frames:
                 writer.write_frame(found)
                 progress.add_frame()
         self._client.check_served(detector)
@@ -138,6 +165,8 @@ class PieceDetector:
             frame_count=writer.frames,
             box_count=writer.boxes,
             damaged_packets=self._reader.damaged_packets - damaged_before,
+            skipped_frames=watch.skipped_frames if watch else 0,
+            skipped=tuple(watch.skipped) if watch else (),
         )
         (place / REPORT_FILE).write_bytes(documents.dump(report))
 
