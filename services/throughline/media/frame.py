@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from throughline.domain.geometry import Box, Size
 from throughline.domain.time import Instant, Interval
-from throughline.media.planes import Planes, Scaler
+from throughline.media.planes import PLANAR, Planes, Scaler, part_of
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8, RGB, upright, contiguous."""
@@ -55,6 +55,17 @@ class Frame:
             pixels = np.rot90(pixels, -(self.rotation_degrees // 90))
         return np.ascontiguousarray(pixels, dtype=np.uint8)
 
+    def rgb_part(self, rows: slice, columns: slice) -> Picture:
+        """A part of the upright picture, the same pixels as `rgb` has there; where cameras hang upright, no others are converted."""
+        as_shown = (self.picture.width, self.picture.height) == (self.size.width, self.size.height)
+        if self.rotation_degrees or not as_shown or self.picture.format.name not in PLANAR:
+            return self.rgb()[rows, columns]
+        top, left = rows.start // 2 * 2, columns.start // 2 * 2
+        part = part_of(self.picture, slice(top, _odd_up(rows.stop)), slice(left, _odd_up(columns.stop)))
+        pixels = part.to_ndarray(format="rgb24", threads=1)[rows.start - top :, columns.start - left :]
+        pixels = pixels[: rows.stop - rows.start, : columns.stop - columns.start]
+        return np.ascontiguousarray(pixels, dtype=np.uint8)
+
     def planes(self, size: Size, scaler: Scaler | None = None) -> Planes:
         """The upright picture as films hold it, scaled to exactly `size`, which is even."""
         turned = self.rotation_degrees in (90, 270)
@@ -92,6 +103,10 @@ class Frame:
         }[self.rotation_degrees]
         coded = self.picture.width, self.picture.height
         return turned[0] * coded[0], turned[1] * coded[1], turned[2] * coded[0], turned[3] * coded[1]
+
+
+def _odd_up(edge: int) -> int:
+    return edge + edge % 2
 
 
 def _even(edge: float, limit: int) -> int:

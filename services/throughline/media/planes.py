@@ -20,6 +20,8 @@ Plane = NDArray[np.uint8]
 Scaler = VideoReformatter
 """Scales frames of one run in one thread; it sets itself up once where they are alike."""
 
+PLANAR = frozenset({"yuv420p", "yuvj420p"})
+"""Names of the pixel formats whose parts `part_of` takes."""
 _AS_IT_IS = 1
 """BT.709, by its number in H.273."""
 _BT601 = frozenset({2, 5, 6})
@@ -119,6 +121,17 @@ class Canvas:
         """The picture, to be changed before the encoder gets it; ask anew after each time that it did."""
         self.frame.make_writable()
         return Planes.on(self.frame)
+
+
+def part_of(frame: av.VideoFrame, rows: slice, columns: slice) -> av.VideoFrame:
+    """A copy of the part of a `PLANAR` frame that begins at an even row and column, as far as the frame reaches."""
+    bottom, right = min(rows.stop, frame.height), min(columns.stop, frame.width)
+    part = av.VideoFrame(right - columns.start, bottom - rows.start, frame.format.name)
+    part.colorspace, part.color_range = frame.colorspace, frame.color_range
+    for target, source, step in zip(part.planes, frame.planes, (1, 2, 2), strict=True):
+        top, left = rows.start // step, columns.start // step
+        _view(target)[:] = _view(source)[top : top + target.height, left : left + target.width]
+    return part
 
 
 def _reformatted(frame: av.VideoFrame, size: Size, scaler: Scaler | None = None) -> av.VideoFrame:

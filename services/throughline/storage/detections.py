@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ DETECTIONS = schema("detections 1", time_ns=pa.int64(), **BOX_FIELDS, score=pa.f
 @dataclass(frozen=True)
 class FrameDetections:
     """What was detected in one frame. boxes: (k, 4) float32 xyxy, pixels of the upright source frame; scores: (k,) float32;
-    class_ids: (k,) int32, by the detector's card."""
+    class_ids: (k,) int32, by the detector's card; crops: of some rows what their boxes show, RGB, which is never written."""
 
     time_ns: int
     boxes: Boxes
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int32]
+    crops: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import DETECTOR, InferenceClient
 from throughline.storage import documents
 from throughline.storage.detections import DetectionWriter, FrameDetections, read_detections
-from throughline.storage.workspace import Artifact, Workspace, artifact_key
+from throughline.storage.workspace import Workspace, artifact_key
 from throughline.tracker.progress import FrameProgress
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.watch import Watch
@@ -103,30 +103,33 @@ def _cut(span: Interval, length_ns: int) -> Iterator[Interval]:
 
 
 class PieceDetector:
-    """Detections of the pieces of one reel: those that the workspace has, or new ones."""
+    """Detections of the pieces of one reel: those that the workspace has, or new ones. reports: of the pieces so far."""
 
     def __init__(
         self, workspace: Workspace, client: InferenceClient, reader: ReelReader, rate: float, settings: TrackerSettings
     ) -> None:
+        self.reports: list[PieceReport] = []
         self._workspace = workspace
         self._client = client
         self._reader = reader
         self._rate = rate
         self._settings = settings
 
-    def detections(self, piece: Piece, progress: FrameProgress) -> tuple[PieceReport, Size, Iterator[FrameDetections]]:
-        """What was found in a piece: its report, the size of its frames, and its frames in order."""
+    def frames(self, piece: Piece, progress: FrameProgress) -> Iterator[tuple[Size, FrameDetections]]:
+        """What was found in the frames of a piece, in order, with their size; with crops where they were decoded just now. New ones
+        are published once all were taken, and kept from nobody who takes fewer."""
         detector = self._client.model(DETECTOR)
         folder = f"detections/{self._key(piece, detector)}"
         with self._workspace.claim(folder, progress.wait) as ready:
             if ready is None:
                 with self._workspace.create(folder) as place:
-                    self._detect(piece, detector, place, progress)
+                    yield from self._detected(piece, detector, place, progress)
         artifact = ready or self._workspace.get(folder)
-        report = _report(artifact)
-        progress.finish_piece(piece, report.frame_count)
-        size, frames = read_detections(artifact.path(piece.file_name))
-        return report, size, frames
+        if ready is not None:
+            size, frames = read_detections(artifact.path(piece.file_name))
+            yield from ((size, found) for found in frames)
+        self.reports.append(documents.load(PieceReport, artifact.path(REPORT_FILE).read_bytes()))
+        progress.finish_piece(piece, self.reports[-1].frame_count)
 
     def _key(self, piece: Piece, detector: ModelCard) -> str:
         chunk = piece.chunk
@@ -142,7 +145,9 @@ class PieceDetector:
             gate=None if self._settings.gate is None else asdict(self._settings.gate),
         )
 
-    def _detect(self, piece: Piece, detector: ModelCard, place: Path, progress: FrameProgress) -> None:
+    def _detected(
+        self, piece: Piece, detector: ModelCard, place: Path, progress: FrameProgress
+    ) -> Iterator[tuple[Size, FrameDetections]]:
         damaged_before = self._reader.damaged_packets
         size = self._reader.reel.parts[piece.chunk.part or 0].size
         looking = partial(detect, client=self._client, limit=self._settings.frames_in_flight, check=progress.wait)
@@ -155,6 +160,7 @@ class PieceDetector:
             for found in frames:
                 writer.write_frame(found)
                 progress.add_frame()
+                yield size, found
         self._client.check_served(detector)
         report = PieceReport(
             camera=self._reader.reel.camera,
@@ -169,7 +175,3 @@ class PieceDetector:
             skipped=tuple(watch.skipped) if watch else (),
         )
         (place / REPORT_FILE).write_bytes(documents.dump(report))
-
-
-def _report(artifact: Artifact) -> PieceReport:
-    return documents.load(PieceReport, artifact.path(REPORT_FILE).read_bytes())

@@ -19,7 +19,7 @@ from throughline.storage import documents
 from throughline.storage.detections import PEOPLE_FILE, DetectionWriter, FrameDetections
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import SUMMARY_FILE, TrackSummary, read_reel, read_summary
-from throughline.tracker.gallery import make_gallery
+from throughline.tracker.gallery import Gallery
 from throughline.tracker.lines import CSV_FILE, write_csv
 from throughline.tracker.pieces import Piece, PieceDetector, Skipped, cut_into_pieces
 from throughline.tracker.pins import pin_models
@@ -28,7 +28,7 @@ from throughline.tracker.record import TrackRecorder, record_tracks
 from throughline.tracker.refine import refine
 from throughline.tracker.settings import TrackerSettings
 
-STAGE_REVISION = 3
+STAGE_REVISION = 4
 """Raise it when the same detections would give other tracks or embeddings."""
 MAX_RATE = 60.0
 
@@ -110,13 +110,15 @@ class _Run:
         raw.mkdir()
         person = person_class(detector)
         size = next((part.size for part in self.reader.reel.parts), Size(0, 0))
-        with (
-            TrackRecorder(raw, self.settings.crops_per_track) as recorder,
-            DetectionWriter(place / PEOPLE_FILE, size) as people,
-        ):
-            frames = _noted(self._frames(work, incidents, skipped), person, people)
-            frame_count = record_tracks(frames, person, association, recorder)
-        crop_count = make_gallery(self.reader, recorder.chosen(), raw, self.client, self.settings.crops_in_flight, work)
+        with Gallery(raw, self.client, self.settings.crops_in_flight, work) as gallery:
+            with (
+                TrackRecorder(raw, self.settings.crops_per_track, gallery.take) as recorder,
+                DetectionWriter(place / PEOPLE_FILE, size) as people,
+            ):
+                frames = _noted(self._frames(work, incidents, skipped), person, people)
+                frame_count = record_tracks(frames, person, association, recorder)
+            gallery.fetch(self.reader, recorder.chosen())
+            crop_count = gallery.finish()
         refined = refine(raw, recorder.starts_ns, place, reid.calibration, association.camera, self.settings.joining)
         shutil.rmtree(raw)
         write_csv(place / CSV_FILE, refined.lines, refined.best_crops)
@@ -144,13 +146,13 @@ class _Run:
         progress = FrameProgress(work, self.reader.reel, pieces, self.rate)
         detector = PieceDetector(self.workspace, self.client, self.reader, self.rate, self.settings)
         for piece in pieces:
-            report, size, frames = detector.detections(piece, progress)
+            for size, found in detector.frames(piece, progress):
+                if self.window is None or self.window.start.ns <= found.time_ns < self.window.end.ns:
+                    yield size, found
+            report = detector.reports[-1]
             skipped.add(report)
             if report.damaged_packets:
                 incidents.append(_damage(piece, report.damaged_packets, report.camera))
-            for found in frames:
-                if self.window is None or self.window.start.ns <= found.time_ns < self.window.end.ns:
-                    yield size, found
 
 
 def _noted(
