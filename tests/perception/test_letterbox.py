@@ -76,7 +76,7 @@ def test_boxes_come_back_in_pixels_of_the_source_and_within_it() -> None:
     for each in found:
         np.testing.assert_allclose(each.boxes, [[64, 32, 128, 96]], atol=2.1)
         assert (each.scores.tolist(), each.class_ids.tolist()) == ([pytest.approx(0.9)], [1])
-        assert [crop.mean() > 200 for crop in each.crops.values()] == [True], "and people with what they look like"
+        assert [crop().mean() > 200 for crop in each.crops.values()] == [True], "and people with what they look like"
 
 
 @pytest.mark.parametrize("shape", [(400, 150, 3), (20, 9, 3), (1, 1, 3), (64, 32, 3)])

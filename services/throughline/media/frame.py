@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from throughline.domain.geometry import Box, Size
 from throughline.domain.time import Instant, Interval
-from throughline.media.planes import PLANAR, Planes, Scaler, part_of
+from throughline.media.planes import PLANAR, Cutout, Planes, Scaler
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8, RGB, upright, contiguous."""
@@ -55,16 +56,14 @@ class Frame:
             pixels = np.rot90(pixels, -(self.rotation_degrees // 90))
         return np.ascontiguousarray(pixels, dtype=np.uint8)
 
-    def rgb_part(self, rows: slice, columns: slice) -> Picture:
-        """A part of the upright picture, the same pixels as `rgb` has there; where cameras hang upright, no others are converted."""
+    def cutout(self, rows: slice, columns: slice) -> Callable[[], Picture]:
+        """A part of the upright picture, to be asked for when it is needed, also once the frame is gone: the same pixels as `rgb` has
+        there. Where the camera hangs upright nothing is converted before, and nothing else then."""
         as_shown = (self.picture.width, self.picture.height) == (self.size.width, self.size.height)
         if self.rotation_degrees or not as_shown or self.picture.format.name not in PLANAR:
-            return self.rgb()[rows, columns]
-        top, left = rows.start // 2 * 2, columns.start // 2 * 2
-        part = part_of(self.picture, slice(top, _odd_up(rows.stop)), slice(left, _odd_up(columns.stop)))
-        pixels = part.to_ndarray(format="rgb24", threads=1)[rows.start - top :, columns.start - left :]
-        pixels = pixels[: rows.stop - rows.start, : columns.stop - columns.start]
-        return np.ascontiguousarray(pixels, dtype=np.uint8)
+            pixels = self.rgb()[rows, columns].copy()
+            return lambda: pixels
+        return Cutout.of(self.picture, rows, columns).rgb
 
     def planes(self, size: Size, scaler: Scaler | None = None) -> Planes:
         """The upright picture as films hold it, scaled to exactly `size`, which is even."""
@@ -103,10 +102,6 @@ class Frame:
         }[self.rotation_degrees]
         coded = self.picture.width, self.picture.height
         return turned[0] * coded[0], turned[1] * coded[1], turned[2] * coded[0], turned[3] * coded[1]
-
-
-def _odd_up(edge: int) -> int:
-    return edge + edge % 2
 
 
 def _even(edge: float, limit: int) -> int:

@@ -109,6 +109,41 @@ class Planes:
         return type(self)(*(np.asarray(plane, np.uint8) for plane in planes))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cutout:
+    """A copy of a part of a `PLANAR` frame, as it was decoded."""
+
+    planes: tuple[Plane, ...]
+    rows: slice
+    columns: slice
+    """Of the planes: what was asked for; planes begin and end at even rows and columns of the frame."""
+    pixel_format: str
+    colorspace: int
+    color_range: int
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame, rows: slice, columns: slice) -> Self:
+        top, left = rows.start // 2 * 2, columns.start // 2 * 2
+        bottom, right = min(rows.stop + rows.stop % 2, frame.height), min(columns.stop + columns.stop % 2, frame.width)
+        whole = (_view(plane) for plane in frame.planes)
+        planes = tuple(
+            plane[top // step : -(-bottom // step), left // step : -(-right // step)].copy()
+            for plane, step in zip(whole, (1, 2, 2), strict=True)
+        )
+        inner = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+        return cls(planes, *inner, frame.format.name, frame.colorspace, frame.color_range)
+
+    def rgb(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8, contiguous."""
+        high, wide = self.planes[0].shape
+        frame = av.VideoFrame(wide, high, self.pixel_format)
+        frame.colorspace, frame.color_range = self.colorspace, self.color_range
+        for target, source in zip(frame.planes, self.planes, strict=True):
+            _view(target)[:] = source
+        pixels = frame.to_ndarray(format="rgb24", threads=1)
+        return np.ascontiguousarray(pixels[self.rows, self.columns], np.uint8)
+
+
 class Canvas:
     """A picture that is drawn on again and again, and that an encoder takes without a copy."""
 
@@ -121,17 +156,6 @@ class Canvas:
         """The picture, to be changed before the encoder gets it; ask anew after each time that it did."""
         self.frame.make_writable()
         return Planes.on(self.frame)
-
-
-def part_of(frame: av.VideoFrame, rows: slice, columns: slice) -> av.VideoFrame:
-    """A copy of the part of a `PLANAR` frame that begins at an even row and column, as far as the frame reaches."""
-    bottom, right = min(rows.stop, frame.height), min(columns.stop, frame.width)
-    part = av.VideoFrame(right - columns.start, bottom - rows.start, frame.format.name)
-    part.colorspace, part.color_range = frame.colorspace, frame.color_range
-    for target, source, step in zip(part.planes, frame.planes, (1, 2, 2), strict=True):
-        top, left = rows.start // step, columns.start // step
-        _view(target)[:] = _view(source)[top : top + target.height, left : left + target.width]
-    return part
 
 
 def _reformatted(frame: av.VideoFrame, size: Size, scaler: Scaler | None = None) -> av.VideoFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,10 @@ GENERAL = AssociationSettings(
 """For footage of any kind, moving cameras included: the library's own thresholds, which suit detectors that are sure of whom they see."""
 
 
+Cut = Callable[[], Picture]
+"""Gives a crop when it is needed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """One box of somebody: xyxy, pixels of the upright source frame; `quality` in 0..1 says how good a crop it gives. `crop`: that
@@ -53,7 +57,7 @@ class Sighting:
     box: tuple[float, float, float, float]
     score: float
     quality: float
-    crop: Picture | None = field(default=None, compare=False, repr=False)
+    crop: Cut | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

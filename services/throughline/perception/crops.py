@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from throughline.domain.geometry import Boxes, Size, area, intersection
 from throughline.domain.time import NS_PER_MS
 from throughline.media.frame import Frame, Picture
-from throughline.perception.associate import Sighting
+from throughline.perception.associate import Cut, Sighting
 
 LARGEST_HEIGHT_PX = 512
 """Of crops; no ReID model looks more closely."""
@@ -49,17 +49,17 @@ def sharpness(crop: Picture) -> float:
     return variance / (variance + _SHARP)
 
 
-def cut(frame: Frame, box: tuple[float, float, float, float]) -> Picture:
+def cut(frame: Frame, box: tuple[float, float, float, float]) -> Cut:
     """The part of the upright frame that `box` covers, at least one pixel each way, made smaller where it is taller than
     `LARGEST_HEIGHT_PX`."""
     width, height = frame.size.width, frame.size.height
     left, top = min(max(int(box[0]), 0), width - 1), min(max(int(box[1]), 0), height - 1)
     right, bottom = min(max(round(box[2]), left + 1), width), min(max(round(box[3]), top + 1), height)
-    crop = frame.rgb_part(slice(top, bottom), slice(left, right))
+    part = frame.cutout(slice(top, bottom), slice(left, right))
     if bottom - top <= LARGEST_HEIGHT_PX:
-        return crop
+        return part
     size = (max(1, round((right - left) * LARGEST_HEIGHT_PX / (bottom - top))), LARGEST_HEIGHT_PX)
-    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return lambda: np.asarray(cv2.resize(part(), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @dataclass(slots=True)

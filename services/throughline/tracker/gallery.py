@@ -15,7 +15,7 @@ from throughline.domain.time import Instant
 from throughline.domain.work import Work
 from throughline.media.frame import Picture
 from throughline.media.reader import ReelReader
-from throughline.perception.associate import Sighting
+from throughline.perception.associate import Cut, Sighting
 from throughline.perception.crops import cut, sharpness
 from throughline.perception.embed import Embedder
 from throughline.perception.triton.client import REID, InferenceClient
@@ -51,9 +51,9 @@ class Gallery:
         self._writer = EmbeddingWriter(folder, client.model(REID).embedding_dim or 0)
         self._embedder = Embedder[_Crop](client, limit, self._write, work.check)
 
-    def take(self, track_id: int, sighting: Sighting, crop: Picture) -> None:
+    def take(self, track_id: int, sighting: Sighting, crop: Cut) -> None:
         """Add a sighting of a track whose crop is at hand."""
-        self._add(track_id, sighting.time_ns, sighting.quality, crop)
+        self._add(track_id, sighting.time_ns, sighting.quality, crop())
 
     def _add(self, track_id: int, time_ns: int, quality: float, crop: Picture) -> None:
         file = crop_file(track_id, time_ns)
@@ -70,7 +70,7 @@ class Gallery:
             for row in by_time[frame.time.ns]:
                 moment = chosen[row]
                 crop = cut(frame, tuple(moment["box"].tolist()))
-                self._add(int(moment["track_id"]), frame.time.ns, float(moment["quality"]), crop)
+                self._add(int(moment["track_id"]), frame.time.ns, float(moment["quality"]), crop())
             self._work.report(self.count, total, "crops")
 
     def finish(self) -> int:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.domain.geometry import Size
-from throughline.media.frame import Picture
-from throughline.perception.associate import Association, Sighting, Tracked
+from throughline.perception.associate import Association, Cut, Sighting, Tracked
 from throughline.perception.crops import BestMoments, qualities
 from throughline.storage.detections import FrameDetections
 from throughline.storage.tables import TRACKS_FILE, TrackWriter
@@ -32,7 +31,7 @@ class TrackRecorder:
     """
 
     def __init__(
-        self, folder: Path, crops_per_track: int, take_crop: Callable[[int, Sighting, Picture], None] | None = None
+        self, folder: Path, crops_per_track: int, take_crop: Callable[[int, Sighting, Cut], None] | None = None
     ) -> None:
         self.starts_ns: dict[int, int] = {}
         self.box_count = 0
