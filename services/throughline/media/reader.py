@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
 import av
-import numpy as np
 from av.container import InputContainer
-from numpy.typing import NDArray
 from prometheus_client import Counter
 
 from throughline.domain.errors import InvalidInput, NotFound
@@ -24,8 +22,6 @@ from throughline.media.seek import packets_around
 TICK = Fraction(1, MEDIA_RATE)
 _FORWARD_NS = 5 * NS_PER_SECOND
 """How far `frame_at` decodes on before it seeks instead."""
-_FEW_FRAMES = 5
-"""As many frames as starting anew at a keyframe costs."""
 _FRAMES = Counter("throughline_frames_decoded", "Frames decoded, those on the way to the first one wanted included")
 
 
@@ -59,18 +55,6 @@ class ReelReader:
                 yield from self._part_frames(index, part.span, rate)
             elif part.span.overlaps(window):
                 yield from self._part_frames(index, window, rate)
-
-    def frames_at(self, times: Sequence[Instant]) -> Iterator[Frame]:
-        """The frames that begin at `times`, which are in order; those that do not decode are left out.
-
-        Where a keyframe lies on the way to the next one, so that more than a few frames can be passed over, they are.
-        """
-        coded = self.coded_frames(Interval(times[0], times[-1] + 1)) if times else CodedFrames.of([])
-        wanted = np.isin(coded.times_ns, [time.ns for time in times])
-        for first, last in _runs(np.flatnonzero(wanted), np.flatnonzero(coded.keyframes)):
-            window = Interval(Instant(int(coded.times_ns[first])), Instant(int(coded.times_ns[last]) + 1))
-            inside = set(coded.times_ns[first : last + 1][wanted[first : last + 1]].tolist())
-            yield from (frame for frame in self.frames(window) if frame.time.ns in inside)
 
     def frame_at(self, time: Instant) -> Frame | None:
         """The frame shown at `time` (camera time), or None in a gap and outside the reel. Cheap when asked in order."""
@@ -275,16 +259,6 @@ class ReelReader:
 def _grid(rate: float | None) -> Fraction | None:
     """Frames wanted per nanosecond."""
     return Fraction(rate).limit_denominator(1_000_000) / NS_PER_SECOND if rate else None
-
-
-def _runs(rows: NDArray[np.int64], keyframes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """First and last of those rows that are decoded in one go: between runs lies a keyframe with more than a few frames before it."""
-    at = np.searchsorted(keyframes, rows, side="right") - 1
-    nearest = np.where(at >= 0, keyframes[at], 0) if len(keyframes) else np.zeros(len(rows), np.int64)
-    cuts = np.flatnonzero(nearest[1:] - rows[:-1] > _FEW_FRAMES) + 1
-    for run in np.split(rows, cuts):
-        if len(run):
-            yield int(run[0]), int(run[-1])
 
 
 def _on_grid(previous: Instant | None, time: Instant, grid: Fraction) -> bool:

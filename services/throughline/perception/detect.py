@@ -24,8 +24,8 @@ from throughline.wire.tracing import counted
 
 PERSON = "person"
 _SMALLEST_PX = 1.0
-_LEAST_CROP_SCORE = 0.2
-"""People of whom the detector is less sure are seldom worth a crop."""
+_LEAST_CROP_SCORE = 0.1
+"""Whom the detector is less sure of becomes part of no track."""
 _FRAMES = Counter("throughline_frames_detected", "Frames that the detector has looked at")
 
 

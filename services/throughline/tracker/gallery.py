@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -11,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.domain.time import Instant
+from throughline.domain.time import Instant, Interval, seconds_to_ns
 from throughline.domain.work import Work
-from throughline.media.frame import Picture
+from throughline.media.frame import Frame, Picture
 from throughline.media.reader import ReelReader
 from throughline.perception.associate import Cut, Sighting
 from throughline.perception.crops import cut, sharpness
@@ -22,6 +24,8 @@ from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.tables import EmbeddingWriter
 
 CROPS_FOLDER = "crops"
+_SEEK_SECONDS = 2.0
+"""Between moments further apart than this the reel is sought, not decoded through."""
 _JPEG_QUALITY = 92
 
 
@@ -66,7 +70,7 @@ class Gallery:
         by_time: dict[int, list[int]] = defaultdict(list)
         for row, time in enumerate(chosen["time_ns"].tolist()):
             by_time[time].append(row)
-        for frame in reader.frames_at([Instant(time) for time in sorted(by_time)]):
+        for frame in frames_at(reader, sorted(by_time)):
             for row in by_time[frame.time.ns]:
                 moment = chosen[row]
                 crop = cut(frame, tuple(moment["box"].tolist()))
@@ -92,6 +96,22 @@ class Gallery:
         if kind is not None:
             self._embedder.cancel()
         self._writer.__exit__(kind, error, trace)
+
+
+def frames_at(reader: ReelReader, times_ns: list[int]) -> Iterator[Frame]:
+    """The frames that begin at these times, which are in order; nothing is decoded between those far from each other."""
+    wanted = set(times_ns)
+    for run in _runs(times_ns, seconds_to_ns(_SEEK_SECONDS)):
+        for frame in reader.frames(run):
+            if frame.time.ns in wanted:
+                yield frame
+
+
+def _runs(times_ns: list[int], gap_ns: int) -> Iterator[Interval]:
+    edges = [0, *(np.flatnonzero(np.diff(np.array(times_ns, np.int64)) > gap_ns) + 1).tolist(), len(times_ns)]
+    for first, after in pairwise(edges):
+        if after > first:
+            yield Interval(Instant(times_ns[first]), Instant(times_ns[after - 1] + 1))
 
 
 def _save(path: Path, crop: Picture) -> None:

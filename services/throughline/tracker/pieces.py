@@ -11,6 +11,7 @@ from pathlib import Path
 from throughline.domain.footage import Reel, ReelChunk
 from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_SECOND, Instant, Interval, seconds_to_ns
+from throughline.media.chosen import ChosenFrames
 from throughline.media.reader import ReelReader
 from throughline.perception.detect import detect, person_class
 from throughline.perception.triton.card import ModelCard
@@ -154,7 +155,9 @@ class PieceDetector:
         watch = None
         if self._settings.gate is not None:
             coded = self._reader.coded_frames(piece.span, self._rate)
-            watch = Watch(self._reader, coded, self._settings.gate, person_class(detector), looking)
+            watch = Watch(
+                ChosenFrames(self._reader, coded), coded, self._settings.gate, person_class(detector), looking
+            )
         frames = looking(self._reader.frames(piece.span, self._rate)) if watch is None else watch.frames()
         with DetectionWriter(place / piece.file_name, size) as writer:
             for found in frames:

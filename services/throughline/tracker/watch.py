@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from throughline.domain.time import Instant, Interval, seconds_to_ns
+from throughline.media.chosen import ChosenFrames
 from throughline.media.frame import Frame
 from throughline.media.packets import CodedFrames
-from throughline.media.reader import ReelReader
 from throughline.perception.gate import GateSettings, Glance, Stretch, differ, glance, stretches
 from throughline.storage.detections import FrameDetections
 
@@ -27,7 +27,7 @@ class Watch:
     skipped: spans in which only looks were taken; skipped_frames: how many of their wanted frames were not looked at.
     """
 
-    reader: ReelReader
+    chosen: ChosenFrames
     coded: CodedFrames
     settings: GateSettings
     person_class: int
@@ -109,9 +109,9 @@ class Watch:
         found = {each.time_ns: each for each in self._analysed(rows)}
         return [found.get(time) for time in self._times(rows)]
 
-    def _analysed(self, rows: Sequence[int]) -> Iterator[FrameDetections]:
-        times = [Instant(time) for row, time in zip(rows, self._times(rows), strict=True) if self.coded.wanted[row]]
-        return self.detect(self._glanced_at(self.reader.frames_at(times)))
+    def _analysed(self, rows: Iterable[int]) -> Iterator[FrameDetections]:
+        wanted = (row for row in rows if self.coded.wanted[row])
+        return self.detect(self._glanced_at(self.chosen.read(wanted)))
 
     def _glanced_at(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
