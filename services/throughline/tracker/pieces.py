@@ -130,7 +130,7 @@ class PieceDetector:
             size, frames = read_detections(artifact.path(piece.file_name))
             yield from ((size, found) for found in frames)
         self.reports.append(documents.load(PieceReport, artifact.path(REPORT_FILE).read_bytes()))
-        progress.finish_piece(piece, self.reports[-1].frame_count)
+        progress.finish_piece(piece, self.reports[-1].frame_count + self.reports[-1].skipped_frames)
 
     def _key(self, piece: Piece, detector: ModelCard) -> str:
         chunk = piece.chunk

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from prometheus_client import Counter
 
 from throughline.domain.time import Instant, Interval, seconds_to_ns
 from throughline.media.chosen import ChosenFrames
@@ -16,6 +17,8 @@ from throughline.storage.detections import FrameDetections
 
 _MOST_LOOKS, _MOST_STRETCHES = 16, 8
 """Looks on their way before the first is judged; stretches analysed before it is asked whether anybody is still there."""
+
+_SKIPPED = Counter("throughline_frames_skipped", "Frames in which nobody can have appeared, so that the detector did not look")
 
 Detect = Callable[[Iterable[Frame]], Iterator[FrameDetections]]
 
@@ -92,7 +95,9 @@ class Watch:
         if self.skipped and self.skipped[-1].end == start:
             start = self.skipped.pop().start
         self.skipped.append(Interval(start, end))
-        self.skipped_frames += int(self.coded.wanted[stretch.first + 1 : stretch.last].sum())
+        count = int(self.coded.wanted[stretch.first + 1 : stretch.last].sum())
+        self.skipped_frames += count
+        _SKIPPED.inc(count)
         self._forget(stretch.last)
 
     def _seen(self, rows: Sequence[int]) -> Iterator[FrameDetections]:
