@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.measure import Measure, keep, show
 
-SUITES = ("clips", "film", "ingest", "memory", "perception", "pipeline")
+SUITES = ("clips", "film", "ingest", "memory", "perception", "pipeline", "quiet", "runtimes", "second-query", "triton")
 OUT = Path("build/bench.json")
 
 
@@ -19,7 +19,7 @@ def main() -> int:
     chosen = parser.parse_args().suite
     measures: list[Measure] = []
     for suite in SUITES if chosen == "all" else (chosen,):
-        measures += importlib.import_module(f"tests.bench.{suite}").run()
+        measures += importlib.import_module(f"tests.bench.{suite.replace('-', '_')}").run()
     show(measures)
     keep(measures, OUT)
     missed = [measure.name for measure in measures if not measure.passed]

@@ -79,6 +79,17 @@ def _detector(weights: Path, folder: Path, frames: list[LabelledFrame]) -> list[
     ]
 
 
+def model_frames(real: Path) -> NDArray[np.uint8]:
+    """(n, 416, 416, 3) uint8 RGB: MOT17-mini's pictures as a detector of that size takes them."""
+    frames = read_labelled(real / "mot" / "MOT17-mini")
+    return np.stack([placed(frame.picture(), _CANVAS, Placing())[0] for frame in frames])
+
+
+def model_crops(real: Path) -> NDArray[np.uint8]:
+    """(n, 256, 128, 3) uint8 RGB: labelled people of MOT17-mini."""
+    return _crops(read_labelled(real / "mot" / "MOT17-mini"))
+
+
 def _people(raw: NDArray[np.float32]) -> Boxes:
     """YOLOX's own decoding of one picture's (3549, 85), for people only."""
     grids, strides = [], []

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.perception.frames import frame
 from throughline.domain.geometry import Size
 from throughline.perception.associate import Sighting
 from throughline.perception.crops import BestMoments, cut, qualities, sharpness
@@ -83,10 +84,29 @@ def test_what_is_kept_is_bounded_and_holds_the_best(values: list[float], count: 
 
 
 def test_a_crop_lies_within_the_frame_and_is_never_empty() -> None:
-    picture = np.zeros((480, 640, 3), np.uint8)
-    assert cut(picture, (10.4, 20.6, 110.5, 220.4)).shape == (200, 100, 3)
-    assert cut(picture, (-30, -30, 50, 40)).shape == (40, 50, 3)
-    assert cut(picture, (639.9, 479.9, 700, 500)).shape == (1, 1, 3)
+    whole = frame(np.zeros((480, 640, 3), np.uint8))
+    assert cut(whole, (10.4, 20.6, 110.5, 220.4))().shape == (200, 100, 3)
+    assert cut(whole, (-30, -30, 50, 40))().shape == (40, 50, 3)
+    assert cut(whole, (639.9, 479.9, 700, 500))().shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "nv12", "yuv444p"])
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_a_crop_has_the_pixels_of_the_whole_picture(rotation: int, pixel_format: str) -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
+    whole = frame(pixels, rotation, pixel_format=pixel_format)
+    for left, top, right, bottom in (
+        (0, 0, 64, 48),
+        (3, 5, 20, 30),
+        (4, 6, 21, 31),
+        (62, 46, 64, 48),
+        (63, 47, 64, 48),
+    ):
+        np.testing.assert_array_equal(cut(whole, (left, top, right, bottom))(), whole.rgb()[top:bottom, left:right])
+
+
+def test_a_tall_crop_is_made_smaller_in_proportion() -> None:
+    assert cut(frame(np.zeros((1200, 400, 3), np.uint8)), (0, 0, 300, 1024))().shape == (512, 150, 3)
 
 
 def test_a_blurred_crop_is_less_sharp() -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-import av
 import numpy as np
 import pytest
 
+from tests.perception.frames import frame
 from throughline.domain.geometry import Letterbox, Size
-from throughline.domain.time import Instant
 from throughline.media.frame import Frame, Picture
 from throughline.perception.detect import detect
 from throughline.perception.embed import fitted
@@ -19,14 +18,6 @@ from throughline.perception.letterbox import GREY, letterboxed
 from throughline.perception.triton.client import Detections
 
 CANVAS = Size(128, 128)
-
-
-def frame(pixels: Picture, rotation_degrees: int = 0, time: int = 0) -> Frame:
-    """A frame that shows `pixels` when upright."""
-    coded = np.ascontiguousarray(np.rot90(pixels, rotation_degrees // 90))
-    size = Size(pixels.shape[1], pixels.shape[0])
-    picture = av.VideoFrame.from_ndarray(coded, format="rgb24").reformat(format="yuv420p")
-    return Frame(Instant(time), 1, size, rotation_degrees, picture, 0)
 
 
 def scene(width: int, height: int) -> Picture:
@@ -56,6 +47,7 @@ def test_the_picture_is_centred_on_grey_and_undeformed(width: int, height: int, 
 class Card:
     input_width: int = 128
     input_height: int = 128
+    class_names: tuple[str, ...] = ("trolley", "person")
 
 
 class WhiteDetector:
@@ -70,7 +62,7 @@ class WhiteDetector:
         (top, left), (bottom, right) = white.min(axis=0), white.max(axis=0) + 1
         future: Future[Detections] = Future()
         boxes = np.array([[left, top, right, bottom], [-90, -90, -50, -50]], np.float32)
-        future.set_result(Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 1], np.int32)))
+        future.set_result(Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([1, 0], np.int32)))
         return future
 
 
@@ -83,7 +75,8 @@ def test_boxes_come_back_in_pixels_of_the_source_and_within_it() -> None:
     assert [each.time_ns for each in found] == [0, 1, 2, 3, 4]
     for each in found:
         np.testing.assert_allclose(each.boxes, [[64, 32, 128, 96]], atol=2.1)
-        assert (each.scores.tolist(), each.class_ids.tolist()) == ([pytest.approx(0.9)], [0])
+        assert (each.scores.tolist(), each.class_ids.tolist()) == ([pytest.approx(0.9)], [1])
+        assert [crop().mean() > 200 for crop in each.crops.values()] == [True], "and people with what they look like"
 
 
 @pytest.mark.parametrize("shape", [(400, 150, 3), (20, 9, 3), (1, 1, 3), (64, 32, 3)])

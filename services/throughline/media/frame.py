@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from throughline.domain.geometry import Box, Size
 from throughline.domain.time import Instant, Interval
-from throughline.media.planes import Planes, Scaler
+from throughline.media.planes import PLANAR, Cutout, Planes, Scaler
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8, RGB, upright, contiguous."""
@@ -54,6 +55,15 @@ class Frame:
         if self.rotation_degrees:
             pixels = np.rot90(pixels, -(self.rotation_degrees // 90))
         return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+    def cutout(self, rows: slice, columns: slice) -> Callable[[], Picture]:
+        """A part of the upright picture, to be asked for when it is needed, also once the frame is gone: the same pixels as `rgb` has
+        there. Where the camera hangs upright nothing is converted before, and nothing else then."""
+        as_shown = (self.picture.width, self.picture.height) == (self.size.width, self.size.height)
+        if self.rotation_degrees or not as_shown or self.picture.format.name not in PLANAR:
+            pixels = self.rgb()[rows, columns].copy()
+            return lambda: pixels
+        return Cutout.of(self.picture, rows, columns).rgb
 
     def planes(self, size: Size, scaler: Scaler | None = None) -> Planes:
         """The upright picture as films hold it, scaled to exactly `size`, which is even."""

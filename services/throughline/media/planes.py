@@ -20,6 +20,8 @@ Plane = NDArray[np.uint8]
 Scaler = VideoReformatter
 """Scales frames of one run in one thread; it sets itself up once where they are alike."""
 
+PLANAR = frozenset({"yuv420p", "yuvj420p"})
+"""Names of the pixel formats whose parts `part_of` takes."""
 _AS_IT_IS = 1
 """BT.709, by its number in H.273."""
 _BT601 = frozenset({2, 5, 6})
@@ -105,6 +107,41 @@ class Planes:
         y = cv2.addWeighted(self.y, 1, correction, 1, -128)
         planes = (y, _mixed(u, 1.01864, v, 0.11462), _mixed(u, 0.07505, v, 1.02533))
         return type(self)(*(np.asarray(plane, np.uint8) for plane in planes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cutout:
+    """A copy of a part of a `PLANAR` frame, as it was decoded."""
+
+    planes: tuple[Plane, ...]
+    rows: slice
+    columns: slice
+    """Of the planes: what was asked for; planes begin and end at even rows and columns of the frame."""
+    pixel_format: str
+    colorspace: int
+    color_range: int
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame, rows: slice, columns: slice) -> Self:
+        top, left = rows.start // 2 * 2, columns.start // 2 * 2
+        bottom, right = min(rows.stop + rows.stop % 2, frame.height), min(columns.stop + columns.stop % 2, frame.width)
+        whole = (_view(plane) for plane in frame.planes)
+        planes = tuple(
+            plane[top // step : -(-bottom // step), left // step : -(-right // step)].copy()
+            for plane, step in zip(whole, (1, 2, 2), strict=True)
+        )
+        inner = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+        return cls(planes, *inner, frame.format.name, frame.colorspace, frame.color_range)
+
+    def rgb(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8, contiguous."""
+        high, wide = self.planes[0].shape
+        frame = av.VideoFrame(wide, high, self.pixel_format)
+        frame.colorspace, frame.color_range = self.colorspace, self.color_range
+        for target, source in zip(frame.planes, self.planes, strict=True):
+            _view(target)[:] = source
+        pixels = frame.to_ndarray(format="rgb24", threads=1)
+        return np.ascontiguousarray(pixels[self.rows, self.columns], np.uint8)
 
 
 class Canvas:

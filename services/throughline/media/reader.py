@@ -16,6 +16,7 @@ from throughline.domain.errors import InvalidInput, NotFound
 from throughline.domain.footage import Reel, ReelPart
 from throughline.domain.time import MEDIA_RATE, NS_PER_SECOND, Instant, Interval, ns_to_ticks, ticks_to_ns
 from throughline.media.frame import Frame
+from throughline.media.packets import CodedFrames
 from throughline.media.seek import packets_around
 
 TICK = Fraction(1, MEDIA_RATE)
@@ -96,6 +97,16 @@ class ReelReader:
                 times += self._part_times(index, span)
         return times
 
+    def coded_frames(self, window: Interval, rate: float | None = None) -> CodedFrames:
+        """Frames whose time lies in `window`, as their packets tell; nothing is decoded. Those that `frames` gives at `rate` are marked,
+        as long as all decode."""
+        rows: list[tuple[int, int, bool, bool]] = []
+        for index, part in enumerate(self.reel.parts):
+            span = part.span.intersection(window)
+            if span is not None:
+                rows += self._part_packets(index, span, _grid(rate))
+        return CodedFrames.of(rows)
+
     def chunk_frame_time(self, chunk: str, frame: int) -> Instant:
         """Time of frame `frame` (from 0, in order of display) of a chunk, by its name below the camera's folder.
 
@@ -128,7 +139,7 @@ class ReelReader:
 
     def _part_frames(self, index: int, window: Interval, rate: float | None) -> Iterator[Frame]:
         part = self.reel.parts[index]
-        grid = Fraction(rate).limit_denominator(1_000_000) / NS_PER_SECOND if rate else None
+        grid = _grid(rate)
         held: tuple[Instant, av.VideoFrame] | None = None
         previous: Instant | None = None
         container = self._borrow(index)
@@ -196,20 +207,30 @@ class ReelReader:
         return before, after
 
     def _part_times(self, index: int, span: Interval) -> list[Instant]:
+        return [Instant(time) for time, _, _, _ in self._part_packets(index, span, None)]
+
+    def _part_packets(self, index: int, span: Interval, grid: Fraction | None) -> list[tuple[int, int, bool, bool]]:
+        """Time, size, whether it is a keyframe and whether it is on the grid, of each frame of a part in a span."""
         part = self.reel.parts[index]
         container = self._borrow(index)
         try:
             start, end = (ns_to_ticks(moment - part.epoch, TICK) for moment in (span.start, span.end))
-            packets, _ = packets_around(container, container.streams.video[0], start)
-            ticks: list[int] = []
+            packets, before = packets_around(container, container.streams.video[0], start)
+            coded: list[tuple[int, int, bool]] = []
             for packet in packets:
-                if packet.pts is None or (packet.dts or 0) >= end:
+                if packet.pts is None or (packet.dts or 0) > end:
                     break
-                ticks.append(packet.pts)
+                coded.append((packet.pts, packet.size, packet.is_keyframe))
         finally:
             self._give_back(index, container)
-        times = (part.epoch + ticks_to_ns(tick, TICK) for tick in sorted(ticks))
-        return [time for time in times if time in span]
+        rows = []
+        previous = None if before is None else part.epoch + ticks_to_ns(before, TICK)
+        for ticks, size, is_keyframe in sorted(coded):
+            time = part.epoch + ticks_to_ns(ticks, TICK)
+            if time in span:
+                rows.append((time.ns, size, is_keyframe, grid is None or _on_grid(previous, time, grid)))
+                previous = time
+        return rows
 
     def _borrow(self, index: int) -> InputContainer:
         """A container of one part for one use; the file's index is read once as long as uses follow each other."""
@@ -233,6 +254,11 @@ class ReelReader:
         if close is not None:
             close()
         self._cursor, self._current = iter(()), None
+
+
+def _grid(rate: float | None) -> Fraction | None:
+    """Frames wanted per nanosecond."""
+    return Fraction(rate).limit_denominator(1_000_000) / NS_PER_SECOND if rate else None
 
 
 def _on_grid(previous: Instant | None, time: Instant, grid: Fraction) -> bool:

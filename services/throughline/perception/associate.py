@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from trackers import BoTSORTTracker
 
 from throughline.domain.geometry import Boxes, Size
 from throughline.domain.time import NS_PER_SECOND, seconds_to_ns
+from throughline.media.frame import Picture
 from throughline.perception.camera_motion import CameraMotion, CameraPath, shifted
 
 _LIBRARY_FRAME_RATE = 30.0
@@ -43,14 +44,20 @@ GENERAL = AssociationSettings(
 """For footage of any kind, moving cameras included: the library's own thresholds, which suit detectors that are sure of whom they see."""
 
 
+Cut = Callable[[], Picture]
+"""Gives a crop when it is needed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One box of somebody: xyxy, pixels of the upright source frame; `quality` in 0..1 says how good a crop it gives."""
+    """One box of somebody: xyxy, pixels of the upright source frame; `quality` in 0..1 says how good a crop it gives. `crop`: that
+    crop, where the frame was at hand."""
 
     time_ns: int
     box: tuple[float, float, float, float]
     score: float
     quality: float
+    crop: Cut | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

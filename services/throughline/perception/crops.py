@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from throughline.domain.geometry import Boxes, Size, area, intersection
 from throughline.domain.time import NS_PER_MS
-from throughline.media.frame import Picture
-from throughline.perception.associate import Sighting
+from throughline.media.frame import Frame, Picture
+from throughline.perception.associate import Cut, Sighting
 
+LARGEST_HEIGHT_PX = 512
+"""Of crops; no ReID model looks more closely."""
 _CLEAR_HEIGHT_PX = 160.0
 _FRAME_EDGE_SHARE = 0.005
 _CUT_BY_EDGE = 0.6
@@ -47,12 +49,17 @@ def sharpness(crop: Picture) -> float:
     return variance / (variance + _SHARP)
 
 
-def cut(picture: Picture, box: tuple[float, float, float, float]) -> Picture:
-    """The part of the upright frame that `box` covers, at least one pixel each way."""
-    height, width = picture.shape[:2]
+def cut(frame: Frame, box: tuple[float, float, float, float]) -> Cut:
+    """The part of the upright frame that `box` covers, at least one pixel each way, made smaller where it is taller than
+    `LARGEST_HEIGHT_PX`."""
+    width, height = frame.size.width, frame.size.height
     left, top = min(max(int(box[0]), 0), width - 1), min(max(int(box[1]), 0), height - 1)
     right, bottom = min(max(round(box[2]), left + 1), width), min(max(round(box[3]), top + 1), height)
-    return picture[top:bottom, left:right]
+    part = frame.cutout(slice(top, bottom), slice(left, right))
+    if bottom - top <= LARGEST_HEIGHT_PX:
+        return part
+    size = (max(1, round((right - left) * LARGEST_HEIGHT_PX / (bottom - top))), LARGEST_HEIGHT_PX)
+    return lambda: np.asarray(cv2.resize(part(), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @dataclass(slots=True)

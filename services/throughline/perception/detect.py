@@ -4,43 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 from prometheus_client import Counter
 
+from throughline.domain.errors import CorruptArtifact
 from throughline.domain.geometry import Letterbox, Size
 from throughline.domain.time import Instant
 from throughline.media.frame import Frame
+from throughline.perception.crops import cut
 from throughline.perception.in_flight import in_flight
 from throughline.perception.letterbox import letterboxed
+from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import DETECTOR, Detections, InferenceClient
 from throughline.storage.detections import FrameDetections
 from throughline.storage.object_store import go_on
 from throughline.wire.tracing import counted
 
+PERSON = "person"
 _SMALLEST_PX = 1.0
+_LEAST_CROP_SCORE = 0.1
+"""Whom the detector is less sure of becomes part of no track."""
 _FRAMES = Counter("throughline_frames_detected", "Frames that the detector has looked at")
 
 
 def detect(
     frames: Iterable[Frame], client: InferenceClient, limit: int, check: Callable[[], None] = go_on
 ) -> Iterator[FrameDetections]:
-    """What the detector finds in each frame, in order, with up to `limit` frames in flight; boxes lie within the frame.
+    """What the detector finds in each frame, in order, with up to `limit` frames in flight; boxes lie within the frame, and people's
+    crops come with them.
 
     `check` is called while it waits for Triton; what it raises ends the work.
     """
     card = client.model(DETECTOR)
-    canvas = Size(card.input_width, card.input_height)
+    canvas, person = Size(card.input_width, card.input_height), person_class(card)
 
-    def requests() -> Iterator[tuple[tuple[Instant, Letterbox], Callable[[], Future[Detections]]]]:
+    def requests() -> Iterator[tuple[tuple[Frame, Letterbox], Callable[[], Future[Detections]]]]:
         for frame in frames:
             letterbox = Letterbox(frame.size, canvas)
             picture = letterboxed(frame, letterbox)
-            yield (frame.time, letterbox), lambda picture=picture: client.detect(picture)  # type: ignore[misc]
+            yield (frame, letterbox), lambda picture=picture: client.detect(picture)  # type: ignore[misc]
 
-    for (time, letterbox), found in counted("triton detector", in_flight(requests(), limit, check=check)):
+    for (frame, letterbox), found in counted("triton detector", in_flight(requests(), limit, check=check)):
         _FRAMES.inc()
-        yield _on_source(time, letterbox, found)
+        placed = _on_source(frame.time, letterbox, found)
+        rows = np.flatnonzero((placed.class_ids == person) & (placed.scores >= _LEAST_CROP_SCORE)).tolist()
+        yield replace(placed, crops={row: cut(frame, tuple(placed.boxes[row].tolist())) for row in rows})
+
+
+def person_class(detector: ModelCard) -> int:
+    """Number of the class of people; raise CorruptArtifact where the detector has none."""
+    if PERSON not in detector.class_names:
+        raise CorruptArtifact(
+            f"detector {detector.name} knows {', '.join(detector.class_names) or 'no classes'}, not {PERSON}; build it with its class names"
+        )
+    return detector.class_names.index(PERSON)
 
 
 def _on_source(time: Instant, letterbox: Letterbox, found: Detections) -> FrameDetections:

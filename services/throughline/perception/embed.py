@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -13,10 +14,9 @@ from prometheus_client import Counter
 
 from throughline.domain.geometry import Size
 from throughline.media.frame import Picture
-from throughline.perception.in_flight import in_flight
+from throughline.perception.in_flight import take_first
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.object_store import go_on
-from throughline.wire.tracing import counted
 
 T = TypeVar("T")
 _CROPS = Counter("throughline_crops_embedded", "Crops that the ReID model has described")
@@ -29,22 +29,50 @@ def fitted(crop: Picture, size: Size) -> Picture:
     return np.ascontiguousarray(cv2.resize(crop, (size.width, size.height), interpolation=interpolation), np.uint8)
 
 
-def embed(
-    crops: Iterable[tuple[T, Picture]], client: InferenceClient, limit: int, check: Callable[[], None] = go_on
-) -> Iterator[tuple[T, NDArray[np.float32]]]:
-    """Each subject with the (d,) unit vector of its crop, in order, with up to `limit` crops in flight, sent by the half of it.
+class Embedder(Generic[T]):
+    """Sends crops as they come, by the half of `limit` so that the server has something to batch, with up to `limit` under way, and
+    hands each subject with the (d,) unit vector of its crop to `take`, in order.
 
     `check` is called while it waits for Triton; what it raises ends the work.
     """
-    card = client.model(REID)
-    size = Size(card.input_width, card.input_height)
 
-    def requests() -> Iterator[tuple[T, Callable[[], Future[NDArray[np.float32]]]]]:
-        for subject, crop in crops:
-            picture = fitted(crop, size)
-            yield subject, lambda picture=picture: client.embed(picture)  # type: ignore[misc]
+    def __init__(
+        self,
+        client: InferenceClient,
+        limit: int,
+        take: Callable[[T, NDArray[np.float32]], None],
+        check: Callable[[], None] = go_on,
+    ) -> None:
+        card = client.model(REID)
+        self._size = Size(card.input_width, card.input_height)
+        self._client, self._limit, self._take, self._check = client, limit, take, check
+        self._ready: list[tuple[T, Picture]] = []
+        self._waiting: deque[tuple[T, Future[NDArray[np.float32]]]] = deque()
 
-    described = in_flight(requests(), limit, burst=max(1, limit // 2), check=check)
-    for each in counted("triton reid", described):
+    def add(self, subject: T, crop: Picture) -> None:
+        """One more crop, (height, width, 3) uint8 RGB."""
+        self._ready.append((subject, fitted(crop, self._size)))
+        if len(self._ready) >= max(1, self._limit // 2):
+            self._send()
+
+    def finish(self) -> None:
+        """Wait for all answers."""
+        self._send()
+        while self._waiting:
+            self._take_first()
+
+    def cancel(self) -> None:
+        """Drop what is under way."""
+        for _, answer in self._waiting:
+            answer.cancel()
+
+    def _send(self) -> None:
+        self._waiting.extend((subject, self._client.embed(picture)) for subject, picture in self._ready)
+        self._ready = []
+        while self._waiting and (len(self._waiting) >= self._limit or self._waiting[0][1].done()):
+            self._take_first()
+
+    def _take_first(self) -> None:
+        subject, vector = take_first(self._waiting, self._check)
         _CROPS.inc()
-        yield each
+        self._take(subject, vector)

@@ -34,15 +34,15 @@ def in_flight(
         while ready := list(islice(coming, burst)):
             waiting.extend((subject, send()) for subject, send in ready)
             while waiting and (len(waiting) >= limit or waiting[0][1].done()):
-                yield _first(waiting, check)
+                yield take_first(waiting, check)
         while waiting:
-            yield _first(waiting, check)
+            yield take_first(waiting, check)
     finally:
         for _, answer in waiting:
             answer.cancel()
 
 
-def _first(waiting: deque[tuple[T, Future[R]]], check: Callable[[], None]) -> tuple[T, R]:
+def take_first(waiting: deque[tuple[T, Future[R]]], check: Callable[[], None]) -> tuple[T, R]:
     """Take the first subject and its answer, as soon as that is there."""
     subject, answer = waiting[0]
     while not wait((answer,), _CHECK_SECONDS).done:

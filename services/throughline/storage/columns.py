@@ -34,7 +34,10 @@ class TableWriter:
 
     def write(self, *columns: Any) -> None:
         """Add rows: one array or list a column, in the schema's order."""
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+        arrays = [
+            column if isinstance(column, pa.Array) else pa.array(column, field.type)
+            for column, field in zip(columns, self._schema, strict=True)
+        ]
         self._pending.append(pa.record_batch(arrays, schema=self._schema))
         self._pending_rows += len(arrays[0])
         self.rows += len(arrays[0])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,20 @@ from throughline.storage.columns import BOX_FIELDS, ROW_GROUP, TableWriter, read
 
 PEOPLE_FILE = "people.parquet"
 """Lies beside the tracks: all people that were detected, those of no track included."""
+_FRAMES_AT_ONCE = 64
 DETECTIONS = schema("detections 1", time_ns=pa.int64(), **BOX_FIELDS, score=pa.float32(), class_id=pa.int32())
 
 
 @dataclass(frozen=True)
 class FrameDetections:
     """What was detected in one frame. boxes: (k, 4) float32 xyxy, pixels of the upright source frame; scores: (k,) float32;
-    class_ids: (k,) int32, by the detector's card."""
+    class_ids: (k,) int32, by the detector's card; crops: of some rows what gives the RGB picture that their boxes show; never written."""
 
     time_ns: int
     boxes: Boxes
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int32]
+    crops: Mapping[int, Callable[[], NDArray[np.uint8]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,16 +60,29 @@ class DetectionWriter(TableWriter):
         self._writer.add_key_value_metadata({"width": str(size.width), "height": str(size.height)})
         self.frames = 0
         self.boxes = 0
+        self._held: list[FrameDetections] = []
 
     def write_frame(self, found: FrameDetections) -> None:
         """Add one frame."""
-        count = len(found.scores)
         self.frames += 1
-        self.boxes += count
-        if count:
-            self.write(np.full(count, found.time_ns), *found.boxes.T, found.scores, found.class_ids)
-        else:
-            self.write([found.time_ns], *([[None]] * (len(DETECTIONS) - 1)))
+        self.boxes += len(found.scores)
+        self._held.append(replace(found, crops={}))
+        if len(self._held) >= _FRAMES_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            counts = np.array([len(each.scores) for each in held])
+            empty = np.repeat(counts == 0, np.maximum(counts, 1))
+            values = np.zeros((len(empty), 6))
+            values[~empty, :4] = np.concatenate([each.boxes for each in held])
+            values[~empty, 4] = np.concatenate([each.scores for each in held])
+            values[~empty, 5] = np.concatenate([each.class_ids for each in held])
+            columns = zip(values.T, DETECTIONS.types[1:], strict=True)
+            times = np.repeat([each.time_ns for each in held], np.maximum(counts, 1))
+            self.write(times, *(pa.array(column, type=kind, mask=empty, safe=False) for column, kind in columns))
+        super()._flush()
 
 
 def read_people(path: Path, span: Interval) -> People:

@@ -26,7 +26,11 @@ SUMMARY_FILE = "summary.json"
 
 @dataclass(frozen=True, slots=True)
 class TrackSummary:
-    """The content of summary.json. Times are the camera's; rate in frames/s."""
+    """The content of summary.json. Times are the camera's; rate in frames/s.
+
+    skipped: spans in which nobody can have appeared, so that the detector looked only now and then, their ends included;
+    skipped_frames: how many frames it did not look at there. Pieces reach beyond the window, and so may these.
+    """
 
     camera: str
     reel_key: str
@@ -39,6 +43,8 @@ class TrackSummary:
     track_count: int
     crop_count: int
     incidents: tuple[Incident, ...]
+    skipped_frames: int = 0
+    skipped: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The best crops of all tracks: cut from full frames in one sparse pass over the reel, saved, and embedded."""
+"""The best crops of all tracks, saved and embedded: cut as frames were decoded for the detector, or in a sparse pass over the reel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -16,15 +17,15 @@ from throughline.domain.time import Instant, Interval, seconds_to_ns
 from throughline.domain.work import Work
 from throughline.media.frame import Frame, Picture
 from throughline.media.reader import ReelReader
+from throughline.perception.associate import Cut, Sighting
 from throughline.perception.crops import cut, sharpness
-from throughline.perception.embed import embed
+from throughline.perception.embed import Embedder
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.tables import EmbeddingWriter
 
 CROPS_FOLDER = "crops"
 _SEEK_SECONDS = 2.0
 """Between moments further apart than this the reel is sought, not decoded through."""
-_LARGEST_HEIGHT_PX = 512
 _JPEG_QUALITY = 92
 
 
@@ -40,37 +41,61 @@ def crop_file(track_id: int, time_ns: int) -> str:
     return f"{CROPS_FOLDER}/{track_id:06d}-{time_ns}.jpg"
 
 
-def make_gallery(
-    reader: ReelReader, chosen: NDArray[np.void], folder: Path, client: InferenceClient, limit: int, work: Work
-) -> int:
-    """Cut, save and embed the moments of `chosen` (CHOSEN, in order of time) into `folder`: crops/, embeddings.npy and .parquet; return how
-    many there are. Moments whose frames do not decode are left out.
+class Gallery:
+    """Saves and embeds crops into a folder as they come: crops/, embeddings.npy and .parquet. A context manager.
 
-    Up to `limit` crops are with the ReID model at once.
+    Up to `limit` crops are with the ReID model at once. count: those that it has described.
     """
-    (folder / CROPS_FOLDER).mkdir()
-    count = 0
-    with EmbeddingWriter(folder, client.model(REID).embedding_dim or 0) as writer:
-        for crop, vector in embed(_crops(reader, chosen, folder), client, limit, work.check):
-            writer.add(*crop, vector)
-            count += 1
-            work.report(count, len(chosen), "crops")
-    return count
 
+    def __init__(self, folder: Path, client: InferenceClient, limit: int, work: Work) -> None:
+        self.count = 0
+        self._folder = folder
+        self._work = work
+        (folder / CROPS_FOLDER).mkdir()
+        self._writer = EmbeddingWriter(folder, client.model(REID).embedding_dim or 0)
+        self._embedder = Embedder[_Crop](client, limit, self._write, work.check)
 
-def _crops(reader: ReelReader, chosen: NDArray[np.void], folder: Path) -> Iterator[tuple[_Crop, Picture]]:
-    by_time: dict[int, list[int]] = defaultdict(list)
-    for row, time in enumerate(chosen["time_ns"].tolist()):
-        by_time[time].append(row)
-    for frame in frames_at(reader, sorted(by_time)):
-        picture = frame.rgb()
-        for row in by_time[frame.time.ns]:
-            moment = chosen[row]
-            pixels = cut(picture, tuple(moment["box"].tolist()))
-            quality = float(moment["quality"]) * (0.5 + 0.5 * sharpness(pixels))
-            file = crop_file(int(moment["track_id"]), frame.time.ns)
-            _save(folder / file, pixels)
-            yield _Crop(int(moment["track_id"]), frame.time.ns, quality, file), pixels
+    def take(self, track_id: int, sighting: Sighting, crop: Cut) -> None:
+        """Add a sighting of a track whose crop is at hand."""
+        self._add(track_id, sighting.time_ns, sighting.quality, crop())
+
+    def _add(self, track_id: int, time_ns: int, quality: float, crop: Picture) -> None:
+        file = crop_file(track_id, time_ns)
+        _save(self._folder / file, crop)
+        self._embedder.add(_Crop(track_id, time_ns, quality * (0.5 + 0.5 * sharpness(crop)), file), crop)
+
+    def fetch(self, reader: ReelReader, chosen: NDArray[np.void]) -> None:
+        """Cut the moments of `chosen` (CHOSEN, in order of time) from the reel; those whose frames do not decode are left out."""
+        total = self.count + len(chosen)
+        by_time: dict[int, list[int]] = defaultdict(list)
+        for row, time in enumerate(chosen["time_ns"].tolist()):
+            by_time[time].append(row)
+        for frame in frames_at(reader, sorted(by_time)):
+            for row in by_time[frame.time.ns]:
+                moment = chosen[row]
+                crop = cut(frame, tuple(moment["box"].tolist()))
+                self._add(int(moment["track_id"]), frame.time.ns, float(moment["quality"]), crop())
+            self._work.report(self.count, total, "crops")
+
+    def finish(self) -> int:
+        """Wait for the last crops; return how many there are in all."""
+        self._embedder.finish()
+        self._work.report(self.count, self.count, "crops")
+        return self.count
+
+    def _write(self, crop: _Crop, vector: NDArray[np.float32]) -> None:
+        self._writer.add(*crop, vector)
+        self.count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._embedder.cancel()
+        self._writer.__exit__(kind, error, trace)
 
 
 def frames_at(reader: ReelReader, times_ns: list[int]) -> Iterator[Frame]:
@@ -90,9 +115,5 @@ def _runs(times_ns: list[int], gap_ns: int) -> Iterator[Interval]:
 
 
 def _save(path: Path, crop: Picture) -> None:
-    height, width = crop.shape[:2]
-    if height > _LARGEST_HEIGHT_PX:
-        size = (max(1, round(width * _LARGEST_HEIGHT_PX / height)), _LARGEST_HEIGHT_PX)
-        crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
     coded = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
     path.write_bytes(coded.tobytes())

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from throughline.domain.footage import Reel, ReelChunk
 from throughline.domain.geometry import Size
-from throughline.domain.time import Instant, Interval, seconds_to_ns
+from throughline.domain.time import NS_PER_SECOND, Instant, Interval, seconds_to_ns
+from throughline.media.chosen import ChosenFrames
 from throughline.media.reader import ReelReader
-from throughline.perception.detect import detect
+from throughline.perception.detect import detect, person_class
 from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import DETECTOR, InferenceClient
 from throughline.storage import documents
 from throughline.storage.detections import DetectionWriter, FrameDetections, read_detections
-from throughline.storage.workspace import Artifact, Workspace, artifact_key
+from throughline.storage.workspace import Workspace, artifact_key
 from throughline.tracker.progress import FrameProgress
 from throughline.tracker.settings import TrackerSettings
+from throughline.tracker.watch import Watch
 
-STAGE_REVISION = 1
+STAGE_REVISION = 2
 """Raise it when the same frames would give other detections."""
 REPORT_FILE = "piece.json"
 _LONGEST_NAME = 120
@@ -44,7 +47,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class PieceReport:
-    """The content of piece.json: what was found in a piece. `damaged_packets`: packets that did not decode; their frames are missing."""
+    """The content of piece.json: what was found in a piece. `damaged_packets`: packets that did not decode; their frames are missing.
+    `skipped`: spans in which the detector looked only now and then, with the number of frames that it did not look at."""
 
     camera: str
     chunk: str
@@ -54,6 +58,24 @@ class PieceReport:
     frame_count: int
     box_count: int
     damaged_packets: int
+    skipped_frames: int
+    skipped: tuple[Interval, ...]
+
+
+class Skipped:
+    """What the pieces of a reel skipped, in all."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.spans: list[Interval] = []
+
+    def add(self, report: PieceReport) -> None:
+        """Count the next piece; what it skipped is joined to what the one before did where only two looks lie between."""
+        self.frames += report.skipped_frames
+        for span in report.skipped:
+            joins = self.spans and span.start - self.spans[-1].end <= 2 * NS_PER_SECOND / report.rate
+            start = self.spans.pop().start if joins else span.start
+            self.spans.append(Interval(start, span.end))
 
 
 def cut_into_pieces(reel: Reel, window: Interval | None, piece_seconds: float) -> list[Piece]:
@@ -82,30 +104,33 @@ def _cut(span: Interval, length_ns: int) -> Iterator[Interval]:
 
 
 class PieceDetector:
-    """Detections of the pieces of one reel: those that the workspace has, or new ones."""
+    """Detections of the pieces of one reel: those that the workspace has, or new ones. reports: of the pieces so far."""
 
     def __init__(
         self, workspace: Workspace, client: InferenceClient, reader: ReelReader, rate: float, settings: TrackerSettings
     ) -> None:
+        self.reports: list[PieceReport] = []
         self._workspace = workspace
         self._client = client
         self._reader = reader
         self._rate = rate
         self._settings = settings
 
-    def detections(self, piece: Piece, progress: FrameProgress) -> tuple[PieceReport, Size, Iterator[FrameDetections]]:
-        """What was found in a piece: its report, the size of its frames, and its frames in order."""
+    def frames(self, piece: Piece, progress: FrameProgress) -> Iterator[tuple[Size, FrameDetections]]:
+        """What was found in the frames of a piece, in order, with their size; with crops where they were decoded just now. New ones
+        are published once all were taken, and kept from nobody who takes fewer."""
         detector = self._client.model(DETECTOR)
         folder = f"detections/{self._key(piece, detector)}"
         with self._workspace.claim(folder, progress.wait) as ready:
             if ready is None:
                 with self._workspace.create(folder) as place:
-                    self._detect(piece, detector, place, progress)
+                    yield from self._detected(piece, detector, place, progress)
         artifact = ready or self._workspace.get(folder)
-        report = _report(artifact)
-        progress.finish_piece(piece, report.frame_count)
-        size, frames = read_detections(artifact.path(piece.file_name))
-        return report, size, frames
+        if ready is not None:
+            size, frames = read_detections(artifact.path(piece.file_name))
+            yield from ((size, found) for found in frames)
+        self.reports.append(documents.load(PieceReport, artifact.path(REPORT_FILE).read_bytes()))
+        progress.finish_piece(piece, self.reports[-1].frame_count + self.reports[-1].skipped_frames)
 
     def _key(self, piece: Piece, detector: ModelCard) -> str:
         chunk = piece.chunk
@@ -118,16 +143,27 @@ class PieceDetector:
             span=[str(piece.span.start), str(piece.span.end)],
             rate=self._rate,
             detector=detector.digest,
+            gate=None if self._settings.gate is None else asdict(self._settings.gate),
         )
 
-    def _detect(self, piece: Piece, detector: ModelCard, place: Path, progress: FrameProgress) -> None:
+    def _detected(
+        self, piece: Piece, detector: ModelCard, place: Path, progress: FrameProgress
+    ) -> Iterator[tuple[Size, FrameDetections]]:
         damaged_before = self._reader.damaged_packets
         size = self._reader.reel.parts[piece.chunk.part or 0].size
-        frames = self._reader.frames(piece.span, self._rate)
+        looking = partial(detect, client=self._client, limit=self._settings.frames_in_flight, check=progress.wait)
+        watch = None
+        if self._settings.gate is not None:
+            coded = self._reader.coded_frames(piece.span, self._rate)
+            watch = Watch(
+                ChosenFrames(self._reader, coded), coded, self._settings.gate, person_class(detector), looking
+            )
+        frames = looking(self._reader.frames(piece.span, self._rate)) if watch is None else watch.frames()
         with DetectionWriter(place / piece.file_name, size) as writer:
-            for found in detect(frames, self._client, self._settings.frames_in_flight, progress.wait):
+            for found in frames:
                 writer.write_frame(found)
                 progress.add_frame()
+                yield size, found
         self._client.check_served(detector)
         report = PieceReport(
             camera=self._reader.reel.camera,
@@ -138,9 +174,7 @@ class PieceDetector:
             frame_count=writer.frames,
             box_count=writer.boxes,
             damaged_packets=self._reader.damaged_packets - damaged_before,
+            skipped_frames=watch.skipped_frames if watch else 0,
+            skipped=tuple(watch.skipped) if watch else (),
         )
         (place / REPORT_FILE).write_bytes(documents.dump(report))
-
-
-def _report(artifact: Artifact) -> PieceReport:
-    return documents.load(PieceReport, artifact.path(REPORT_FILE).read_bytes())

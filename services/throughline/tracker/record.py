@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.domain.geometry import Size
-from throughline.perception.associate import Association, Sighting, Tracked
+from throughline.perception.associate import Association, Cut, Sighting, Tracked
 from throughline.perception.crops import BestMoments, qualities
 from throughline.storage.detections import FrameDetections
 from throughline.storage.tables import TRACKS_FILE, TrackWriter
@@ -20,21 +20,27 @@ CHOSEN = np.dtype([("track_id", np.int64), ("time_ns", np.int64), ("box", np.flo
 """A moment of a track that is worth a crop; box xyxy, pixels of the upright source frame."""
 _ROWS = 4_096
 
+Corners = tuple[float, float, float, float]
+
 
 class TrackRecorder:
     """Writes tracks.parquet into `folder` as tracks grow, and keeps of each when it began, and its best moments once it has ended.
+    Of those, the ones whose crops are at hand go to `take_crop` with their track.
 
     starts_ns: by track, the camera's time of its first box.
     """
 
-    def __init__(self, folder: Path, crops_per_track: int) -> None:
+    def __init__(
+        self, folder: Path, crops_per_track: int, take_crop: Callable[[int, Sighting, Cut], None] | None = None
+    ) -> None:
         self.starts_ns: dict[int, int] = {}
         self.box_count = 0
         self._crops_per_track = crops_per_track
         self._chosen: list[NDArray[np.void]] = []
         self._growing: dict[int, BestMoments] = {}
         self._writer = TrackWriter(folder / TRACKS_FILE)
-        self._rows: list[tuple[int, Sighting]] = []
+        self._take_crop = take_crop
+        self._rows: list[tuple[int, int, Corners, float]] = []
 
     def take(self, news: Iterable[Tracked]) -> None:
         """Add what an association gave out."""
@@ -45,30 +51,34 @@ class TrackRecorder:
                     moments = self._growing[each.track_id] = BestMoments(self._crops_per_track)
                     self.starts_ns[each.track_id] = sighting.time_ns
                 moments.offer(sighting)
-                self._rows.append((each.track_id, sighting))
+                self._rows.append((each.track_id, sighting.time_ns, sighting.box, sighting.score))
             if each.ended:
                 self._end(each.track_id)
         if len(self._rows) >= _ROWS:
             self._flush()
 
     def chosen(self) -> NDArray[np.void]:
-        """(m,) of CHOSEN: the best moments of all tracks that have ended, in order of time."""
+        """(m,) of CHOSEN: the best moments of all tracks that have ended, without those that were taken, in order of time."""
         all_chosen = np.concatenate([np.zeros(0, CHOSEN), *self._chosen])
         return all_chosen[np.lexsort((all_chosen["track_id"], all_chosen["time_ns"]))]
 
     def _end(self, track_id: int) -> None:
-        chosen = self._growing.pop(track_id).chosen()
-        moments = [(track_id, each.time_ns, each.box, each.quality) for each in chosen]
-        self._chosen.append(np.array(moments, CHOSEN))
+        left = []
+        for each in self._growing.pop(track_id).chosen():
+            if self._take_crop is None or each.crop is None:
+                left.append((track_id, each.time_ns, each.box, each.quality))
+            else:
+                self._take_crop(track_id, each, each.crop)
+        self._chosen.append(np.array(left, CHOSEN))
 
     def _flush(self) -> None:
         if self._rows:
-            ids, sightings = zip(*self._rows, strict=True)
+            ids, times_ns, boxes, scores = zip(*self._rows, strict=True)
             self._writer.write_boxes(
                 np.array(ids, np.int64),
-                np.array([each.time_ns for each in sightings], np.int64),
-                np.array([each.box for each in sightings], np.float32),
-                np.array([each.score for each in sightings], np.float32),
+                np.array(times_ns, np.int64),
+                np.array(boxes, np.float32),
+                np.array(scores, np.float32),
             )
             self.box_count += len(self._rows)
             self._rows = []
@@ -86,12 +96,12 @@ class TrackRecorder:
 
 def people(found: FrameDetections, size: Size, person_class: int) -> list[Sighting]:
     """The people of one frame of `size`, with how good a crop each gives."""
-    rows = found.class_ids == person_class
+    rows = np.flatnonzero(found.class_ids == person_class)
     boxes, scores = found.boxes[rows], found.scores[rows]
     good = qualities(boxes, scores, size).tolist()
     return [
-        Sighting(found.time_ns, (box[0], box[1], box[2], box[3]), score, quality)
-        for box, score, quality in zip(boxes.tolist(), scores.tolist(), good, strict=True)
+        Sighting(found.time_ns, (box[0], box[1], box[2], box[3]), score, quality, found.crops.get(row))
+        for row, box, score, quality in zip(rows.tolist(), boxes.tolist(), scores.tolist(), good, strict=True)
     ]
 
 

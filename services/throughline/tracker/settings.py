@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from throughline.perception.associate import AssociationSettings
+from throughline.perception.gate import GateSettings
 from throughline.perception.triton.rpc import TLS_SETTINGS
 from throughline.tracker.join import JoinSettings
 from throughline.wire.settings import ServiceSettings
@@ -54,6 +55,16 @@ class TrackerSettings(ServiceSettings):
     )
     least_boxes: int = Field(default=3, ge=2, description="tracks of fewer boxes are noise and left out")
 
+    skip_quiet: bool = Field(
+        default=True,
+        description="where packets and looks tell that nobody can have appeared, only now and then a frame is analysed",
+    )
+    look_seconds: float = Field(
+        default=2.0, gt=0, le=2.0, description="in quiet footage a frame is looked at so often at least"
+    )
+    look_score: float = Field(
+        default=0.2, ge=0, le=1, description="detector score from which on somebody may be there, so nothing is skipped"
+    )
     follow_camera: bool = Field(
         default=False,
         description="for cameras that move: take their motion, as the boxes show it, out before people are associated",
@@ -71,6 +82,14 @@ class TrackerSettings(ServiceSettings):
     @property
     def triton_tls(self) -> TlsFiles:
         return TlsFiles(TLS_SETTINGS, self.triton_tls_certificate, self.triton_tls_key, self.triton_tls_ca)
+
+    @property
+    def gate(self) -> GateSettings | None:
+        """None: every frame is analysed."""
+        if not self.skip_quiet:
+            return None
+        lingers = max(GateSettings().linger_seconds, self.lost_seconds)
+        return GateSettings(self.look_seconds, lingers, min(self.look_score, self.high_score))
 
     @property
     def joining(self) -> JoinSettings:

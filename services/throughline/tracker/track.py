@@ -7,30 +7,29 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from throughline.domain.errors import CorruptArtifact, InvalidInput
+from throughline.domain.errors import InvalidInput
 from throughline.domain.geometry import Size
 from throughline.domain.time import Interval
 from throughline.domain.work import Incident, Work, shortened
 from throughline.media.reader import ReelReader
 from throughline.perception.associate import Association
-from throughline.perception.triton.card import ModelCard
+from throughline.perception.detect import person_class
 from throughline.perception.triton.client import DETECTOR, REID, InferenceClient
 from throughline.storage import documents
 from throughline.storage.detections import PEOPLE_FILE, DetectionWriter, FrameDetections
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import SUMMARY_FILE, TrackSummary, read_reel, read_summary
-from throughline.tracker.gallery import make_gallery
+from throughline.tracker.gallery import Gallery
 from throughline.tracker.lines import CSV_FILE, write_csv
-from throughline.tracker.pieces import Piece, PieceDetector, cut_into_pieces
+from throughline.tracker.pieces import Piece, PieceDetector, Skipped, cut_into_pieces
 from throughline.tracker.pins import pin_models
 from throughline.tracker.progress import FrameProgress
 from throughline.tracker.record import TrackRecorder, record_tracks
 from throughline.tracker.refine import refine
 from throughline.tracker.settings import TrackerSettings
 
-STAGE_REVISION = 3
+STAGE_REVISION = 4
 """Raise it when the same detections would give other tracks or embeddings."""
-PERSON = "person"
 MAX_RATE = 60.0
 
 
@@ -75,6 +74,7 @@ class TrackStage:
             association=asdict(self._settings.association),
             joining=asdict(self._settings.joining),
             crops_per_track=self._settings.crops_per_track,
+            gate=None if self._settings.gate is None else asdict(self._settings.gate),
         )
         with self._workspace.claim(folder, lambda: work.report(0, 0, "frames")) as ready:
             if ready is not None:
@@ -104,18 +104,21 @@ class _Run:
     def make(self, place: Path, reel_key: str, work: Work) -> TrackSummary:
         detector, reid = self.client.model(DETECTOR), self.client.model(REID)
         incidents: list[Incident] = []
+        skipped = Skipped()
         association = Association(self.rate, self.settings.association)
         raw = place / "raw"
         raw.mkdir()
         person = person_class(detector)
         size = next((part.size for part in self.reader.reel.parts), Size(0, 0))
-        with (
-            TrackRecorder(raw, self.settings.crops_per_track) as recorder,
-            DetectionWriter(place / PEOPLE_FILE, size) as people,
-        ):
-            frames = _noted(self._frames(work, incidents), person, people)
-            frame_count = record_tracks(frames, person, association, recorder)
-        crop_count = make_gallery(self.reader, recorder.chosen(), raw, self.client, self.settings.crops_in_flight, work)
+        with Gallery(raw, self.client, self.settings.crops_in_flight, work) as gallery:
+            with (
+                TrackRecorder(raw, self.settings.crops_per_track, gallery.take) as recorder,
+                DetectionWriter(place / PEOPLE_FILE, size) as people,
+            ):
+                frames = _noted(self._frames(work, incidents, skipped), person, people)
+                frame_count = record_tracks(frames, person, association, recorder)
+            gallery.fetch(self.reader, recorder.chosen())
+            crop_count = gallery.finish()
         refined = refine(raw, recorder.starts_ns, place, reid.calibration, association.camera, self.settings.joining)
         shutil.rmtree(raw)
         write_csv(place / CSV_FILE, refined.lines, refined.best_crops)
@@ -131,20 +134,25 @@ class _Run:
             track_count=len(refined.lines),
             crop_count=crop_count,
             incidents=tuple(shortened(incidents)),
+            skipped_frames=skipped.frames,
+            skipped=tuple(skipped.spans),
         )
 
-    def _frames(self, work: Work, incidents: list[Incident]) -> Iterator[tuple[Size, FrameDetections]]:
+    def _frames(
+        self, work: Work, incidents: list[Incident], skipped: Skipped
+    ) -> Iterator[tuple[Size, FrameDetections]]:
         """All frames within the window, in order, with the size of their pictures."""
         pieces = cut_into_pieces(self.reader.reel, self.window, self.settings.piece_seconds)
         progress = FrameProgress(work, self.reader.reel, pieces, self.rate)
         detector = PieceDetector(self.workspace, self.client, self.reader, self.rate, self.settings)
         for piece in pieces:
-            report, size, frames = detector.detections(piece, progress)
-            if report.damaged_packets:
-                incidents.append(_damage(piece, report.damaged_packets, report.camera))
-            for found in frames:
+            for size, found in detector.frames(piece, progress):
                 if self.window is None or self.window.start.ns <= found.time_ns < self.window.end.ns:
                     yield size, found
+            report = detector.reports[-1]
+            skipped.add(report)
+            if report.damaged_packets:
+                incidents.append(_damage(piece, report.damaged_packets, report.camera))
 
 
 def _noted(
@@ -155,15 +163,6 @@ def _noted(
         rows = found.class_ids == person
         people.write_frame(FrameDetections(found.time_ns, found.boxes[rows], found.scores[rows], found.class_ids[rows]))
         yield size, found
-
-
-def person_class(detector: ModelCard) -> int:
-    """Number of the class of people; raise CorruptArtifact where the detector has none."""
-    if PERSON not in detector.class_names:
-        raise CorruptArtifact(
-            f"detector {detector.name} knows {', '.join(detector.class_names) or 'no classes'}, not {PERSON}; build it with its class names"
-        )
-    return detector.class_names.index(PERSON)
 
 
 def _damage(piece: Piece, packets: int, camera: str) -> Incident:
