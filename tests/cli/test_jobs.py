@@ -116,7 +116,7 @@ def _run(*arguments: str) -> Result:
 
 def test_every_option_of_submit_reaches_the_orchestrator(orchestrator: Scripted, query: str) -> None:
     options = (
-        "--threshold 0.6 --scale cosine --rate 5 --window 2026-03-01T10:00:00Z 2026-03-01T11:00:00Z "
+        "--threshold 0.6 --scale cosine --rate 5 --search fast --window 2026-03-01T10:00:00Z 2026-03-01T11:00:00Z "
         "--camera a --camera b --time-zone Europe/Paris --clock a=-1.5 --clock b=0.000000001 --tier t:1 --callback c:1 "
         "--alert a:1 --deadline 60 --max-candidates 9 --label case=4711 --request-id r-1 "
         "--redact heads --no-boxes --captions --before 1 --after 2 --least 0.5 --merge 3 --tiles 4 --height 720"
@@ -133,6 +133,7 @@ def test_every_option_of_submit_reaches_the_orchestrator(orchestrator: Scripted,
                 similarity_threshold=0.6,
                 threshold_scale=SIMILARITY_SCALE_COSINE,
                 analysis_rate=5,
+                search_mode=pb.SEARCH_MODE_FAST,
                 time_window=Interval(start_ns=1772359200 * 10**9, end_ns=1772362800 * 10**9),
                 cameras=["a", "b"],
                 file_name_time_zone="Europe/Paris",

@@ -35,7 +35,7 @@ from throughline.storage.objects import ObjectSettings, file_uri, open_objects
 from throughline.storage.tables import TRACKS_FILE, read_tracks
 from throughline.storage.workspace import Artifact, Workspace
 from throughline.tracker.settings import TrackerSettings
-from throughline.tracker.track import TrackStage
+from throughline.tracker.track import EVERYWHERE, TrackStage
 
 SEEDS = (1, 2)
 SECONDS = 60.0
@@ -105,7 +105,7 @@ def _tracked(folder: Path, seed: int, client: InferenceClient) -> Iterator[tuple
     stage = TrackStage(workspace, client, TrackerSettings())
     for camera in listing.cameras:
         reel = collator.collate(CollateRequest(listing, camera), Work()).artifact
-        yield camera, store, stage.run(reel.uri, camera, RATE, None, Work()).artifact
+        yield camera, store, stage.run(reel.uri, camera, RATE, EVERYWHERE, Work()).artifact
 
 
 def _count(camera: str, store: StoreTruth, tracks: Artifact, what: Redaction, tally: Tally) -> bool:

@@ -42,7 +42,7 @@ from throughline.tracker.match import Outcome
 from throughline.tracker.rank import SCORES, SCORES_FILE, RankRules, rank
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.space import Known
-from throughline.tracker.track import TrackStage
+from throughline.tracker.track import EVERYWHERE, TrackStage
 
 SEEDS = (1, 2, 3, 4, 5)
 _RATE = 10.0
@@ -73,7 +73,7 @@ def tracked(store: StoreTruth, folder: Path, client: InferenceClient) -> list[Ca
     found = []
     for camera in listing.cameras:
         reel = collator.collate(CollateRequest(listing, camera), Work()).artifact
-        artifact = stage.run(reel.uri, camera, _RATE, None, Work()).artifact
+        artifact = stage.run(reel.uri, camera, _RATE, EVERYWHERE, Work()).artifact
         found.append(CameraTracks(artifact, read_summary(artifact), store.clocks[camera]))
     return found
 

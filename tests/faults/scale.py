@@ -32,7 +32,7 @@ from throughline.models.graph import RGB_255
 from throughline.perception.triton.client import InferenceClient
 from throughline.perception.triton.server import TritonServer, TritonSettings
 from throughline.tracker.settings import TrackerSettings
-from throughline.tracker.track import TrackStage
+from throughline.tracker.track import EVERYWHERE, TrackStage, Where
 
 FIRST = Instant.parse("2026-03-01T10:00:00Z").to_datetime()
 CHUNK = Odd(pts=(0, 6000, 12_000), size=Size(64, 48))
@@ -90,7 +90,7 @@ def one_camera(folder: Path, chunks: int, client: InferenceClient) -> tuple[Coll
     stage = TrackStage(footage.workspace, client, TrackerSettings())
     for name, window in (("track", None), ("track ready", made.reel.span)):  # another window finds the same pieces
         with figures.stage(name) as work:
-            stage.run(made.artifact.uri, "cam1", 10.0, window, work)
+            stage.run(made.artifact.uri, "cam1", 10.0, Where(window), work)
     workspace = folder / "workspace"
     for place in ("reels", "detections", "tracks"):
         figures.counts[f"files in {place}"] = sum(path.is_file() for path in (workspace / place).rglob("*"))
@@ -115,7 +115,7 @@ def many_cameras(folder: Path, cameras: int, client: InferenceClient) -> Figures
         reels = [(name, collator.collate(CollateRequest(listing, name), work)) for name in listing.cameras]
     with figures.stage("track") as work:
         for name, reel in reels:
-            stage.run(reel.artifact.uri, name, 10.0, None, work)
+            stage.run(reel.artifact.uri, name, 10.0, EVERYWHERE, work)
     figures.counts["cameras"] = len(reels)
     return figures
 

@@ -28,7 +28,7 @@ from throughline.renderer.draw import BLUE, Caption, Lettering, draw_caption
 from throughline.storage.objects import open_objects
 from throughline.tracker.pieces import cut_into_pieces
 from throughline.tracker.settings import TrackerSettings
-from throughline.tracker.track import TrackStage
+from throughline.tracker.track import EVERYWHERE, TrackStage
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import ClockMap
 
@@ -65,7 +65,7 @@ def test_cameras_of_any_name_are_collated_and_tracked(
     assert (made.reel.camera, codes(made)) == (camera, [])
     assert [number for _, number in seen(made)] == list(range(15))
     tracked = TrackStage(s3_footage.workspace, client, TrackerSettings()).run(
-        made.artifact.uri, camera, 5.0, None, Work()
+        made.artifact.uri, camera, 5.0, EVERYWHERE, Work()
     )
     assert tracked.summary.camera == camera
 

@@ -29,7 +29,7 @@ from throughline.renderer.scene import Scene, Style
 from throughline.renderer.sources import CameraRefs, CameraSource, Sources
 from throughline.storage.tables import read_tracks
 from throughline.tracker.settings import TrackerSettings
-from throughline.tracker.track import TrackStage
+from throughline.tracker.track import EVERYWHERE, TrackStage
 
 UPRIGHT = Size(128, 256)
 RED = slice(64, 96), slice(32, 64)
@@ -119,7 +119,7 @@ def test_a_camera_that_is_turned_and_squeezed_again_and_again_has_one_upright_tr
     made = collated(footage, *CHANGING)
     assert len(made.reel.parts) == len(CHANGING)
     tracked = TrackStage(footage.workspace, client, TrackerSettings()).run(
-        made.artifact.uri, "cam1", 10.0, None, Work()
+        made.artifact.uri, "cam1", 10.0, EVERYWHERE, Work()
     )
     table = read_tracks(tracked.artifact.path("tracks.parquet"))
     assert len(set(table.track_ids.tolist())) == 1, "who stands still stays the same person"
@@ -142,7 +142,7 @@ def drawn(reel: Reel, source: CameraSource, cell: Rectangle) -> Iterator[NDArray
 def test_the_film_of_a_camera_that_is_turned_stays_upright(footage: DiskFootage, client: InferenceClient) -> None:
     made = collated(footage, *CHANGING)
     tracked = TrackStage(footage.workspace, client, TrackerSettings()).run(
-        made.artifact.uri, "cam1", 10.0, None, Work()
+        made.artifact.uri, "cam1", 10.0, EVERYWHERE, Work()
     )
     refs = CameraRefs("cam1", made.artifact.uri, tracked.artifact.uri, ClockMap())
     with Sources(footage.workspace, (refs,), ()) as sources:

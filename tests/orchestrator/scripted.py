@@ -48,6 +48,8 @@ class Script:
         self.candidates = 3
         self.later: tuple[int, ...] = ()
         """New candidates of the second round and those after it; none in rounds beyond."""
+        self.scouted: list[tracker_pb2.Candidate] = []
+        """Whom the first pass of a fast search finds."""
         self.models = "a" * 64
         """Digest of the models that jobs are pinned to."""
         self.unrenderable: set[str] = set()
@@ -184,8 +186,9 @@ class Tracker(tracker_pb2_grpc.TrackerServicer):
     def Track(self, request, context) -> Iterator[tracker_pb2.TrackResponse]:  # type: ignore[no-untyped-def]
         yield tracker_pb2.TrackResponse(progress=common.Progress(done=10, total=100, unit="frames"))
         self.script.arrive("Track", request.camera, request, context)
-        reused = self.script.finish("Track", f"{request.job_id}/{request.camera}")
-        tracks = artifact("tracks", f"tracks-{request.camera}")
+        closer = "-closer" if request.spans else ""
+        reused = self.script.finish("Track", f"{request.job_id}/{request.camera}{closer}")
+        tracks = artifact("tracks", f"tracks-{request.camera}{closer}")
         yield tracker_pb2.TrackResponse(result=tracker_pb2.TrackResult(tracks=tracks, track_count=4, reused=reused))
 
     def LocateQuery(self, request, context):  # type: ignore[no-untyped-def]
@@ -198,7 +201,10 @@ class Tracker(tracker_pb2_grpc.TrackerServicer):
 
     def RankCandidates(self, request, context):  # type: ignore[no-untyped-def]
         number = request.round
-        self.script.arrive("RankCandidates", str(number), request, context)
+        self.script.arrive("RankCandidates", "scouts" if request.scouts else str(number), request, context)
+        if request.scouts:
+            self.script.finish("RankCandidates", f"{request.job_id}/scouts")
+            return tracker_pb2.RankCandidatesResponse(candidates=self.script.scouted, compared=9)
         self.script.finish("RankCandidates", f"{request.job_id}/{number}")
         cameras = [camera.camera for camera in request.cameras]
         count = (self.script.candidates, *self.script.later, *[0] * number)[number - 1]

@@ -100,7 +100,7 @@ def test_a_good_request_is_taken_with_its_query(tmp_path: Path) -> None:
         (options(clock_maps=[common.ClockMap(camera="cam1", offset_ns=2**62)]), "clock_maps.0..offset_ns"),
         (options(clock_maps=[common.ClockMap(camera="cam1", uncertainty_ns=-1)]), "clock_maps.0..uncertainty_ns"),
         (options(clock_maps=[common.ClockMap(camera="cam1")] * 2), "options.clock_maps.1.: names 'cam1' again"),
-        (options(search_mode=pb.SEARCH_MODE_FAST), "options.search_mode: this release"),
+        (options(search_mode=7), "options.search_mode: 7 is none"),
         (options(max_rounds=11), "options.max_rounds: is 11; expected 1 to 10"),
         (options(max_rounds=-1), "options.max_rounds: is -1; expected 1 to 10"),
         (options(site="x" * 200), "options.site: has 200 characters; at most 128"),

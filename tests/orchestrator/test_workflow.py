@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.orchestrator.bench import Client
-from tests.orchestrator.scripted import Script, wait_until
+from tests.orchestrator.scripted import SECOND, Script, track, wait_until
 from throughline.domain.errors import (
     CorruptArtifact,
     DeadlineExceeded,
@@ -23,6 +23,7 @@ from throughline.domain.errors import (
 from throughline.domain.time import Instant
 from throughline.v1 import common_pb2 as common
 from throughline.v1 import orchestrator_pb2 as pb
+from throughline.v1 import tracker_pb2
 from throughline.v1.common_pb2 import VERDICT_INVALID, VERDICT_UNSURE, VERDICT_VALID
 
 
@@ -334,3 +335,61 @@ def test_the_deployments_own_token_is_shown_to_nobody_else(client: Client, scrip
     reviewed = [subject for method, subject in script.requests if method == "ReviewPairs"]
     first = [token for token, reminder in zip(script.tokens["ReviewPairs"], reviewed, strict=True) if reminder == "0"]
     assert sorted(first) == ["for-others", "own-token", "own-token"]
+
+
+def scouted(*tracks: common.TrackRef) -> list[tracker_pb2.Candidate]:
+    return [tracker_pb2.Candidate(pair_id=f"scouted{at}", track=each) for at, each in enumerate(tracks)]
+
+
+def track_requests(script: Script) -> dict[tuple[str, bool], tracker_pb2.TrackRequest]:
+    """By camera, and whether it was the closer look."""
+    asked = [each for each in script.messages if isinstance(each, tracker_pb2.TrackRequest)]
+    return {(each.camera, bool(each.spans)): each for each in asked}
+
+
+def test_a_fast_search_looks_closer_only_where_its_first_pass_saw_somebody_alike(
+    client: Client, script: Script
+) -> None:
+    script.scouted = scouted(track("cam2", 1, 60), track("cam1", 2, 70), track("cam2", 2, 63), track("cam2", 3, 500))
+    ahead = common.ClockMap(camera="cam2", offset_ns=SECOND)
+    job = run_to_review(client, script, search_mode=pb.SEARCH_MODE_FAST, analysis_rate=8, clock_maps=[ahead])
+    assert job.state == pb.JOB_STATE_WAITING_FOR_REVIEW
+
+    asked = track_requests(script)
+    rates = {name: request.analysis_rate for name, request in asked.items()}
+    assert rates == {("cam1", False): 8, ("cam2", False): 2, ("cam3", False): 2, ("cam2", True): 8}
+    spans = [(span.start_ns // SECOND, span.end_ns // SECOND) for span in asked["cam2", True].spans]
+    assert spans == [(60 - 4 - 1, 68 + 4 - 1), (500 - 4 - 1, 505 + 4 - 1)], (
+        "in the camera's time, those that meet joined"
+    )
+    (scouts,) = [each for each in script.rankings(0) if each.scouts]
+    assert 0.1 < scouts.similarity_threshold < 0.2
+    (ranked,) = script.rankings(1)
+    assert [each.tracks.key for each in ranked.cameras] == ["tracks-cam1", "tracks-cam2-closer", "tracks-cam3"]
+
+
+def test_a_full_search_sends_no_scouts(client: Client, script: Script) -> None:
+    run_to_review(client, script)
+    assert not script.rankings(0)
+    assert not any(closer for _, closer in track_requests(script))
+
+
+def test_a_fast_search_that_sees_nobody_ranks_what_it_saw(client: Client, script: Script) -> None:
+    job = run_to_review(client, script, search_mode=pb.SEARCH_MODE_FAST)
+    assert job.state == pb.JOB_STATE_WAITING_FOR_REVIEW
+    assert script.count("Track") == 3
+
+
+def test_a_camera_whose_closer_look_fails_is_ranked_by_the_first_pass(client: Client, script: Script) -> None:
+    script.scouted = scouted(track("cam2", 1, 60))
+    script.hold("RankCandidates")
+    job_id = client.submit(options=pb.JobOptions(search_mode=pb.SEARCH_MODE_FAST))
+    script.await_request("RankCandidates")
+    script.fail("Track", FailedPrecondition("the reel is gone"))
+    script.release()
+    job = client.until(job_id, pb.JOB_STATE_WAITING_FOR_REVIEW, pb.JOB_STATE_FAILED)
+    assert job.state == pb.JOB_STATE_WAITING_FOR_REVIEW
+    (incident,) = [each for each in told(job) if each.code == "camera_failed"]
+    assert "the reel is gone; the job goes on with what 2 frames a second showed of camera cam2" in incident.message
+    (ranked,) = script.rankings(1)
+    assert [each.tracks.key for each in ranked.cameras] == ["tracks-cam1", "tracks-cam2", "tracks-cam3"]

@@ -21,7 +21,7 @@ from throughline.storage.tables import read_embeddings, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import REEL_FILE
 from throughline.tracker.settings import TrackerSettings
-from throughline.tracker.track import TrackStage
+from throughline.tracker.track import TrackStage, Where
 
 RATE, FIRST_FRAME, SECONDS = 25, 200, 12
 
@@ -44,7 +44,7 @@ def test_labelled_people_are_found_and_told_apart(
     corridor: Path, inference: InferenceClient, workspace: Workspace
 ) -> None:
     window = Interval(START + FIRST_FRAME * 10**9 // RATE, START + (FIRST_FRAME + SECONDS * RATE) * 10**9 // RATE)
-    tracked = TrackStage(workspace, inference, TrackerSettings()).run("reels/Cam1", "Cam1", 10.0, window, Work())
+    tracked = TrackStage(workspace, inference, TrackerSettings()).run("reels/Cam1", "Cam1", 10.0, Where(window), Work())
     table = read_tracks(tracked.artifact.path("tracks.parquet"))
     found, labelled = 0, 0
     for label in json.loads((corridor / "silver_labels.json").read_text())["tracklets"]:

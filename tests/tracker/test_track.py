@@ -24,7 +24,7 @@ from throughline.storage.tables import read_embeddings, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import REEL_FILE
 from throughline.tracker.settings import TrackerSettings
-from throughline.tracker.track import TrackedReel, TrackStage
+from throughline.tracker.track import EVERYWHERE, TrackedReel, TrackStage, Where
 
 FIRST = Painted(0.5, 3.5, column=1, row=2)
 SECOND_ONE = Painted(1.5, 4.0, column=1, row=5, upper=(70, 0, 0), lower=(70, 70, 70))
@@ -36,7 +36,7 @@ def tables(tracked: TrackedReel) -> TrackTable:
 
 
 def run(stage: TrackStage, camera: str = "cam1", rate: float = 10.0, window: Interval | None = None) -> TrackedReel:
-    return stage.run(f"reels/{camera}", camera, rate, window, Work())
+    return stage.run(f"reels/{camera}", camera, rate, Where(window), Work())
 
 
 def seconds(table: TrackTable) -> dict[int, tuple[float, float]]:
@@ -136,6 +136,21 @@ def test_windows_do_not_change_the_tracks_within(workspace: Workspace, stage: Tr
     np.testing.assert_array_equal(part.boxes, whole.boxes[kept])
 
 
+def test_only_the_spans_that_are_asked_for_are_looked_at_and_kept(workspace: Workspace, stage: TrackStage) -> None:
+    Recording((FIRST,)).publish(workspace, "cam1")
+    spans = (Interval(moment(1.0), moment(2.0)), Interval(moment(2.5), moment(3.0)))
+    tracked = stage.run("reels/cam1", "cam1", 10.0, Where(spans=spans), Work())
+    table = tables(tracked)
+    assert len(table)
+    assert all(any(Instant(time) in span for span in spans) for time in table.times_ns.tolist())
+    assert tracked.summary.spans == spans
+    assert tracked.summary.frame_count == 15
+    again = stage.run("reels/cam1", "cam1", 10.0, Where(spans=spans[:1]), Work())
+    assert again.artifact.key != tracked.artifact.key
+    with pytest.raises(InvalidInput, match="apart from each other"):
+        Where(spans=spans[::-1])
+
+
 def test_chunks_make_no_difference_to_the_tracks(workspace: Workspace, stage: TrackStage) -> None:
     people = (FIRST, SECOND_ONE)
     Recording(people, chunk_seconds=1.3).publish(workspace, "cam1")
@@ -182,7 +197,7 @@ def test_a_person_who_stays_over_a_gap_is_two_tracks(workspace: Workspace, stage
 def test_progress_ends_at_its_total(workspace: Workspace, stage: TrackStage) -> None:
     Recording((FIRST,)).publish(workspace, "cam1")
     steps: list[Step] = []
-    stage.run("reels/cam1", "cam1", 10.0, None, Work(on_step=steps.append))
+    stage.run("reels/cam1", "cam1", 10.0, EVERYWHERE, Work(on_step=steps.append))
     frames = [step for step in steps if step.unit == "frames"]
     assert {step.total for step in frames} == {40}
     assert [step.done for step in frames] == sorted(step.done for step in frames)
@@ -198,7 +213,7 @@ def test_a_cancelled_run_keeps_whole_chunks_and_no_tracks(
     work = Work()
     work.on_step = lambda step: work.cancel() if step.done == 30 else None
     with pytest.raises(Cancelled):
-        stage.run("reels/cam1", "cam1", 10.0, None, work)
+        stage.run("reels/cam1", "cam1", 10.0, EVERYWHERE, work)
     published = [path for path in (tmp_path / "workspace").glob("*/*") if not path.name.startswith(".")]
     assert sorted(path.parent.name for path in published) == ["detections", "reels"]
 
@@ -221,7 +236,7 @@ def test_an_impossible_rate_is_refused(stage: TrackStage, rate: float) -> None:
 def test_another_cameras_reel_is_refused(workspace: Workspace, stage: TrackStage) -> None:
     Recording((), parts=((0.0, 0.5),)).publish(workspace, "cam1")
     with pytest.raises(InvalidInput, match="is of camera cam1, not cam2"):
-        stage.run("reels/cam1", "cam2", 10.0, None, Work())
+        stage.run("reels/cam1", "cam2", 10.0, EVERYWHERE, Work())
     with pytest.raises(NotFound, match="reels/cam9"):
         run(stage, "cam9")
 

@@ -28,6 +28,13 @@ class Scale(StrEnum):
     COSINE = "cosine"
 
 
+class Search(StrEnum):
+    """How closely all cameras are looked at."""
+
+    FULL = "full"
+    FAST = "fast"
+
+
 class Hidden(StrEnum):
     """What of everybody else is made unrecognisable."""
 
@@ -36,6 +43,7 @@ class Hidden(StrEnum):
 
 
 _REDACTIONS = {Hidden.HEADS: pb.REDACTION_HEADS, Hidden.BODIES: pb.REDACTION_BODIES}
+_SEARCHES = {Search.FULL: pb.SEARCH_MODE_FULL, Search.FAST: pb.SEARCH_MODE_FAST}
 _SCALES = {Scale.CALIBRATED: SIMILARITY_SCALE_CALIBRATED, Scale.COSINE: SIMILARITY_SCALE_COSINE}
 
 
@@ -49,6 +57,10 @@ def submit(
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Least similarity. Default 0.5.")] = None,
     scale: Annotated[Scale, typer.Option(help="Scale of the threshold.")] = Scale.CALIBRATED,
     rate: Annotated[float | None, typer.Option(help="Frames analysed per second. Default 10.")] = None,
+    search: Annotated[
+        Search | None,
+        typer.Option(help="fast: 2 frames a second first, and closely only where the person may be. Default full."),
+    ] = None,
     window: Annotated[
         tuple[str, str] | None, typer.Option(help="Only footage between these two moments, ISO 8601 with a zone.")
     ] = None,
@@ -94,6 +106,7 @@ def submit(
         similarity_threshold=threshold,
         threshold_scale=_SCALES[scale],
         analysis_rate=rate,
+        search_mode=_SEARCHES[search] if search else pb.SEARCH_MODE_UNSPECIFIED,
         time_window=_window(window),
         cameras=camera or (),
         file_name_time_zone=time_zone,

@@ -72,6 +72,11 @@ def task_name(camera: str) -> str:
     return f"camera/{camera}"
 
 
+def closer_name(camera: str) -> str:
+    """The name of the part of a job that looks at one camera again, closer."""
+    return f"closer/{camera}"
+
+
 class Tasks:
     """Parts of a job that run side by side."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.protobuf import json_format
 
 from throughline.domain.errors import FailedPrecondition, NotFound, NoUsableFootage
 from throughline.domain.names import known
-from throughline.orchestrator.cameras import task_name
+from throughline.orchestrator.cameras import closer_name, task_name
 from throughline.orchestrator.documents import JobDocuments
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.jobs import Assignment
@@ -19,11 +20,14 @@ from throughline.orchestrator.stages import Stages
 from throughline.orchestrator.window import camera_window
 from throughline.v1.common_pb2 import Incident, Interval
 from throughline.v1.ingest_pb2 import CollateRequest, CollateResult, ListFootageRequest
+from throughline.v1.orchestrator_pb2 import SEARCH_MODE_FAST
 from throughline.v1.tracker_pb2 import TrackRequest
 from throughline.wire.convert import interval_from_proto, interval_to_proto, size_from_proto
 from throughline.wire.query_document import check_times, deformation, parse_query
 
 _DEFAULT_RATE = 10.0
+SCOUTING_RATE = 2.0
+"""Frames per second of the first pass of a fast search."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +92,23 @@ class FootageSteps:
             incident = Incident(code="query_frame_deformed", subject=camera, message=message, camera=camera)
             self.ledger.jobs.add_incidents(job_id, "ingest", [incident])
 
-    def track(self, errand: Errand, camera: str) -> None:
-        """Find everyone in the camera's reel."""
+    def track(self, errand: Errand, camera: str, spans: Sequence[tuple[int, int]] = ()) -> None:
+        """Find everyone in the camera's reel: a fast search first has a cursory look at all of it, unless it is the query's, and
+        then looks at `spans` (camera time, nanoseconds) closely."""
         job_id, started_ns = errand.job_id, time.time_ns()
         if not self.ledger.pins.are_known(job_id):
             pin_models(self.ledger.pins, self.stages, errand)
         assignment = self.ledger.jobs.assignment(job_id)
         options = assignment.request.options
+        rate = options.analysis_rate if options.HasField("analysis_rate") else _DEFAULT_RATE
+        scouts = options.search_mode == SEARCH_MODE_FAST and camera != assignment.camera and not spans
         request = TrackRequest(
             job_id=job_id,
             reel=self.ledger.cameras.reel(job_id, camera),
             camera=camera,
-            analysis_rate=options.analysis_rate if options.HasField("analysis_rate") else _DEFAULT_RATE,
+            analysis_rate=min(rate, SCOUTING_RATE) if scouts else rate,
             camera_window=_window(assignment, camera),
+            spans=[Interval(start_ns=start, end_ns=end) for start, end in spans],
         )
         result = self.stages.track(errand, request, self.ledger.meter(job_id, "track", camera))
         self.ledger.jobs.add_run(job_id, "track", camera, started_ns, runs=int(not result.reused))
@@ -114,6 +122,23 @@ class FootageSteps:
             incident = Incident(code="camera_without_footage", subject=camera, message=message, camera=camera)
             self.ledger.jobs.add_incidents(job_id, "ingest", [incident])
         self.ledger.tasks.finish(job_id, task_name(camera))
+
+    def look_closer(self, errand: Errand, camera: str, spans: Sequence[tuple[int, int]]) -> None:
+        """Track the spans of a camera in which the first pass of a fast search saw somebody who may be the person."""
+        self.track(errand, camera, spans)
+        self.ledger.tasks.finish(errand.job_id, closer_name(camera))
+
+    def lose_closer(self, job_id: str, camera: str, error: str) -> None:
+        """The closer look failed: the job goes on with what the first pass saw of the camera."""
+        message = f"{error}; the job goes on with what {SCOUTING_RATE:g} frames a second showed of camera {camera}"
+        incident = Incident(code="camera_failed", subject=camera, message=message, camera=camera)
+        self.ledger.jobs.add_incidents(job_id, "track", [incident])
+        self.ledger.tasks.finish(job_id, closer_name(camera), error)
+
+    def await_closer(self, errand: Errand) -> None:
+        """Wait until every closer look has ended."""
+        while any(outcome is None for outcome in self.ledger.tasks.outcomes(errand.job_id, closer_name("")).values()):
+            errand.sleep(self.poll_seconds)
 
     def lose_camera(self, job_id: str, camera: str, error: str) -> None:
         """The camera failed; unless it is the query's, the job goes on without it."""

@@ -6,16 +6,20 @@ import time
 from dataclasses import dataclass
 
 from throughline.domain.errors import FailedPrecondition
+from throughline.orchestrator.cameras import closer_name
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.learning import clock_incident
 from throughline.orchestrator.ledger import Ledger
 from throughline.orchestrator.ranking import FIRST_ROUND
 from throughline.orchestrator.rounds import RoundId
+from throughline.orchestrator.scouting import around, lowered
 from throughline.orchestrator.stages import Stages
-from throughline.v1.common_pb2 import ArtifactRef, Incident, TrackRef
+from throughline.orchestrator.submission import CANDIDATES_AT_MOST
+from throughline.v1.common_pb2 import ArtifactRef, Incident, SimilarityScale, TrackRef
+from throughline.v1.orchestrator_pb2 import SEARCH_MODE_FAST, JobOptions
 from throughline.v1.renderer_pb2 import PairClip, RenderPairsRequest
 from throughline.v1.tracker_pb2 import CameraTracks, LocateQueryRequest, RankCandidatesRequest
-from throughline.wire.convert import incident_to_proto
+from throughline.wire.convert import clock_map_from_proto, incident_to_proto
 from throughline.wire.topology_document import parse_topology, unknown_cameras
 
 DEFAULT_CANDIDATES = 500
@@ -60,6 +64,30 @@ class SearchSteps:
         self.ledger.ranking.save_query(job_id, answer.tracks, answer.iou)
         return answer.query.uri, answer.query.key
 
+    def scout(self, errand: Errand, query: tuple[str, str]) -> list[tuple[str, list[tuple[int, int]]]]:
+        """In a fast search: where a closer look may show the person, by camera, in its own time (nanoseconds); nothing otherwise."""
+        job_id, started_ns = errand.job_id, time.time_ns()
+        assignment = self.ledger.jobs.assignment(job_id)
+        if assignment.request.options.search_mode != SEARCH_MODE_FAST:
+            return []
+        threshold, scale = self._threshold(assignment.request.options)
+        request = RankCandidatesRequest(
+            job_id=job_id,
+            query=ArtifactRef(uri=query[0], key=query[1]),
+            cameras=self._cameras(job_id),
+            similarity_threshold=lowered(threshold, scale),
+            threshold_scale=scale,
+            max_candidates=CANDIDATES_AT_MOST,
+            scouts=True,
+        )
+        answer = self.stages.rank_candidates(errand, request)
+        self.ledger.jobs.add_run(job_id, "rank", "scouting", started_ns, runs=1)
+        clocks = dict(clock_map_from_proto(each.clock_map) for each in request.cameras)
+        seen = (each.track for each in answer.candidates if each.track.camera != assignment.camera)
+        found = [(camera, [(span.start.ns, span.end.ns) for span in spans]) for camera, spans in around(seen, clocks)]
+        self.ledger.tasks.add(job_id, (closer_name(camera) for camera, _ in found))
+        return found
+
     def rank_candidates(self, errand: Errand, query: tuple[str, str]) -> int:
         """Rank everyone else for the first round; return the number of calls that render their clips."""
         self.ledger.learning.pin(errand.job_id, ArtifactRef(uri=query[0], key=query[1]))
@@ -77,13 +105,13 @@ class SearchSteps:
         job_id, started_ns = errand.job_id, time.time_ns()
         assignment, pinned = self.ledger.jobs.assignment(job_id), self.ledger.learning.pinned(job_id)
         options = assignment.request.options
-        has_threshold = options.HasField("similarity_threshold")
+        threshold, scale = self._threshold(options)
         request = RankCandidatesRequest(
             job_id=job_id,
             query=pinned.query,
             cameras=self._cameras(job_id),
-            similarity_threshold=options.similarity_threshold if has_threshold else _DEFAULT_THRESHOLD,
-            threshold_scale=options.threshold_scale,
+            similarity_threshold=threshold,
+            threshold_scale=scale,
             max_candidates=options.max_candidates or DEFAULT_CANDIDATES,
             round=number,
             confirmed=confirmed,
@@ -174,6 +202,10 @@ class SearchSteps:
             if message:
                 incident = Incident(code="topology_camera_unknown", subject="topology", message=message)
                 self.ledger.jobs.add_incidents(job_id, "rank", [incident])
+
+    def _threshold(self, options: JobOptions) -> tuple[float, SimilarityScale.ValueType]:
+        has_threshold = options.HasField("similarity_threshold")
+        return options.similarity_threshold if has_threshold else _DEFAULT_THRESHOLD, options.threshold_scale
 
     def _cameras(self, job_id: str) -> list[CameraTracks]:
         return self.ledger.cameras.tracked(job_id, self.ledger.jobs.assignment(job_id).request.options.clock_maps)

@@ -19,10 +19,9 @@ from throughline.v1.common_pb2 import ClockMap, SimilarityScale
 from throughline.v1.orchestrator_pb2 import (
     REDACTION_NONE,
     REDACTION_UNSPECIFIED,
-    SEARCH_MODE_FULL,
-    SEARCH_MODE_UNSPECIFIED,
     JobOptions,
     Redaction,
+    SearchMode,
     SubmitJobRequest,
 )
 from throughline.wire.film_options import film_problems
@@ -121,7 +120,6 @@ def _check_window(document: QueryDocument, options: JobOptions) -> None:
 def _option_problems(options: JobOptions) -> Iterator[ThroughlineError]:
     for problem in (
         *_numbers(options),
-        *_unserved(options),
         *_time(options),
         *_cameras(options),
         *_labels(options),
@@ -145,6 +143,8 @@ def _numbers(options: JobOptions) -> Iterator[str]:
         yield f"redaction: {options.redaction} is none; expected none, heads or bodies"
     if not 0 <= options.max_candidates <= CANDIDATES_AT_MOST:
         yield f"max_candidates: is {options.max_candidates}; expected 1 to {CANDIDATES_AT_MOST}, or 0 for 500"
+    if options.search_mode not in SearchMode.values():
+        yield f"search_mode: {options.search_mode} is none; expected full or fast"
     if not 0 <= options.max_rounds <= MOST_ROUNDS:
         yield f"max_rounds: is {options.max_rounds}; expected 1 to {MOST_ROUNDS}, or 0 for 1"
     if options.HasField("review_deadline_seconds") and not 1 <= options.review_deadline_seconds <= 2_592_000:
@@ -153,11 +153,6 @@ def _numbers(options: JobOptions) -> Iterator[str]:
 
 def _redacts(options: JobOptions) -> bool:
     return options.redaction not in (REDACTION_UNSPECIFIED, REDACTION_NONE)
-
-
-def _unserved(options: JobOptions) -> Iterator[str]:
-    if options.search_mode not in (SEARCH_MODE_UNSPECIFIED, SEARCH_MODE_FULL):
-        yield "search_mode: this release searches every camera in full; leave it out, or choose SEARCH_MODE_FULL"
 
 
 def _time(options: JobOptions) -> Iterator[str]:

@@ -49,6 +49,7 @@ class Workflow:
         for name, function in (
             ("find", self._find),
             ("camera", self._camera),
+            ("closer", self._closer),
             ("pairs", self._pairs),
             ("remind", self._remind),
             ("search", self._search),
@@ -86,6 +87,12 @@ class Workflow:
                 self._durable.enqueue(CAMERAS, workflow_id, "camera", job_id, camera, tuple(listing), place=number)
             self._step(job_id, "await cameras", "ingest", footage.await_cameras)
             query = self._step(job_id, "locate query", "locate", search.locate_query)
+            closer = self._step(job_id, "scout", "rank", lambda errand: search.scout(errand, query))
+            for number, (camera, spans) in enumerate(closer):
+                workflow_id = f"{find_id(job_id)}.closer-{number}"
+                self._durable.enqueue(CAMERAS, workflow_id, "closer", job_id, camera, spans, place=number)
+            if closer:
+                self._step(job_id, "await closer looks", "track", footage.await_closer)
             calls = self._step(job_id, "rank candidates", "rank", lambda errand: search.rank_candidates(errand, query))
             self._review(RoundId(job_id, FIRST_ROUND), find_id(job_id), calls)
 
@@ -140,6 +147,15 @@ class Workflow:
             step("end camera", "ingest", lambda _: footage.end_camera(job_id, camera, usable))
 
         self._runner.workflow(job_id, body, lambda error: footage.lose_camera(job_id, camera, error))
+
+    def _closer(self, job_id: str, camera: str, spans: list[tuple[int, int]]) -> None:
+        footage = self._steps.footage
+
+        def body() -> None:
+            step = Step("look closer", "track", self._stage_patience, camera=camera)
+            self._runner.step(job_id, step, lambda errand: footage.look_closer(errand, camera, spans))
+
+        self._runner.workflow(job_id, body, lambda error: footage.lose_closer(job_id, camera, error))
 
     def _pairs(self, job_id: str, number: int, round_number: int = FIRST_ROUND) -> None:
         search, part = self._steps.search, PairsPart(RoundId(job_id, round_number), number)

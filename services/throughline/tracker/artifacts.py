@@ -26,7 +26,7 @@ SUMMARY_FILE = "summary.json"
 
 @dataclass(frozen=True, slots=True)
 class TrackSummary:
-    """The content of summary.json. Times are the camera's; rate in frames/s.
+    """The content of summary.json. Times are the camera's; rate in frames/s; spans: what of the window was looked at, all if empty.
 
     skipped: spans in which nobody can have appeared, so that the detector looked only now and then, their ends included;
     skipped_frames: how many frames it did not look at there. Pieces reach beyond the window, and so may these.
@@ -45,6 +45,7 @@ class TrackSummary:
     incidents: tuple[Incident, ...]
     skipped_frames: int = 0
     skipped: tuple[Interval, ...] = ()
+    spans: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ cosine, similarity: NaN where there is none; outcome: see Outcome. appearance: s
 space and time make it, 1 where they say nothing, 0 where it is impossible; space_time: why."""
 
 
+SCOUTS = 0
+"""In place of a round's number: the ranking of a fast search's first pass, which tells where to look closer."""
 NOTHING = Known()
 """What the first round of a site knows of which nobody told anything."""
 
@@ -111,7 +113,7 @@ class RankStage:
         rules: RankRules,
         known: Known = NOTHING,
     ) -> tuple[Artifact, Ranking]:
-        """Rank all tracks of `cameras` for one round (from 1) of a job."""
+        """Rank all tracks of `cameras` for one round (from 1, or SCOUTS) of a job."""
         job_id, round_number = job_round
         folder = f"jobs/{job_id}/scores/{round_number}"
         asked = artifact_key(

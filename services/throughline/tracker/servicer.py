@@ -14,9 +14,9 @@ from throughline.storage.workspace import Artifact, Workspace
 from throughline.tracker.artifacts import CameraTracks, read_summary
 from throughline.tracker.locate import LocatedQuery, LocateStage, read_located
 from throughline.tracker.pins import pinned_digests
-from throughline.tracker.rank import Ranking, RankRules, RankStage, Scale
+from throughline.tracker.rank import SCOUTS, Ranking, RankRules, RankStage, Scale
 from throughline.tracker.space import Known
-from throughline.tracker.track import TrackedReel, TrackStage
+from throughline.tracker.track import TrackedReel, TrackStage, Where
 from throughline.v1 import common_pb2, tracker_pb2
 from throughline.v1.tracker_pb2_grpc import TrackerServicer
 from throughline.wire.convert import (
@@ -25,6 +25,7 @@ from throughline.wire.convert import (
     candidate_to_proto,
     clock_map_from_proto,
     incident_to_proto,
+    interval_from_proto,
     optional_interval,
     step_to_proto,
     track_from_proto,
@@ -61,9 +62,10 @@ class Tracker(TrackerServicer):
         self, request: tracker_pb2.TrackRequest, context: grpc.ServicerContext
     ) -> Iterator[tracker_pb2.TrackResponse]:
         reel, rate = artifact_from_proto(request.reel), request.analysis_rate or DEFAULT_RATE
-        window = optional_interval(request, "camera_window")
+        spans = tuple(interval_from_proto(span) for span in request.spans)
+        where = Where(optional_interval(request, "camera_window"), spans)
         for event in stream(
-            context, lambda work: self._track.run(reel.uri, request.camera, rate, window, work, request.job_id)
+            context, lambda work: self._track.run(reel.uri, request.camera, rate, where, work, request.job_id)
         ):
             if isinstance(event, Step):
                 progress = step_to_proto(event, common_pb2.STAGE_TRACK, request.camera)
@@ -84,7 +86,7 @@ class Tracker(TrackerServicer):
     ) -> tracker_pb2.RankCandidatesResponse:
         query = read_located(self._workspace.get(artifact_from_proto(request.query).uri))
         cameras = [self._camera_tracks(each) for each in request.cameras]
-        job_round = (request.job_id, request.round or 1)
+        job_round = (request.job_id, SCOUTS if request.scouts else request.round or 1)
         return _ranked(*self._rank.run(job_round, query, cameras, _rules(request), _known(request)))
 
     def IdentifyGlobally(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from throughline.domain.errors import InvalidInput
 from throughline.domain.geometry import Size
-from throughline.domain.time import Interval
+from throughline.domain.time import Instant, Interval
 from throughline.domain.work import Incident, Work, shortened
 from throughline.media.reader import ReelReader
 from throughline.perception.associate import Association
@@ -31,6 +32,46 @@ from throughline.tracker.settings import TrackerSettings
 STAGE_REVISION = 4
 """Raise it when the same detections would give other tracks or embeddings."""
 MAX_RATE = 60.0
+MOST_SPANS = 10_000
+_SPAN_PIECE_SECONDS = 20.0
+"""Where only spans are looked at, pieces are at most so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What of a reel is looked at, in camera time: `window`, default all, and of that only `spans`, if there are any."""
+
+    window: Interval | None = None
+    spans: tuple[Interval, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.spans) > MOST_SPANS:
+            raise InvalidInput(f"{len(self.spans)} spans to track; at most {MOST_SPANS}")
+        for one, other in pairwise(self.spans):
+            if other.start <= one.end:
+                raise InvalidInput(
+                    f"span {other} to track follows {one}; give spans in order and apart from each other"
+                )
+
+    @property
+    def key(self) -> dict[str, object]:
+        """Its part of an artifact's key."""
+        window = None if self.window is None else [str(self.window.start), str(self.window.end)]
+        spans = [[str(span.start), str(span.end)] for span in self.spans]
+        return {"window": window, **({"spans": spans} if spans else {})}
+
+    def touches(self, span: Interval) -> bool:
+        """Whether anything of a span within the window is looked at."""
+        return not self.spans or any(each.overlaps(span) for each in self.spans)
+
+    def holds(self, time: Instant) -> bool:
+        """Whether a moment is."""
+        if self.window is not None and time not in self.window:
+            return False
+        return not self.spans or any(time in span for span in self.spans)
+
+
+EVERYWHERE = Where()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +91,9 @@ class TrackStage:
         self._client = client
         self._settings = settings
 
-    def run(
-        self, reel_uri: str, camera: str, rate: float, window: Interval | None, work: Work, job_id: str = ""
-    ) -> TrackedReel:
-        """Find everyone in the reel at `reel_uri`, at `rate` frames/s, within `window` (camera time, default all), with the models
-        that the job is pinned to."""
+    def run(self, reel_uri: str, camera: str, rate: float, where: Where, work: Work, job_id: str = "") -> TrackedReel:
+        """Find everyone in the reel at `reel_uri`, at `rate` frames/s, `where` it is asked for, with the models that the job is
+        pinned to."""
         if not 0 < rate <= MAX_RATE:
             raise InvalidInput(f"analysis rate {rate:g} frames/s; give one over 0 and up to {MAX_RATE:g}")
         reel_artifact = self._workspace.get(reel_uri)
@@ -68,7 +107,7 @@ class TrackStage:
             revision=STAGE_REVISION,
             reel=reel_artifact.key,
             rate=rate,
-            window=None if window is None else [str(window.start), str(window.end)],
+            **where.key,
             models=[detector.digest, reid.digest],
             calibration="" if reid.calibration is None else reid.calibration.digest,
             association=asdict(self._settings.association),
@@ -83,7 +122,7 @@ class TrackStage:
                 self._workspace.create(folder) as place,
                 ReelReader(reel, reel_artifact.path, self._settings.decoder_threads) as reader,
             ):
-                run = _Run(self._workspace, client, self._settings, reader, rate, window)
+                run = _Run(self._workspace, client, self._settings, reader, rate, where)
                 (place / SUMMARY_FILE).write_bytes(documents.dump(run.make(place, reel_artifact.key, work)))
                 client.check_served(detector, reid)
         artifact = self._workspace.get(folder)
@@ -99,7 +138,7 @@ class _Run:
     settings: TrackerSettings
     reader: ReelReader
     rate: float
-    window: Interval | None
+    where: Where
 
     def make(self, place: Path, reel_key: str, work: Work) -> TrackSummary:
         detector, reid = self.client.model(DETECTOR), self.client.model(REID)
@@ -126,7 +165,8 @@ class _Run:
             camera=self.reader.reel.camera,
             reel_key=reel_key,
             rate=self.rate,
-            window=self.window,
+            window=self.where.window,
+            spans=self.where.spans,
             detector_digest=detector.digest,
             reid_digest=reid.digest,
             frame_count=frame_count,
@@ -141,13 +181,20 @@ class _Run:
     def _frames(
         self, work: Work, incidents: list[Incident], skipped: Skipped
     ) -> Iterator[tuple[Size, FrameDetections]]:
-        """All frames within the window, in order, with the size of their pictures."""
-        pieces = cut_into_pieces(self.reader.reel, self.window, self.settings.piece_seconds)
+        """All frames that are asked for, in order, with the size of their pictures."""
+        seconds = (
+            min(self.settings.piece_seconds, _SPAN_PIECE_SECONDS) if self.where.spans else self.settings.piece_seconds
+        )
+        pieces = [
+            piece
+            for piece in cut_into_pieces(self.reader.reel, self.where.window, seconds)
+            if self.where.touches(piece.span)
+        ]
         progress = FrameProgress(work, self.reader.reel, pieces, self.rate)
         detector = PieceDetector(self.workspace, self.client, self.reader, self.rate, self.settings)
         for piece in pieces:
             for size, found in detector.frames(piece, progress):
-                if self.window is None or self.window.start.ns <= found.time_ns < self.window.end.ns:
+                if self.where.holds(Instant(found.time_ns)):
                     yield size, found
             report = detector.reports[-1]
             skipped.add(report)

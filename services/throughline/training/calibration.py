@@ -28,7 +28,7 @@ from throughline.storage.objects import ObjectSettings, file_uri, open_objects
 from throughline.storage.tables import TRACKS_FILE, read_embeddings, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.settings import TrackerSettings
-from throughline.tracker.track import TrackStage
+from throughline.tracker.track import EVERYWHERE, TrackStage
 
 FIRST_SEED = 2000
 """Beyond those that models are trained on, and not among those that they are evaluated on."""
@@ -73,7 +73,7 @@ def describe(seed: int, folder: Path, client: InferenceClient) -> Described:
     rows = []
     for camera in listing.cameras:
         reel = collator.collate(CollateRequest(listing, camera), Work()).artifact
-        tracks = stage.run(reel.uri, camera, _RATE, None, Work()).artifact
+        tracks = stage.run(reel.uri, camera, _RATE, EVERYWHERE, Work()).artifact
         labels = label_tracks(read_tracks(tracks.path(TRACKS_FILE)), store.camera(camera))
         ids, descriptors = read_embeddings(tracks.path(TRACKS_FILE).parent).descriptors()
         rows += [

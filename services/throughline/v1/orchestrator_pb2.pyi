@@ -31,7 +31,7 @@ class _SearchModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchMode
     SEARCH_MODE_FULL: _SearchMode.ValueType  # 1
     """Every camera at the full analysis rate."""
     SEARCH_MODE_FAST: _SearchMode.ValueType  # 2
-    """A coarse pass first; only where the person may be, the full rate. Not served yet: answered with INVALID_ARGUMENT."""
+    """Cameras other than the query's at 2 frames per second first; then, only where the person may be, at the full rate."""
 
 class SearchMode(_SearchMode, metaclass=_SearchModeEnumTypeWrapper):
     """How the search is run."""
@@ -41,7 +41,7 @@ SEARCH_MODE_UNSPECIFIED: SearchMode.ValueType  # 0
 SEARCH_MODE_FULL: SearchMode.ValueType  # 1
 """Every camera at the full analysis rate."""
 SEARCH_MODE_FAST: SearchMode.ValueType  # 2
-"""A coarse pass first; only where the person may be, the full rate. Not served yet: answered with INVALID_ARGUMENT."""
+"""Cameras other than the query's at 2 frames per second first; then, only where the person may be, at the full rate."""
 Global___SearchMode: _TypeAlias = SearchMode  # noqa: Y015
 
 class _Redaction:

@@ -76,6 +76,7 @@ class TrackRequest(_message.Message):
     CAMERA_FIELD_NUMBER: _builtins.int
     ANALYSIS_RATE_FIELD_NUMBER: _builtins.int
     CAMERA_WINDOW_FIELD_NUMBER: _builtins.int
+    SPANS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job, for logs, and for its models: where it is not pinned yet, it is now. Empty: the models that are served."""
     camera: _builtins.str
@@ -90,6 +91,10 @@ class TrackRequest(_message.Message):
     def camera_window(self) -> _common_pb2.Interval:
         """Only this span of the camera's own time. Default: all."""
 
+    @_builtins.property
+    def spans(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Interval]:
+        """Only these spans of it, in order and apart from each other, at most 10000. Default: all of it."""
+
     def __init__(
         self,
         *,
@@ -98,10 +103,11 @@ class TrackRequest(_message.Message):
         camera: _builtins.str = ...,
         analysis_rate: _builtins.float = ...,
         camera_window: _common_pb2.Interval | None = ...,
+        spans: _abc.Iterable[_common_pb2.Interval] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["camera_window", b"camera_window", "reel", b"reel"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis_rate", b"analysis_rate", "camera", b"camera", "camera_window", b"camera_window", "job_id", b"job_id", "reel", b"reel"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis_rate", b"analysis_rate", "camera", b"camera", "camera_window", b"camera_window", "job_id", b"job_id", "reel", b"reel", "spans", b"spans"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -320,6 +326,7 @@ class RankCandidatesRequest(_message.Message):
     ASKED_FIELD_NUMBER: _builtins.int
     TOPOLOGY_YAML_FIELD_NUMBER: _builtins.int
     LEARNED_TRANSITS_FIELD_NUMBER: _builtins.int
+    SCOUTS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job; the scores are kept with it."""
     similarity_threshold: _builtins.float
@@ -332,6 +339,8 @@ class RankCandidatesRequest(_message.Message):
     """Round, from 1. Default 1."""
     topology_yaml: _builtins.str
     """What is known of the site: transit times between cameras and overlapping views, YAML, at most 1 MiB. Default: nothing."""
+    scouts: _builtins.bool
+    """True for the pass of a fast search that only tells where to look closer: its ranking is no round's, and round is passed over."""
     @_builtins.property
     def query(self) -> _common_pb2.ArtifactRef:
         """From LocateQuery."""
@@ -366,10 +375,11 @@ class RankCandidatesRequest(_message.Message):
         asked: _abc.Iterable[_common_pb2.TrackRef] | None = ...,
         topology_yaml: _builtins.str = ...,
         learned_transits: _abc.Iterable[Global___LearnedTransit] | None = ...,
+        scouts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold", "query", b"query", "similarity_threshold", b"similarity_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold", "asked", b"asked", "cameras", b"cameras", "confirmed", b"confirmed", "job_id", b"job_id", "learned_transits", b"learned_transits", "max_candidates", b"max_candidates", "query", b"query", "round", b"round", "similarity_threshold", b"similarity_threshold", "threshold_scale", b"threshold_scale", "topology_yaml", b"topology_yaml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold", "asked", b"asked", "cameras", b"cameras", "confirmed", b"confirmed", "job_id", b"job_id", "learned_transits", b"learned_transits", "max_candidates", b"max_candidates", "query", b"query", "round", b"round", "scouts", b"scouts", "similarity_threshold", b"similarity_threshold", "threshold_scale", b"threshold_scale", "topology_yaml", b"topology_yaml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__similarity_threshold: _TypeAlias = _typing.Literal["similarity_threshold"]  # noqa: Y015
     _WhichOneofArgType__similarity_threshold: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold"]  # noqa: Y015
