@@ -50,7 +50,7 @@ from throughline.storage.objects import ObjectSettings, file_uri, open_objects
 from throughline.storage.tables import read_embeddings, read_tracks
 from throughline.storage.workspace import Artifact, Workspace
 from throughline.tracker.settings import TrackerSettings
-from throughline.tracker.track import TrackStage
+from throughline.tracker.track import EVERYWHERE, TrackStage
 
 RATE, _SOURCE_RATE = 10.0, 30
 _IN_FLIGHT = 8
@@ -181,7 +181,7 @@ def _ours(scene: Scene, client: InferenceClient, name: str) -> tuple[Artifact, C
     workspace = Workspace(file_uri(root), scene.objects, scene.folder / "cache")
     stage = TrackStage(workspace, client, TrackerSettings())
     with cost() as spent:
-        tracked = stage.run(f"reels/{scene.artifact.key}", scene.reel.camera, RATE, None, Work())
+        tracked = stage.run(f"reels/{scene.artifact.key}", scene.reel.camera, RATE, EVERYWHERE, Work())
     return tracked.artifact, spent
 
 

@@ -17,7 +17,7 @@ from throughline.storage.detections import read_people
 from throughline.storage.tables import read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.settings import TrackerSettings
-from throughline.tracker.track import TrackedReel, TrackStage
+from throughline.tracker.track import EVERYWHERE, TrackedReel, TrackStage
 
 SECONDS = 30.0
 WALKS_BY = Painted(11.3, 14.0, column=1)
@@ -40,7 +40,7 @@ def record(workspace: Workspace, *people: Painted) -> None:
 
 
 def run(stage: TrackStage) -> TrackedReel:
-    return stage.run("reels/cam1", "cam1", 10.0, None, Work())
+    return stage.run("reels/cam1", "cam1", 10.0, EVERYWHERE, Work())
 
 
 def looks(tracked: TrackedReel) -> list[float]:
@@ -92,6 +92,6 @@ def test_a_watch_that_was_broken_off_leaves_nothing_half_done(
     work = Work()
     work.on_step = lambda step: work.cancel() if step.done == 20 else None
     with pytest.raises(Cancelled):
-        watching.run("reels/cam1", "cam1", 10.0, None, work)
+        watching.run("reels/cam1", "cam1", 10.0, EVERYWHERE, work)
     assert not [path for path in (tmp_path / "workspace" / "detections").glob("*") if not path.name.startswith(".")]
     assert run(watching).summary.track_count == 1
