@@ -47,10 +47,11 @@ class Learning:
 
     def pin(self, job_id: str, query: ArtifactRef) -> PinnedSearch:
         """Fix what the job's rounds search with, unless that was done."""
+        with self._records.read() as session:
+            learned = learn(_gaps(session, job_id)) if self._enabled else ()
         with self._records.write() as session:
-            job, pinned = locked(session, job_id), session.get(Search, job_id)
-            if pinned is None:
-                learned = learn(_gaps(session, job)) if self._enabled else ()
+            locked(session, job_id)
+            if session.get(Search, job_id) is None:
                 rows = [[each.start, each.end, each.median_ns, each.spread, each.pairs] for each in learned]
                 session.add(Search(job_id=job_id, query_uri=query.uri, query_key=query.key, learned=rows))
         return self.pinned(job_id)
@@ -66,7 +67,7 @@ class Learning:
     def clocks(self, job_id: str) -> list[MeasuredClock]:
         """Clocks that are off, by what people confirmed in other jobs, beside what this job knows of them."""
         with self._records.read() as session:
-            measured = measure_clocks(_gaps(session, session.get_one(Job, job_id)))
+            measured = measure_clocks(_gaps(session, job_id))
         return [each for each in measured if each.is_sure]
 
     def corrected(self, request: SubmitJobRequest) -> tuple[SubmitJobRequest, tuple[Incident, ...]]:
@@ -107,9 +108,9 @@ def _told(clock: MeasuredClock) -> str:
     )
 
 
-def _gaps(session: Session, job: Job) -> dict[Way, list[int]]:
-    request = SubmitJobRequest.FromString(session.get_one(JobRequest, job.job_id).request)
-    return gaps_of(_people(session, request, job.job_id))
+def _gaps(session: Session, job_id: str) -> dict[Way, list[int]]:
+    request = SubmitJobRequest.FromString(session.get_one(JobRequest, job_id).request)
+    return gaps_of(_people(session, request, job_id))
 
 
 def _clock_maps(request: SubmitJobRequest) -> dict[str, ClockMap]:
@@ -132,7 +133,8 @@ def _people(session: Session, request: SubmitJobRequest, but: str = "") -> Itera
     pair_ids = [pair_id for _, pair_id in confirmed]
     tracks: dict[str, list[TrackSpan]] = defaultdict(list)
     for some in (pair_ids[start : start + _AT_ONCE] for start in range(0, len(pair_ids), _AT_ONCE)):
-        for candidate in session.scalars(select(CandidateTrack).where(CandidateTrack.pair_id.in_(some))):
+        candidates = select(CandidateTrack).where(CandidateTrack.job_id.in_(jobs), CandidateTrack.pair_id.in_(some))
+        for candidate in session.scalars(candidates):
             if (candidate.job_id, candidate.pair_id) in confirmed:
                 tracks[candidate.job_id].append(track_from_proto(track_ref(candidate)))
     for query in session.scalars(select(QueryTrack).where(QueryTrack.job_id.in_(list(tracks)))):
