@@ -18,7 +18,9 @@ from throughline.storage.detections import FrameDetections
 _MOST_LOOKS, _MOST_STRETCHES = 16, 8
 """Looks on their way before the first is judged; stretches analysed before it is asked whether anybody is still there."""
 
-_SKIPPED = Counter("throughline_frames_skipped", "Frames in which nobody can have appeared, so that the detector did not look")
+_SKIPPED = Counter(
+    "throughline_frames_skipped", "Frames in which nobody can have appeared, so that the detector did not look"
+)
 
 Detect = Callable[[Iterable[Frame]], Iterator[FrameDetections]]
 
