@@ -23,20 +23,28 @@ class ChosenFrames:
         self._coded = coded
         self._keyframes = np.flatnonzero(coded.keyframes)
         self._position = len(coded)
+        self._last: Frame | None = None
+        self._missing = range(0)
         self._cursor: Iterator[Frame] = iter(())
 
     def read(self, rows: Iterable[int]) -> Iterator[Frame]:
         """The frames of rows in order; those that do not decode are left out."""
         for row in rows:
-            if not self._lies_ahead(row):
-                self._start_at(row)
+            if row in self._missing:
+                continue
             time = int(self._coded.times_ns[row])
-            for frame in self._cursor:
-                self._position = int(np.searchsorted(self._coded.times_ns, frame.time.ns))
-                if frame.time.ns >= time:
-                    if frame.time.ns == time:
-                        yield frame
-                    break
+            if self._last is None or self._last.time.ns != time:
+                self._go_to(row, time)
+            if self._last is not None and self._last.time.ns == time:
+                yield self._last
+
+    def _go_to(self, row: int, time_ns: int) -> None:
+        """Decode to the first frame at or after a row's."""
+        if not self._lies_ahead(row):
+            self._start_at(row)
+        self._last = next((frame for frame in self._cursor if frame.time.ns >= time_ns), None)
+        end = len(self._coded) if self._last is None else int(np.searchsorted(self._coded.times_ns, self._last.time.ns))
+        self._position, self._missing = end, range(row, end)
 
     def _lies_ahead(self, row: int) -> bool:
         """Whether decoding on leads there as fast as starting anew."""
@@ -50,4 +58,3 @@ class ChosenFrames:
             close()
         start, end = (Instant(int(self._coded.times_ns[at])) for at in (row, -1))
         self._cursor = self._reader.frames(Interval(start, end + 1))
-        self._position = row - 1

@@ -93,14 +93,16 @@ class Watch:
         return bool((found.scores[people] >= self.settings.least_score).any())
 
     def _skip(self, stretch: Stretch) -> None:
+        self._forget(stretch.last)
+        count = int(self.coded.wanted[stretch.first + 1 : stretch.last].sum())
+        if not count:
+            return
         start, end = (Instant(time) for time in self._times([stretch.first, stretch.last]))
         if self.skipped and self.skipped[-1].end == start:
             start = self.skipped.pop().start
         self.skipped.append(Interval(start, end))
-        count = int(self.coded.wanted[stretch.first + 1 : stretch.last].sum())
         self.skipped_frames += count
         _SKIPPED.inc(count)
-        self._forget(stretch.last)
 
     def _seen(self, rows: Sequence[int]) -> Iterator[FrameDetections]:
         """Analyse the wanted ones of these rows, and remember when somebody was seen."""
