@@ -1,0 +1,251 @@
+"""tracks.csv as this and other tools write it: one row a box, with or without a header."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.domain.errors import InvalidInput
+from throughline.domain.geometry import Boxes
+
+T = TypeVar("T")
+
+PERSON = "person"
+_LARGEST = 2**53
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "frame": ("frame", "frame_id", "frame_idx", "frame_index", "frame_no", "frame_num", "frame_number", "frameid", "framenumber"),
+    "time_ns": ("time_ns", "timestamp_ns", "t_ns"),
+    "seconds": ("time", "time_s", "time_sec", "timestamp", "timestamp_s", "timestamp_sec", "seconds", "t"),
+    "track": ("track_id", "track", "trackid", "tracker_id", "id", "object_id", "obj_id", "tid", "target_id"),
+    "class": ("class", "class_name", "label", "category", "cls", "cls_name", "name", "object_class"),
+    "class_id": ("class_id", "cls_id", "category_id", "classid"),
+    "score": ("score", "conf", "confidence", "det_conf", "prob", "probability"),
+    "left": ("left", "x1", "xmin", "x_min", "bb_left", "bbox_left", "bbox_x1", "x_left"),
+    "top": ("top", "y1", "ymin", "y_min", "bb_top", "bbox_top", "bbox_y1", "y_top"),
+    "right": ("right", "x2", "xmax", "x_max", "bbox_right", "bbox_x2", "bb_right", "x_right"),
+    "bottom": ("bottom", "y2", "ymax", "y_max", "bbox_bottom", "bbox_y2", "bb_bottom", "y_bottom"),
+    "width": ("width", "w", "bb_width", "bbox_width", "bbox_w"),
+    "height": ("height", "h", "bb_height", "bbox_height", "bbox_h"),
+    "x": ("x", "bbox_x"),
+    "y": ("y", "bbox_y"),
+    "centre_x": ("cx", "xc", "x_center", "x_centre", "center_x"),
+    "centre_y": ("cy", "yc", "y_center", "y_centre", "center_y"),
+}
+"""Names of columns by what they mean, in the order in which they are looked for."""
+_MOT = ("frame", "track", "left", "top", "width", "height", "score", "class_id")
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+
+
+@dataclass(frozen=True)
+class BoxRows:
+    """Rows of a tracks.csv, in order of (track, frame).
+
+    frames: (n,) int64 from 0; times_ns: (n,) int64, or None where the file gives none; track_ids: (n,) int64; boxes: (n, 4) float32
+    xyxy, pixels of the upright frame; scores: (n,) float32; classes: n names.
+    """
+
+    frames: NDArray[np.int64]
+    times_ns: NDArray[np.int64] | None
+    track_ids: NDArray[np.int64]
+    boxes: Boxes
+    scores: NDArray[np.float32]
+    classes: tuple[str, ...]
+
+
+def read_rows(path: Path, class_names: Sequence[str] = ()) -> BoxRows:
+    """Read a file. `class_names`: of numbered classes. Raise InvalidInput with file, line and column where something is wrong."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            sample = file.read(4096)
+            file.seek(0)
+            lines = _lines(path, file, _delimiter(sample))
+            return _parsed(path, list(lines), class_names)
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is no text in UTF-8: {error}; save it as CSV in UTF-8") from error
+
+
+def _delimiter(sample: str) -> str:
+    first = next((line for line in sample.splitlines() if line.strip()), "")
+    return max(",;\t ", key=lambda sign: (first.strip().count(sign), sign == ","))
+
+
+def _lines(path: Path, file: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#"):
+                yield reader.line_num, [cell.strip() for cell in row]
+    except csv.Error as error:
+        raise InvalidInput(f"{path}, line {reader.line_num}: {error}; save it as CSV") from error
+
+
+def _parsed(path: Path, lines: list[tuple[int, list[str]]], class_names: Sequence[str]) -> BoxRows:
+    if not lines:
+        return _empty()
+    if all(_NUMBER.fullmatch(cell) for cell in lines[0][1] if cell):
+        table = _Table(path, _mot_columns(path, lines[0]), lines)
+        return _rows(table, class_names, first_frame=1)
+    table = _Table(path, _columns(path, lines[0]), lines[1:])
+    return _rows(table, class_names) if table.lines else _empty()
+
+
+def _empty() -> BoxRows:
+    none = np.zeros(0, np.int64)
+    return BoxRows(none, None, none, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), ())
+
+
+def _mot_columns(path: Path, line: tuple[int, list[str]]) -> dict[str, int]:
+    if len(line[1]) < 6:
+        raise InvalidInput(
+            f"{path}, line {line[0]}: {len(line[1])} columns without a header; expected frame,id,left,top,width,height[,conf,class]"
+        )
+    return {name: place for place, name in enumerate(_MOT[: len(line[1])])}
+
+
+def _columns(path: Path, header: tuple[int, list[str]]) -> dict[str, int]:
+    given = [re.sub(r"[^a-z0-9]+", "_", cell.lower()).strip("_") for cell in header[1]]
+    found = {
+        meaning: given.index(name) for meaning, names in reversed(_NAMES.items()) for name in reversed(names) if name in given
+    }
+    if "right" not in found:
+        found = {"left": found.get("x", -1), "top": found.get("y", -1)} | found
+    ways = (("left", "top", "right", "bottom"), ("left", "top", "width", "height"), ("centre_x", "centre_y", "width", "height"))
+    has_box = any(all(found.get(name, -1) >= 0 for name in way) for way in ways)
+    has_moment = any(name in found for name in ("frame",))
+    missing = [
+        what
+        for what, there in (
+            ("frame", has_moment),
+            ("track_id", "track" in found),
+            ("left,top,right,bottom or left,top,width,height", has_box),
+        )
+        if not there
+    ]
+    if missing:
+        raise InvalidInput(
+            f"{path}, line {header[0]}: no column for {' and '.join(missing)} among {', '.join(header[1])}; name one so"
+        )
+    return {name: place for name, place in found.items() if place >= 0}
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Lines of a file with their numbers, and where which column is."""
+
+    path: Path
+    columns: dict[str, int]
+    lines: list[tuple[int, list[str]]]
+
+    def has(self, name: str) -> bool:
+        return name in self.columns
+
+    def read(self, name: str, parse: Callable[[str], T]) -> list[T]:
+        """A column; raise InvalidInput where `parse` raises ValueError, or a line has too few columns."""
+        place = self.columns[name]
+        values = []
+        for number, cells in self.lines:
+            if place >= len(cells):
+                raise InvalidInput(f"{self.path}, line {number}: column {place + 1} ({name}) is missing; the line has {len(cells)}")
+            try:
+                values.append(parse(cells[place]))
+            except (ValueError, InvalidOperation, OverflowError) as error:
+                raise InvalidInput(
+                    f"{self.path}, line {number}, column {place + 1} ({name}): {cells[place]!r} is not {_wanted(parse)}"
+                ) from error
+        return values
+
+    def floats(self, name: str) -> NDArray[np.float32]:
+        return np.array(self.read(name, _finite), np.float32)
+
+
+def _wanted(parse: Callable[[str], object]) -> str:
+    return {_whole: "a whole number", _finite: "a finite number", _nanoseconds: "a time in seconds"}.get(parse, "usable")
+
+
+def _whole(text: str) -> int:
+    value = Decimal(text)
+    if value != value.to_integral_value() or abs(value) > 2**63 - 1:
+        raise ValueError(text)
+    return int(value)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not abs(value) < _LARGEST:
+        raise ValueError(text)
+    return value
+
+
+def _nanoseconds(text: str) -> int:
+    """Of seconds in decimals, exactly; also MM:SS and HH:MM:SS."""
+    total = Decimal(0)
+    for part in text.split(":"):
+        total = total * 60 + Decimal(part)
+    if not total.is_finite() or abs(total) > 2**33:
+        raise ValueError(text)
+    return int((total * 10**9).to_integral_value())
+
+
+def _rows(table: _Table, class_names: Sequence[str], first_frame: int = 0) -> BoxRows:
+    frames = np.array(table.read("frame", _whole), np.int64) - first_frame
+    ids = np.array(table.read("track", _whole), np.int64)
+    boxes = _boxes(table)
+    wrong = (frames < 0) | (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+    if wrong.any():
+        at = int(wrong.argmax())
+        what = f"frame {frames[at] + first_frame} is before the first" if frames[at] < 0 else "the box has no area"
+        raise InvalidInput(f"{table.path}, line {table.lines[at][0]}: {what}; correct or remove the line")
+    times = None
+    for name, parse in (("seconds", _nanoseconds), ("time_ns", _whole)):
+        if table.has(name):
+            times = np.array(table.read(name, parse), np.int64)
+    scores = table.floats("score") if table.has("score") else np.ones(len(ids), np.float32)
+    scores = np.where(scores < 0, 1, scores)  # MOT's -1 is: not given
+    classes = _classes(table, class_names)
+    kept = np.flatnonzero(ids >= 0)  # -1: a detection of no track
+    order = kept[np.lexsort((frames[kept], ids[kept]))]
+    return BoxRows(
+        frames[order],
+        None if times is None else times[order],
+        ids[order],
+        boxes[order],
+        scores[order].astype(np.float32),
+        tuple(classes[at] for at in order.tolist()),
+    )
+
+
+def _boxes(table: _Table) -> Boxes:
+    if table.has("left") and table.has("right"):
+        return np.stack([table.floats(name) for name in ("left", "top", "right", "bottom")], axis=1)
+    size = np.stack([table.floats("width"), table.floats("height")], axis=1)
+    if table.has("left"):
+        corner = np.stack([table.floats("left"), table.floats("top")], axis=1)
+    else:
+        corner = np.stack([table.floats("centre_x"), table.floats("centre_y")], axis=1) - size / 2
+    return np.concatenate([corner, corner + size], axis=1)
+
+
+def _classes(table: _Table, class_names: Sequence[str]) -> list[str]:
+    column = next((name for name in ("class", "class_id") if table.has(name)), None)
+    if column is None:
+        return [PERSON] * len(table.lines)
+    if column == "class_id" and any(len(cells) <= table.columns[column] for _, cells in table.lines):
+        return [PERSON] * len(table.lines)
+
+    def named(text: str) -> str:
+        if not re.fullmatch(r"-?\d+(\.0+)?", text):
+            return text or PERSON
+        number = int(float(text))
+        if number < 0:
+            return PERSON
+        return class_names[number] if number < len(class_names) else (f"class {number}" if class_names or column == "class_id" else text)
+
+    return table.read(column, named)
