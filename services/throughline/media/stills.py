@@ -34,9 +34,8 @@ def frames_by_number(path: Path, numbers: Sequence[int], threads: int = 0) -> It
     """
     ticks, base = _ticks(path)
     number_of = {ticks[number]: number for number in sorted(set(numbers)) if 0 <= number < len(ticks)}
-    with _usable(path):
-        with ClipScan(path) as scan:
-            size, turned = scan.format.upright, scan.format.rotation_degrees
+    with _usable(path), ClipScan(path) as scan:
+        size, turned = scan.format.upright, scan.format.rotation_degrees
     with av.open(str(path), options={"ignore_editlist": "1"}) as container:
         stream = container.streams.video[0]
         stream.thread_type = av.codec.context.ThreadType.AUTO

@@ -30,19 +30,24 @@ def fitted(crop: Picture, size: Size) -> Picture:
 
 
 def embed(
-    crops: Iterable[tuple[T, Picture]], client: InferenceClient, limit: int, check: Callable[[], None] = go_on
+    crops: Iterable[tuple[T, Picture]],
+    client: InferenceClient,
+    limit: int,
+    check: Callable[[], None] = go_on,
+    model: str = REID,
 ) -> Iterator[tuple[T, NDArray[np.float32]]]:
-    """Each subject with the (d,) unit vector of its crop, in order, with up to `limit` crops in flight, sent by the half of it.
+    """Each subject with the (d,) unit vector of its crop by a ReID model, in order, with up to `limit` crops in flight, sent by the
+    half of it.
 
     `check` is called while it waits for Triton; what it raises ends the work.
     """
-    card = client.model(REID)
+    card = client.model(model)
     size = Size(card.input_width, card.input_height)
 
     def requests() -> Iterator[tuple[T, Callable[[], Future[NDArray[np.float32]]]]]:
         for subject, crop in crops:
             picture = fitted(crop, size)
-            yield subject, lambda picture=picture: client.embed(picture)  # type: ignore[misc]
+            yield subject, lambda picture=picture: client.embed(picture, model)  # type: ignore[misc]
 
     described = in_flight(requests(), limit, burst=max(1, limit // 2), check=check)
     for each in counted("triton reid", described):

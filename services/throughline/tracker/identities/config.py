@@ -31,7 +31,9 @@ Side = Annotated[int, Field(ge=8, le=4096)]
 class Backbone(_Section):
     """The model that describes crops. Its own size and precision are those of the model repository; here they are checked."""
 
-    name: str = Field(default=REID, min_length=1, description="name of a ReID model in the repository that Triton serves")
+    name: str = Field(
+        default=REID, min_length=1, description="name of a ReID model in the repository that Triton serves"
+    )
     image_size: Annotated[tuple[Side, Side] | None, BeforeValidator(_as_size)] = Field(
         default=None,
         description="height and width that the model takes, in pixels; by default 224 for CLIP and ResNet50, else whatever it takes",
@@ -41,7 +43,9 @@ class Backbone(_Section):
     @property
     def expected_size(self) -> tuple[int, int] | None:
         """Height and width that the model must take; None where any will do."""
-        if self.image_size is None and self.name.lower().replace("-", "").replace("_", "").startswith(("clip", "resnet50")):
+        if self.image_size is None and self.name.lower().replace("-", "").replace("_", "").startswith(
+            ("clip", "resnet50")
+        ):
             return _SQUARE, _SQUARE
         return self.image_size
 
@@ -59,7 +63,9 @@ class Embed(_Section):
 class Associate(_Section):
     """When tracks are of one person."""
 
-    min_sim: float = Field(default=0.45, ge=-1, le=1, description="least mean similarity between the parts of an identity")
+    min_sim: float = Field(
+        default=0.45, ge=-1, le=1, description="least mean similarity between the parts of an identity"
+    )
     scale: Literal["auto", "calibrated", "cosine"] = Field(
         default="auto",
         description="what min_sim is: P(same person) at equal priors, or a cosine; auto: calibrated where the model has a calibration",
@@ -70,7 +76,8 @@ class Associate(_Section):
         default=0.3, ge=0, description="seconds that two tracks of one identity may share in one video"
     )
     remove_camera_shift: bool = Field(
-        default=True, description="take out of descriptors what all those of a camera share, where each camera has 100 or more"
+        default=True,
+        description="take out of descriptors what all those of a camera share, where each camera has 100 or more",
     )
     neighbours: int = Field(default=50, ge=1, le=1000, description="nearest neighbours of each track that are compared")
     topology: Path | None = Field(default=None, description="YAML of transit times between cameras")
@@ -86,7 +93,9 @@ class Galleries(_Section):
 class ReidConfig(_Section):
     """The whole of reid.yaml."""
 
-    backbone: Annotated[Backbone, BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value)] = Backbone()
+    backbone: Annotated[
+        Backbone, BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value)
+    ] = Backbone()
     embed: Embed = Embed()
     associate: Associate = Associate()
     galleries: Galleries = Galleries()
@@ -107,7 +116,9 @@ def read_config(path: Path) -> ReidConfig:
     try:
         config = ReidConfig.model_validate({} if content is None else content)
     except ValidationError as error:
-        raise InvalidInput(f"{path}: " + "; ".join(_mistake(each) for each in error.errors(include_url=False))) from error
+        raise InvalidInput(
+            f"{path}: " + "; ".join(_mistake(each) for each in error.errors(include_url=False))
+        ) from error
     topology = config.associate.topology
     if topology is None:
         return config

@@ -15,7 +15,17 @@ from throughline.domain.errors import CorruptArtifact
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.storage.partial import whole_file
 
-_ARRAYS = ("made_of", "track_ids", "embeds", "sample_tracks", "sample_frames", "sample_qualities", "samples", "thumbs", "thumb_ends")
+_ARRAYS = (
+    "made_of",
+    "track_ids",
+    "embeds",
+    "sample_tracks",
+    "sample_frames",
+    "sample_qualities",
+    "samples",
+    "thumbs",
+    "thumb_ends",
+)
 _UNIT = 0.02
 
 
@@ -83,7 +93,11 @@ def read_described(path: Path) -> Described:
     if samples.ndim != 2 or not count == len(samples) == len(got["thumb_ends"]) == len(got["sample_qualities"]):
         raise CorruptArtifact(f"{path}: its arrays are not equally long")
     lengths = np.linalg.norm(samples, axis=1)
-    if not (np.isfinite(lengths).all() and (np.abs(lengths - 1) < _UNIT).all() and np.isfinite(got["sample_qualities"]).all()):
+    if not (
+        np.isfinite(lengths).all()
+        and (np.abs(lengths - 1) < _UNIT).all()
+        and np.isfinite(got["sample_qualities"]).all()
+    ):
         wrong = int((~(np.abs(lengths - 1) < _UNIT)).sum())
         raise CorruptArtifact(f"{path}: {wrong} of {count} vectors are not of length 1, or not numbers")
     return Described(
@@ -94,6 +108,16 @@ def read_described(path: Path) -> Described:
         samples,
         _pictures(got["thumbs"], got["thumb_ends"]),
     )
+
+
+def read_thumbs(path: Path) -> dict[int, list[bytes]]:
+    """Small pictures by track, the best first; raise CorruptArtifact where the file is broken."""
+    described = read_described(path)
+    shown: dict[int, list[bytes]] = {}
+    for row in np.argsort(-described.sample_qualities, kind="stable").tolist():
+        if described.thumbs[row]:
+            shown.setdefault(int(described.sample_tracks[row]), []).append(described.thumbs[row])
+    return shown
 
 
 def _pictures(content: NDArray[np.uint8], ends: NDArray[np.int64]) -> tuple[bytes, ...]:

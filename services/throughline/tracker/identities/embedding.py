@@ -28,9 +28,20 @@ REVISION = 1
 """Raise it when the same video and tracks would give other descriptors."""
 _BLOCK = 2**20
 _BLOCKS = 16
-_THUMBS_PER_TRACK = 2
+THUMBS_PER_TRACK = 2
 _JPEG_QUALITY = 85
-_META = ("video", "track_id", "class", "first_frame", "last_frame", "first_ns", "last_ns", "boxes", "samples", "mean_quality")
+_META = (
+    "video",
+    "track_id",
+    "class",
+    "first_frame",
+    "last_frame",
+    "first_ns",
+    "last_ns",
+    "boxes",
+    "samples",
+    "mean_quality",
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,9 @@ class Embedder:
             except CorruptArtifact as error:
                 incidents.append(Incident("descriptors_rebuilt", video.name, f"{error}; made anew from {source}"))
         elif path.exists():
-            incidents.append(Incident("descriptors_replaced", video.name, f"{path.name} was made of something else; made anew"))
+            incidents.append(
+                Incident("descriptors_replaced", video.name, f"{path.name} was made of something else; made anew")
+            )
         if source is None:
             raise NotFound(
                 f"{video.folder} has neither its source nor analysis.mp4, and no descriptors made of its tracks; put one of them there"
@@ -132,21 +145,28 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _unit(vector: np.ndarray[tuple[int], np.dtype[np.float32]], card: ModelCard) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def _unit(
+    vector: np.ndarray[tuple[int], np.dtype[np.float32]], card: ModelCard
+) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     if not np.isfinite(vector).all() or not abs(float(np.linalg.norm(vector)) - 1) < 0.02:
-        raise FailedPrecondition(f"backbone {card.name} gave a descriptor that is no unit vector; build it anew and look at its checks")
+        raise FailedPrecondition(
+            f"backbone {card.name} gave a descriptor that is no unit vector; build it anew and look at its checks"
+        )
     return vector
 
 
 def _assembled(
-    key: str, crops: list[tuple[Sample, float, bytes]], vectors: list[np.ndarray[tuple[int], np.dtype[np.float32]]], dimension: int
+    key: str,
+    crops: list[tuple[Sample, float, bytes]],
+    vectors: list[np.ndarray[tuple[int], np.dtype[np.float32]]],
+    dimension: int,
 ) -> Described:
     order = sorted(range(len(crops)), key=lambda at: (crops[at][0].track_id, crops[at][0].frame))
     crops = [crops[at] for at in order]
     shown: dict[int, list[tuple[float, int]]] = {}
     for row, (sample, quality, _) in enumerate(crops):
         shown.setdefault(sample.track_id, []).append((-quality, row))
-    kept = {row for rows in shown.values() for _, row in sorted(rows)[:_THUMBS_PER_TRACK]}
+    kept = {row for rows in shown.values() for _, row in sorted(rows)[:THUMBS_PER_TRACK]}
     return Described(
         key,
         np.array([sample.track_id for sample, _, _ in crops], np.int64),

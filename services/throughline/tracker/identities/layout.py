@@ -73,7 +73,9 @@ def find_videos(root: Path) -> list[VideoFolder]:
         raise NotFound(f"{root} is no folder; give one that holds <video>/{TRACKS_FILE}")
     folders = sorted(path.parent for path in root.glob(f"*/{TRACKS_FILE}") if not path.parent.name.startswith("."))
     if not folders:
-        raise NotFound(f"no <video>/{TRACKS_FILE} lies below {root}; make them with `throughline analyze VIDEO --out {root}/<video>`")
+        raise NotFound(
+            f"no <video>/{TRACKS_FILE} lies below {root}; make them with `throughline analyze VIDEO --out {root}/<video>`"
+        )
     return [_video(folder) for folder in folders]
 
 
@@ -89,12 +91,15 @@ def read_footage(video: VideoFolder) -> Footage:
     source = video.picture_source()
     if source is None:
         raise InvalidInput(
-            f"{video.tracks_csv} has no column of times, {video.folder / SUMMARY_FILE} no fps, and there is no {ANALYSIS_FILE}; give one of them"
+            f"{video.tracks_csv} has no column of times, {video.folder / SUMMARY_FILE} no fps, "
+            f"and there is no {ANALYSIS_FILE}; give one of them"
         )
     known = frame_times(source)
     last = int(rows.frames.max(initial=-1))
     if last >= len(known):
-        raise InvalidInput(f"{video.tracks_csv} has boxes in frame {last}, and {source} only {len(known)} frames; is it of another video?")
+        raise InvalidInput(
+            f"{video.tracks_csv} has boxes in frame {last}, and {source} only {len(known)} frames; is it of another video?"
+        )
     return Footage(rows, start_ns + known[rows.frames])
 
 
@@ -165,9 +170,10 @@ def _number(path: Path, summary: Mapping[str, Any], keys: tuple[str, ...]) -> Fr
 def _class_names(names: object) -> tuple[str, ...]:
     if isinstance(names, dict):  # {"0": "person", ...}, as some tools write them
         size = max((int(key) for key in names if str(key).isdecimal()), default=-1) + 1
-        return tuple(str(names.get(str(number), names.get(number, f"class {number}"))) for number in range(min(size, 10_000)))
+        return tuple(
+            str(names.get(str(number), names.get(number, f"class {number}"))) for number in range(min(size, 10_000))
+        )
     return tuple(str(name) for name in names) if isinstance(names, list) else ()
-
 
 
 def meta_file(video: str) -> str:

@@ -44,7 +44,9 @@ def chosen(rows: BoxRows, size: Size, settings: Embed) -> dict[int, list[Sample]
         for row in (first + np.flatnonzero(taken[first:after])).tolist():
             left, top, right, bottom = rows.boxes[row].tolist()
             # The frame stands for time: moments are spread over it, and looked up by it.
-            moments.offer(Sighting(int(rows.frames[row]) * 40_000_000, (left, top, right, bottom), 1.0, float(quality[row])))
+            moments.offer(
+                Sighting(int(rows.frames[row]) * 40_000_000, (left, top, right, bottom), 1.0, float(quality[row]))
+            )
         for each in moments.chosen() if moments.best else ():
             frame = each.time_ns // 40_000_000
             by_frame[frame].append(Sample(int(ids[first]), frame, each.box, each.quality))

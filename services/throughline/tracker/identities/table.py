@@ -21,7 +21,17 @@ T = TypeVar("T")
 PERSON = "person"
 _LARGEST = 2**53
 _NAMES: Mapping[str, tuple[str, ...]] = {
-    "frame": ("frame", "frame_id", "frame_idx", "frame_index", "frame_no", "frame_num", "frame_number", "frameid", "framenumber"),
+    "frame": (
+        "frame",
+        "frame_id",
+        "frame_idx",
+        "frame_index",
+        "frame_no",
+        "frame_num",
+        "frame_number",
+        "frameid",
+        "framenumber",
+    ),
     "time_ns": ("time_ns", "timestamp_ns", "t_ns"),
     "seconds": ("time", "time_s", "time_sec", "timestamp", "timestamp_s", "timestamp_sec", "seconds", "t"),
     "track": ("track_id", "track", "trackid", "tracker_id", "id", "object_id", "obj_id", "tid", "target_id"),
@@ -40,6 +50,12 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "centre_y": ("cy", "yc", "y_center", "y_centre", "center_y"),
 }
 """Names of columns by what they mean, in the order in which they are looked for."""
+_BOXES = (
+    {"left", "top", "right", "bottom"},
+    {"left", "top", "width", "height"},
+    {"centre_x", "centre_y", "width", "height"},
+)
+"""Columns that make a box."""
 _MOT = ("frame", "track", "left", "top", "width", "height", "score", "class_id")
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
@@ -111,29 +127,23 @@ def _mot_columns(path: Path, line: tuple[int, list[str]]) -> dict[str, int]:
 
 
 def _columns(path: Path, header: tuple[int, list[str]]) -> dict[str, int]:
+    """Where each column is, by what it means; the first of its names that is there counts."""
     given = [re.sub(r"[^a-z0-9]+", "_", cell.lower()).strip("_") for cell in header[1]]
-    found = {
-        meaning: given.index(name) for meaning, names in reversed(_NAMES.items()) for name in reversed(names) if name in given
-    }
-    if "right" not in found:
-        found = {"left": found.get("x", -1), "top": found.get("y", -1)} | found
-    ways = (("left", "top", "right", "bottom"), ("left", "top", "width", "height"), ("centre_x", "centre_y", "width", "height"))
-    has_box = any(all(found.get(name, -1) >= 0 for name in way) for way in ways)
-    has_moment = any(name in found for name in ("frame",))
-    missing = [
-        what
-        for what, there in (
-            ("frame", has_moment),
-            ("track_id", "track" in found),
-            ("left,top,right,bottom or left,top,width,height", has_box),
-        )
-        if not there
-    ]
+    found: dict[str, int] = {}
+    for meaning, names in _NAMES.items():
+        for name in names:
+            if meaning not in found and name in given:
+                found[meaning] = given.index(name)
+    if "left" not in found and {"x", "y"} <= found.keys():
+        found |= {"left": found["x"], "top": found["y"]}
+    has_box = any(way <= found.keys() for way in _BOXES)
+    wanted = {"frame": "frame" in found, "track_id": "track" in found, "left,top,right,bottom": has_box}
+    missing = [what for what, is_there in wanted.items() if not is_there]
     if missing:
         raise InvalidInput(
             f"{path}, line {header[0]}: no column for {' and '.join(missing)} among {', '.join(header[1])}; name one so"
         )
-    return {name: place for name, place in found.items() if place >= 0}
+    return found
 
 
 @dataclass(frozen=True)
@@ -148,29 +158,29 @@ class _Table:
         return name in self.columns
 
     def read(self, name: str, parse: Callable[[str], T]) -> list[T]:
-        """A column; raise InvalidInput where `parse` raises ValueError, or a line has too few columns."""
+        """A column; raise InvalidInput where `parse`, whose docstring says what it takes, raises ValueError, or a line is too short."""
         place = self.columns[name]
         values = []
         for number, cells in self.lines:
             if place >= len(cells):
-                raise InvalidInput(f"{self.path}, line {number}: column {place + 1} ({name}) is missing; the line has {len(cells)}")
+                raise InvalidInput(
+                    f"{self.path}, line {number}: column {place + 1} ({name}) is missing; the line has {len(cells)}"
+                )
             try:
                 values.append(parse(cells[place]))
             except (ValueError, InvalidOperation, OverflowError) as error:
                 raise InvalidInput(
-                    f"{self.path}, line {number}, column {place + 1} ({name}): {cells[place]!r} is not {_wanted(parse)}"
+                    f"{self.path}, line {number}, column {place + 1} ({name}): {cells[place]!r} is not {parse.__doc__}"
                 ) from error
         return values
 
     def floats(self, name: str) -> NDArray[np.float32]:
+        """A column of numbers."""
         return np.array(self.read(name, _finite), np.float32)
 
 
-def _wanted(parse: Callable[[str], object]) -> str:
-    return {_whole: "a whole number", _finite: "a finite number", _nanoseconds: "a time in seconds"}.get(parse, "usable")
-
-
 def _whole(text: str) -> int:
+    """a whole number"""
     value = Decimal(text)
     if value != value.to_integral_value() or abs(value) > 2**63 - 1:
         raise ValueError(text)
@@ -178,6 +188,7 @@ def _whole(text: str) -> int:
 
 
 def _finite(text: str) -> float:
+    """a finite number"""
     value = float(text)
     if not abs(value) < _LARGEST:
         raise ValueError(text)
@@ -185,7 +196,7 @@ def _finite(text: str) -> float:
 
 
 def _nanoseconds(text: str) -> int:
-    """Of seconds in decimals, exactly; also MM:SS and HH:MM:SS."""
+    """a time in seconds, MM:SS or HH:MM:SS"""
     total = Decimal(0)
     for part in text.split(":"):
         total = total * 60 + Decimal(part)
@@ -197,7 +208,7 @@ def _nanoseconds(text: str) -> int:
 def _rows(table: _Table, class_names: Sequence[str], first_frame: int = 0) -> BoxRows:
     frames = np.array(table.read("frame", _whole), np.int64) - first_frame
     ids = np.array(table.read("track", _whole), np.int64)
-    boxes = _boxes(table)
+    boxes = np.asarray(_boxes(table), np.float32)
     wrong = (frames < 0) | (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
     if wrong.any():
         at = int(wrong.argmax())
@@ -207,8 +218,10 @@ def _rows(table: _Table, class_names: Sequence[str], first_frame: int = 0) -> Bo
     for name, parse in (("seconds", _nanoseconds), ("time_ns", _whole)):
         if table.has(name):
             times = np.array(table.read(name, parse), np.int64)
-    scores = table.floats("score") if table.has("score") else np.ones(len(ids), np.float32)
-    scores = np.where(scores < 0, 1, scores)  # MOT's -1 is: not given
+    scores: NDArray[np.float32] = np.ones(len(ids), np.float32)
+    if table.has("score"):
+        scores = table.floats("score")
+    scores[scores < 0] = 1  # MOT's -1: not given
     classes = _classes(table, class_names)
     kept = np.flatnonzero(ids >= 0)  # -1: a detection of no track
     order = kept[np.lexsort((frames[kept], ids[kept]))]
@@ -217,7 +230,7 @@ def _rows(table: _Table, class_names: Sequence[str], first_frame: int = 0) -> Bo
         None if times is None else times[order],
         ids[order],
         boxes[order],
-        scores[order].astype(np.float32),
+        scores[order],
         tuple(classes[at] for at in order.tolist()),
     )
 
@@ -241,11 +254,16 @@ def _classes(table: _Table, class_names: Sequence[str]) -> list[str]:
         return [PERSON] * len(table.lines)
 
     def named(text: str) -> str:
+        """a class"""
         if not re.fullmatch(r"-?\d+(\.0+)?", text):
             return text or PERSON
         number = int(float(text))
         if number < 0:
             return PERSON
-        return class_names[number] if number < len(class_names) else (f"class {number}" if class_names or column == "class_id" else text)
+        return (
+            class_names[number]
+            if number < len(class_names)
+            else (f"class {number}" if class_names or column == "class_id" else text)
+        )
 
     return table.read(column, named)

@@ -47,7 +47,9 @@ class Tracks:
     def keys(self) -> list[tuple[str, int]]:
         """Name of the video and number of each track."""
         names = [video.name for video in self.videos]
-        return [(names[place], number) for place, number in zip(self.video.tolist(), self.numbers.tolist(), strict=True)]
+        return [
+            (names[place], number) for place, number in zip(self.video.tolist(), self.numbers.tolist(), strict=True)
+        ]
 
     @property
     def cameras(self) -> list[str]:
