@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.measure import Measure, keep, show
 
-SUITES = ("clips", "film", "ingest", "memory", "perception", "pipeline")
+SUITES = ("clips", "film", "identify", "ingest", "memory", "perception", "pipeline")
 OUT = Path("build/bench.json")
 
 

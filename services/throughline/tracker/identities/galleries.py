@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from throughline.tracker.identities.tracks import Tracks
 
 Shown = Mapping[int, list[bytes]]
 """Of one video: by track number its pictures, JPEG, the best first."""
-_LONGEST_NAME = 100
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def write_galleries(
             number = int(tracks.numbers[pick.row])
             pictures = shown.get(number, [])
             if pick.rank < len(pictures):
-                name = tracks.videos[video].name[:_LONGEST_NAME]
+                name = re.sub(r"[^\w.-]+", "_", tracks.videos[video].name)[:_LONGEST_NAME]
                 path = folder / gallery_folder(identity) / f"{place:02d}_{name}_{number:06d}_{pick.rank}.jpg"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(pictures[pick.rank])

@@ -208,7 +208,7 @@ def _nanoseconds(text: str) -> int:
 def _rows(table: _Table, class_names: Sequence[str], first_frame: int = 0) -> BoxRows:
     frames = np.array(table.read("frame", _whole), np.int64) - first_frame
     ids = np.array(table.read("track", _whole), np.int64)
-    boxes = np.asarray(_boxes(table), np.float32)
+    boxes = _boxes(table)
     wrong = (frames < 0) | (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
     if wrong.any():
         at = int(wrong.argmax())
@@ -242,28 +242,23 @@ def _boxes(table: _Table) -> Boxes:
     if table.has("left"):
         corner = np.stack([table.floats("left"), table.floats("top")], axis=1)
     else:
-        corner = np.stack([table.floats("centre_x"), table.floats("centre_y")], axis=1) - size / 2
+        corner = np.stack([table.floats("centre_x"), table.floats("centre_y")], axis=1) - size * np.float32(0.5)
     return np.concatenate([corner, corner + size], axis=1)
 
 
 def _classes(table: _Table, class_names: Sequence[str]) -> list[str]:
+    """Names of classes; a number without a name is `class <number>`, a negative one, as in MOT, or none at all is a person."""
     column = next((name for name in ("class", "class_id") if table.has(name)), None)
     if column is None:
-        return [PERSON] * len(table.lines)
-    if column == "class_id" and any(len(cells) <= table.columns[column] for _, cells in table.lines):
         return [PERSON] * len(table.lines)
 
     def named(text: str) -> str:
         """a class"""
-        if not re.fullmatch(r"-?\d+(\.0+)?", text):
+        if not _NUMBER.fullmatch(text):
             return text or PERSON
         number = int(float(text))
         if number < 0:
             return PERSON
-        return (
-            class_names[number]
-            if number < len(class_names)
-            else (f"class {number}" if class_names or column == "class_id" else text)
-        )
+        return class_names[number] if number < len(class_names) else f"class {number}"
 
     return table.read(column, named)
