@@ -106,7 +106,7 @@ def _lines(path: Path, file: Iterator[str], delimiter: str) -> Iterator[tuple[in
 def _parsed(path: Path, lines: list[tuple[int, list[str]]], class_names: Sequence[str]) -> BoxRows:
     if not lines:
         return _empty()
-    if all(_NUMBER.fullmatch(cell) for cell in lines[0][1] if cell):
+    if _NUMBER.fullmatch(lines[0][1][0]):  # no header begins with a number
         table = _Table(path, _mot_columns(path, lines[0]), lines)
         return _rows(table, class_names, first_frame=1)
     table = _Table(path, _columns(path, lines[0]), lines[1:])
