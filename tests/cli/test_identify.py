@@ -304,8 +304,8 @@ def test_a_kill_leaves_the_former_outputs_or_the_new_ones(
     root: Path,
     identify: Identify,
     rows: Rows,
-    tiny_triton: TritonServer,
-    moment: str,  # noqa: F811
+    tiny_triton: TritonServer,  # noqa: F811
+    moment: str,
 ) -> None:
     identify(root)
     before = rows(root)
