@@ -35,8 +35,8 @@ th{color:var(--faded);font-weight:600}td.n,th.n{text-align:right;font-variant-nu
 svg.sankey{width:100%;height:auto;font:13px system-ui,sans-serif}svg.sankey text{fill:var(--ink)}svg.sankey .count{fill:var(--faded)}
 .people{display:grid;grid-template-columns:repeat(auto-fill,minmax(320px,1fr));gap:16px}
 .person{background:var(--card);border-radius:10px;padding:14px 16px;min-width:0}.person h3{margin:0;font-size:16px}
-.person .pictures{display:flex;gap:6px;overflow-x:auto;margin:10px 0;min-height:112px;align-items:center}
-.person img{height:112px;border-radius:6px;display:block}.person ul{margin:0;padding:0;list-style:none;font-size:13px}
+.person .pictures{display:flex;flex-wrap:wrap;gap:6px;margin:10px 0}
+.person img{height:104px;max-width:100%;border-radius:6px;display:block}.person ul{margin:0;padding:0;list-style:none;font-size:13px}
 .person li{display:flex;gap:8px;align-items:baseline}.dot{flex:none;width:9px;height:9px;border-radius:50%}
 .person time,.person small{color:var(--faded);margin-left:auto;white-space:nowrap}ul.warn{padding-left:18px}
 """
@@ -83,10 +83,12 @@ def _settings(found: Outcome) -> str:
     scale = "P(same person) at equal priors" if identities.is_calibrated else "cosine"
     shift = "; what all tracks of a camera share was taken out" if identities.shift_removed else ""
     recall = identities.recall
-    measured = "" if recall.index == "flat" else f", recall {recall.found:.3f}"
+    compared = (
+        "every track with every other" if recall.index == "flat" else f"by {recall.index}, recall {recall.found:.3f}"
+    )
     return (
         f"Model {found.made.card.name}. Least similarity {associate.min_sim:g} ({scale}){shift}. "
-        f"Neighbours by {recall.index}{measured}."
+        f"Tracks compared: {compared}."
     )
 
 
@@ -194,7 +196,7 @@ def _sighting(found: Outcome, row: int, colours: Mapping[str, str]) -> str:
     start, seconds = int(tracks.starts_ns[row]), (int(tracks.ends_ns[row]) - int(tracks.starts_ns[row])) / NS_PER_SECOND
     return (
         f'<li><span class="dot" style="background:{colours[video.camera]}"></span>{escape(video.name)}'
-        f"<time>{_moment(start, is_utc=video.is_timed)}, {seconds:.0f} s</time></li>"
+        f"<time>{_moment(start, is_utc=video.is_timed)}, {seconds:.1f} s</time></li>"
     )
 
 
