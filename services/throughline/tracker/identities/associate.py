@@ -16,8 +16,8 @@ from throughline.tracker.identities.constraints import Constraints, Rules
 from throughline.tracker.identities.graph import Recall, neighbours
 from throughline.tracker.identities.tracks import Tracks
 
-_TRACKS_PER_CAMERA = 100
-"""From here on what the tracks of a camera have in common is the camera's, not the people's."""
+_ENOUGH = 100
+"""From so many tracks on, what they have in common is not the people's."""
 _STEPS = 8
 _UNIT = "tracks compared"
 
@@ -48,7 +48,7 @@ def associate(
     """
     least, is_calibrated = least_cosine(settings, calibration)
     vectors = tracks.vectors
-    shift_removed = settings.remove_camera_shift and _enough(tracks)
+    shift_removed = settings.remove_camera_shift and int(tracks.embedded.sum()) >= _ENOUGH
     if shift_removed:
         vectors = _shifted(tracks, keep_common=is_calibrated)
     constraints = Constraints(tracks, rules)
@@ -77,11 +77,6 @@ def least_cosine(settings: Associate, calibration: Calibration | None) -> tuple[
     return float(np.interp(settings.min_sim, calibration.knots_probability, calibration.knots_cosine)), True
 
 
-def _enough(tracks: Tracks) -> bool:
-    counts = np.bincount(_camera_of(tracks)[tracks.embedded])
-    return len(counts) > 0 and int(counts.min()) >= _TRACKS_PER_CAMERA
-
-
 def _camera_of(tracks: Tracks) -> NDArray[np.int64]:
     """(n,) number of each track's camera."""
     _, place = np.unique([video.camera for video in tracks.videos], return_inverse=True)
@@ -89,13 +84,15 @@ def _camera_of(tracks: Tracks) -> NDArray[np.int64]:
 
 
 def _shifted(tracks: Tracks, *, keep_common: bool) -> NDArray[np.float32]:
-    """Unit vectors without the mean of their camera; with `keep_common` that of all is put back, so that cosines keep their size."""
+    """Unit vectors without the mean of their camera, or of all where the camera has few tracks; with `keep_common` the mean of all is
+    put back, so that cosines keep their size."""
     camera, rows = _camera_of(tracks), np.flatnonzero(tracks.embedded)
     vectors = tracks.vectors.copy()
-    common = vectors[rows].mean(axis=0) if keep_common else np.float32(0)
+    common = vectors[rows].mean(axis=0)
     for each in np.unique(camera[rows]):
         own = rows[camera[rows] == each]
-        vectors[own] += common - vectors[own].mean(axis=0)
+        shift = vectors[own].mean(axis=0) if len(own) >= _ENOUGH else common
+        vectors[own] -= shift - common if keep_common else shift
     lengths = np.linalg.norm(vectors[rows], axis=1, keepdims=True)
     vectors[rows] = np.divide(vectors[rows], lengths, out=np.zeros_like(vectors[rows]), where=lengths > 1e-6)
     return vectors

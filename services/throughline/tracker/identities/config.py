@@ -77,7 +77,7 @@ class Associate(_Section):
     )
     remove_camera_shift: bool = Field(
         default=True,
-        description="take out of descriptors what all those of a camera share, where each camera has 100 or more",
+        description="take out of descriptors what all those of a camera share, or of all cameras where it has fewer than 100",
     )
     neighbours: int = Field(default=50, ge=1, le=1000, description="nearest neighbours of each track that are compared")
     topology: Path | None = Field(default=None, description="YAML of transit times between cameras")

@@ -17,6 +17,9 @@ Matrix = NDArray[np.bool_]
 HANDOVER_NS = 300 * NS_PER_MS
 """Two tracks of one person in one video may both be there for so long, where one takes over from the other."""
 
+_AT_ONCE = 1_000_000
+"""Pairs looked at in one go, so that large clusters need no more memory than small ones."""
+
 Gate = Callable[[Tracks, Rows, Rows], Matrix]
 """Of tracks, (a,) and (b,) rows of them: (a, b), whether nobody can be in both places at these times."""
 
@@ -54,4 +57,5 @@ class Constraints:
 
     def apart(self, a: Rows, b: Rows) -> bool:
         """Whether any of `a` can't be the same person as any of `b`."""
-        return bool(self.forbidden(a, b).any())
+        step = max(1, _AT_ONCE // max(1, len(b)))
+        return any(self.forbidden(a[start : start + step], b).any() for start in range(0, len(a), step))
