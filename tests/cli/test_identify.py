@@ -254,6 +254,8 @@ def test_tracks_of_other_tools_are_identified_too(root: Path, identify: Identify
     [
         ("cam1/tracks.csv", "frame,id\n1,2\n", "cam1/tracks.csv, line 1: no column for left,top,right,bottom"),
         ("cam1/tracks.csv", "900,1,1,1,30,30\n", "is it of another video?"),
+        ("cam1/tracks.csv", "1,1,100,100,200,200\n2,1,100,100,220,220", "are left,top,right,bottom, name them"),
+        ("cam1/summary.json", '{"box_format": "ltrb"}', "expected xywh or xyxy"),
         ("cam1/summary.json", "{", "summary.json is no JSON"),
         ("cam1/summary.json", '{"fps": "fast"}', "is not a number of frames per second"),
         ("cam1/summary.json", '{"start": "yesterday"}', "summary.json: start"),

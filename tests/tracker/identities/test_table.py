@@ -38,6 +38,12 @@ def test_tables_of_other_tools_are_read(tmp_path: Path, text: str) -> None:
     assert rows.times_ns is None
 
 
+def test_a_table_without_a_header_may_have_corners(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.csv"
+    path.write_text("1,7,10,20,40,100,0.9\n")
+    assert read_rows(path, corners=True).boxes.tolist() == [BOX]
+
+
 def test_rows_are_put_in_order_and_detections_without_a_track_left_out(tmp_path: Path) -> None:
     path = tmp_path / "tracks.csv"
     path.write_text("2,5,0,0,9,9,.5\n1,-1,0,0,9,9,.5\n1,5,0,0,9,9,-1\n3,2,0,0,9,9,.5\n")

@@ -22,7 +22,7 @@ from throughline.storage.manifest import artifact_key, describe_file
 from throughline.tracker.identities.config import ReidConfig
 from throughline.tracker.identities.descriptors import Described, made_of, read_described, write_described, write_meta
 from throughline.tracker.identities.layout import Footage, VideoFolder, embeds_file, meta_file
-from throughline.tracker.identities.samples import Sample, chosen
+from throughline.tracker.identities.samples import Sample, check_inside, chosen
 
 REVISION = 1
 """Raise it when the same video and tracks would give other descriptors."""
@@ -104,6 +104,7 @@ class Embedder:
             first = next(iter(frames_by_number(source, [0])), None)
             if first is None:
                 raise InvalidInput(f"{source}: its first frame does not decode; give a video that plays")
+            check_inside(rows, first[1].size, source)
             wanted = chosen(rows, first[1].size, self.config.embed)
             for number, frame in frames_by_number(source, list(wanted)):
                 picture = frame.rgb()

@@ -41,6 +41,8 @@ class VideoFolder:
     rate: Fraction | None
     source: Path | None
     class_names: tuple[str, ...]
+    corners: bool = False
+    """Boxes of a table without a header are left,top,right,bottom."""
 
     @property
     def name(self) -> str:
@@ -81,7 +83,7 @@ def find_videos(root: Path) -> list[VideoFolder]:
 
 def read_footage(video: VideoFolder) -> Footage:
     """The boxes of a video with their times: those of the file, else those that its frames have in the video, else by its rate."""
-    rows = read_rows(video.tracks_csv, video.class_names)
+    rows = read_rows(video.tracks_csv, video.class_names, corners=video.corners)
     start_ns = 0 if video.start is None else video.start.ns
     if rows.times_ns is not None:
         times = rows.times_ns
@@ -123,6 +125,7 @@ def _video(folder: Path) -> VideoFolder:
         rate=_number(path, summary, _RATE_KEYS),
         source=folder / source if source else None,
         class_names=_class_names(names),
+        corners=_has_corners(path, summary),
     )
 
 
@@ -138,6 +141,13 @@ def _summary(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise InvalidInput(f"{path} holds no JSON object; correct it, or remove it")
     return content
+
+
+def _has_corners(path: Path, summary: Mapping[str, Any]) -> bool:
+    given = summary.get("box_format", "xywh")
+    if given not in ("xywh", "xyxy"):
+        raise InvalidInput(f"{path}: box_format: {given!r}; expected xywh or xyxy")
+    return bool(given == "xyxy")
 
 
 def _text(summary: Mapping[str, Any], keys: tuple[str, ...]) -> str:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from throughline.domain.errors import InvalidInput
 from throughline.domain.geometry import Size
 from throughline.perception.associate import Sighting
 from throughline.perception.crops import BestMoments, qualities
 from throughline.tracker.identities.config import Embed
 from throughline.tracker.identities.table import BoxRows
+
+_FRAME_NS = 40_000_000
+"""Frames stand for time where moments are spread over a track."""
+_FAR, _MOST_OUTSIDE = 1.2, 0.1
 
 
 class Sample(NamedTuple):
@@ -43,14 +49,23 @@ def chosen(rows: BoxRows, size: Size, settings: Embed) -> dict[int, list[Sample]
         moments = BestMoments(settings.per_track_max_samples)
         for row in (first + np.flatnonzero(taken[first:after])).tolist():
             left, top, right, bottom = rows.boxes[row].tolist()
-            # The frame stands for time: moments are spread over it, and looked up by it.
             moments.offer(
-                Sighting(int(rows.frames[row]) * 40_000_000, (left, top, right, bottom), 1.0, float(quality[row]))
+                Sighting(int(rows.frames[row]) * _FRAME_NS, (left, top, right, bottom), 1.0, float(quality[row]))
             )
         for each in moments.chosen() if moments.best else ():
-            frame = each.time_ns // 40_000_000
+            frame = each.time_ns // _FRAME_NS
             by_frame[frame].append(Sample(int(ids[first]), frame, each.box, each.quality))
     return dict(sorted(by_frame.items()))
+
+
+def check_inside(rows: BoxRows, size: Size, source: Path) -> None:
+    """Raise InvalidInput where many boxes lie far outside: edges were taken for sizes, or the video is another one."""
+    outside = (rows.boxes[:, 2] > _FAR * size.width) | (rows.boxes[:, 3] > _FAR * size.height)
+    if outside.mean() > _MOST_OUTSIDE:
+        raise InvalidInput(
+            f"{source}: {int(outside.sum())} of {len(outside)} boxes lie far outside of its {size.width}x{size.height}; are they of another "
+            'video? If the columns are left,top,right,bottom, name them, or set "box_format": "xyxy" in summary.json'
+        )
 
 
 def _qualities(rows: BoxRows, size: Size) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

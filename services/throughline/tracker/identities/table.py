@@ -57,6 +57,8 @@ _BOXES = (
 )
 """Columns that make a box."""
 _MOT = ("frame", "track", "left", "top", "width", "height", "score", "class_id")
+_CORNERS = ("frame", "track", "left", "top", "right", "bottom", "score", "class_id")
+"""Columns without a header."""
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
 
@@ -76,14 +78,17 @@ class BoxRows:
     classes: tuple[str, ...]
 
 
-def read_rows(path: Path, class_names: Sequence[str] = ()) -> BoxRows:
-    """Read a file. `class_names`: of numbered classes. Raise InvalidInput with file, line and column where something is wrong."""
+def read_rows(path: Path, class_names: Sequence[str] = (), *, corners: bool = False) -> BoxRows:
+    """Read a file. `class_names`: of numbered classes; `corners`: without a header boxes are left,top,right,bottom.
+
+    Raise InvalidInput with file, line and column where something is wrong.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             sample = file.read(4096)
             file.seek(0)
             lines = _lines(path, file, _delimiter(sample))
-            return _parsed(path, list(lines), class_names)
+            return _parsed(path, list(lines), class_names, _CORNERS if corners else _MOT)
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is no text in UTF-8: {error}; save it as CSV in UTF-8") from error
 
@@ -103,11 +108,13 @@ def _lines(path: Path, file: Iterator[str], delimiter: str) -> Iterator[tuple[in
         raise InvalidInput(f"{path}, line {reader.line_num}: {error}; save it as CSV") from error
 
 
-def _parsed(path: Path, lines: list[tuple[int, list[str]]], class_names: Sequence[str]) -> BoxRows:
+def _parsed(
+    path: Path, lines: list[tuple[int, list[str]]], class_names: Sequence[str], names: Sequence[str]
+) -> BoxRows:
     if not lines:
         return _empty()
     if _NUMBER.fullmatch(lines[0][1][0]):  # no header begins with a number
-        table = _Table(path, _mot_columns(path, lines[0]), lines)
+        table = _Table(path, _nameless(path, lines[0], names), lines)
         return _rows(table, class_names, first_frame=1)
     table = _Table(path, _columns(path, lines[0]), lines[1:])
     return _rows(table, class_names) if table.lines else _empty()
@@ -118,12 +125,12 @@ def _empty() -> BoxRows:
     return BoxRows(none, None, none, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), ())
 
 
-def _mot_columns(path: Path, line: tuple[int, list[str]]) -> dict[str, int]:
+def _nameless(path: Path, line: tuple[int, list[str]], names: Sequence[str]) -> dict[str, int]:
     if len(line[1]) < 6:
         raise InvalidInput(
             f"{path}, line {line[0]}: {len(line[1])} columns without a header; expected frame,id,left,top,width,height[,conf,class]"
         )
-    return {name: place for place, name in enumerate(_MOT[: len(line[1])])}
+    return {name: place for place, name in enumerate(names[: len(line[1])])}
 
 
 def _columns(path: Path, header: tuple[int, list[str]]) -> dict[str, int]:
