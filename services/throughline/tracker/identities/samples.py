@@ -63,8 +63,8 @@ def check_inside(rows: BoxRows, size: Size, source: Path) -> None:
     outside = (rows.boxes[:, 2] > _FAR * size.width) | (rows.boxes[:, 3] > _FAR * size.height)
     if outside.mean() > _MOST_OUTSIDE:
         raise InvalidInput(
-            f"{source}: {int(outside.sum())} of {len(outside)} boxes lie far outside of its {size.width}x{size.height}; are they of another "
-            'video? If the columns are left,top,right,bottom, name them, or set "box_format": "xyxy" in summary.json'
+            f"{source}: {int(outside.sum())} of {len(outside)} boxes lie far outside of its {size.width}x{size.height}; are they of "
+            'another video? If the columns are left,top,right,bottom, name them, or set "box_format": "xyxy" in summary.json'
         )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +18,13 @@ from throughline.domain.errors import InvalidInput
 from throughline.domain.geometry import Boxes
 
 T = TypeVar("T")
+Line = tuple[int, list[str]]
+"""Number of a line and its cells."""
 
 PERSON = "person"
 _LARGEST = 2**53
+_BLOCK = 65_536
+"""Lines that are text in memory at once."""
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "frame": (
         "frame",
@@ -88,7 +93,7 @@ def read_rows(path: Path, class_names: Sequence[str] = (), *, corners: bool = Fa
             sample = file.read(4096)
             file.seek(0)
             lines = _lines(path, file, _delimiter(sample))
-            return _parsed(path, list(lines), class_names, _CORNERS if corners else _MOT)
+            return _parsed(path, lines, class_names, _CORNERS if corners else _MOT)
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is no text in UTF-8: {error}; save it as CSV in UTF-8") from error
 
@@ -98,7 +103,7 @@ def _delimiter(sample: str) -> str:
     return max(",;\t ", key=lambda sign: (first.strip().count(sign), sign == ","))
 
 
-def _lines(path: Path, file: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _lines(path: Path, file: Iterator[str], delimiter: str) -> Iterator[Line]:
     reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
     try:
         for row in reader:
@@ -108,24 +113,42 @@ def _lines(path: Path, file: Iterator[str], delimiter: str) -> Iterator[tuple[in
         raise InvalidInput(f"{path}, line {reader.line_num}: {error}; save it as CSV") from error
 
 
-def _parsed(
-    path: Path, lines: list[tuple[int, list[str]]], class_names: Sequence[str], names: Sequence[str]
-) -> BoxRows:
-    if not lines:
-        return _empty()
-    if _NUMBER.fullmatch(lines[0][1][0]):  # no header begins with a number
-        table = _Table(path, _nameless(path, lines[0], names), lines)
-        return _rows(table, class_names, first_frame=1)
-    table = _Table(path, _columns(path, lines[0]), lines[1:])
-    return _rows(table, class_names) if table.lines else _empty()
+def _parsed(path: Path, lines: Iterator[Line], class_names: Sequence[str], names: Sequence[str]) -> BoxRows:
+    first = next(lines, None)
+    if first is None:
+        return _together([])
+    if _NUMBER.fullmatch(first[1][0]):  # no header begins with a number
+        columns, first_frame, lines = _nameless(path, first, names), 1, chain([first], lines)
+    else:
+        columns, first_frame = _columns(path, first), 0
+    blocks = []
+    while block := list(islice(lines, _BLOCK)):
+        blocks.append(_rows(_Table(path, columns, block), class_names, first_frame))
+    return _together(blocks)
 
 
-def _empty() -> BoxRows:
+def _together(blocks: Sequence[BoxRows]) -> BoxRows:
+    """All blocks as one, in order of (track, frame), without detections of no track."""
     none = np.zeros(0, np.int64)
-    return BoxRows(none, None, none, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), ())
+    ids = np.concatenate([none, *(block.track_ids for block in blocks)])
+    frames = np.concatenate([none, *(block.frames for block in blocks)])
+    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(block.boxes for block in blocks)])
+    scores = np.concatenate([np.zeros(0, np.float32), *(block.scores for block in blocks)])
+    times = [block.times_ns for block in blocks if block.times_ns is not None]
+    classes = [name for block in blocks for name in block.classes]
+    kept = np.flatnonzero(ids >= 0)
+    order = kept[np.lexsort((frames[kept], ids[kept]))]
+    return BoxRows(
+        frames[order],
+        np.concatenate(times)[order] if times else None,
+        ids[order],
+        boxes[order],
+        scores[order],
+        tuple(classes[at] for at in order.tolist()),
+    )
 
 
-def _nameless(path: Path, line: tuple[int, list[str]], names: Sequence[str]) -> dict[str, int]:
+def _nameless(path: Path, line: Line, names: Sequence[str]) -> dict[str, int]:
     if len(line[1]) < 6:
         raise InvalidInput(
             f"{path}, line {line[0]}: {len(line[1])} columns without a header; expected frame,id,left,top,width,height[,conf,class]"
@@ -133,7 +156,7 @@ def _nameless(path: Path, line: tuple[int, list[str]], names: Sequence[str]) -> 
     return {name: place for place, name in enumerate(names[: len(line[1])])}
 
 
-def _columns(path: Path, header: tuple[int, list[str]]) -> dict[str, int]:
+def _columns(path: Path, header: Line) -> dict[str, int]:
     """Where each column is, by what it means; the first of its names that is there counts."""
     given = [re.sub(r"[^a-z0-9]+", "_", cell.lower()).strip("_") for cell in header[1]]
     found: dict[str, int] = {}
@@ -159,7 +182,7 @@ class _Table:
 
     path: Path
     columns: dict[str, int]
-    lines: list[tuple[int, list[str]]]
+    lines: list[Line]
 
     def has(self, name: str) -> bool:
         return name in self.columns
@@ -212,7 +235,8 @@ def _nanoseconds(text: str) -> int:
     return int((total * 10**9).to_integral_value())
 
 
-def _rows(table: _Table, class_names: Sequence[str], first_frame: int = 0) -> BoxRows:
+def _rows(table: _Table, class_names: Sequence[str], first_frame: int) -> BoxRows:
+    """The rows of some lines, as they come."""
     frames = np.array(table.read("frame", _whole), np.int64) - first_frame
     ids = np.array(table.read("track", _whole), np.int64)
     boxes = _boxes(table)
@@ -229,17 +253,7 @@ def _rows(table: _Table, class_names: Sequence[str], first_frame: int = 0) -> Bo
     if table.has("score"):
         scores = table.floats("score")
     scores[scores < 0] = 1  # MOT's -1: not given
-    classes = _classes(table, class_names)
-    kept = np.flatnonzero(ids >= 0)  # -1: a detection of no track
-    order = kept[np.lexsort((frames[kept], ids[kept]))]
-    return BoxRows(
-        frames[order],
-        None if times is None else times[order],
-        ids[order],
-        boxes[order],
-        scores[order],
-        tuple(classes[at] for at in order.tolist()),
-    )
+    return BoxRows(frames, times, ids, boxes, scores, tuple(_classes(table, class_names)))
 
 
 def _boxes(table: _Table) -> Boxes:
@@ -268,4 +282,5 @@ def _classes(table: _Table, class_names: Sequence[str]) -> list[str]:
             return PERSON
         return class_names[number] if number < len(class_names) else f"class {number}"
 
-    return table.read(column, named)
+    names: dict[str, str] = {}
+    return [names.setdefault(name, name) for name in table.read(column, named)]
