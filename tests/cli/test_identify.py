@@ -241,7 +241,6 @@ def test_tracks_of_other_tools_are_identified_too(root: Path, identify: Identify
     (one_box / "tracks.csv").write_text("frame,track_id,x1,y1,x2,y2\n11,4,1,1,9,9\n")
     empty = root / "empty"
     empty.mkdir()
-    shutil.copy(root / "cam2.mp4", empty / "analysis.mp4")
     (empty / "tracks.csv").write_text("")
     result = identify(root)
     assert result.exit_code == 0, result.output
@@ -255,6 +254,7 @@ def test_tracks_of_other_tools_are_identified_too(root: Path, identify: Identify
         ("cam1/tracks.csv", "frame,id\n1,2\n", "cam1/tracks.csv, line 1: no column for left,top,right,bottom"),
         ("cam1/tracks.csv", "900,1,1,1,30,30\n", "is it of another video?"),
         ("cam1/tracks.csv", "1,1,100,100,200,200\n2,1,100,100,220,220", "are left,top,right,bottom, name them"),
+        ("cam1/summary.json", "{}", "has neither its source nor analysis.mp4"),
         ("cam1/summary.json", '{"box_format": "ltrb"}', "expected xywh or xyxy"),
         ("cam1/summary.json", "{", "summary.json is no JSON"),
         ("cam1/summary.json", '{"fps": "fast"}', "is not a number of frames per second"),
@@ -274,6 +274,8 @@ def test_bad_input_is_named_and_nothing_is_written(
     if path in ("cam1/tracks.csv", "cam1/analysis.mp4"):
         (root / "cam1" / "summary.json").unlink()
     (root / path).write_text(content)
+    if content == "{}":
+        (root / "cam1" / "analysis.mp4").unlink()
     result = identify(root)
     assert result.exit_code == 1, result.output
     assert said in result.stderr

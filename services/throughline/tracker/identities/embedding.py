@@ -71,11 +71,14 @@ class Embedder:
             incidents.append(
                 Incident("descriptors_replaced", video.name, f"{path.name} was made of something else; made anew")
             )
-        if source is None:
+        if not len(footage.rows.frames):
+            described = _assembled(key, [], [], self.card.embedding_dim or 0)
+        elif source is None:
             raise NotFound(
-                f"{video.folder} has neither its source nor analysis.mp4, and no descriptors made of its tracks; put one of them there"
+                f"{video.folder} has neither its source nor analysis.mp4 to cut crops from; put one of them there"
             )
-        described = self._describe(source, footage, key, work)
+        else:
+            described = self._describe(source, footage, key, work)
         write_meta(self.root / meta_file(video.name), _META, _meta_lines(video, footage, described))
         write_described(path, described, self.config.backbone.dtype)
         return described, incidents, False
@@ -113,13 +116,12 @@ class Embedder:
                     quality = sample.quality * (0.5 + 0.5 * sharpness(pixels))
                     yield (sample, quality, _thumbnail(pixels, self.config.galleries.thumbnail_px)), pixels
 
-        if len(rows.frames):
-            limit = self.config.embed.batch_size
-            for crop, vector in embed(pictures(), self.client, limit, work.check, self.card.name):
-                crops.append(crop)
-                vectors.append(_unit(vector, self.card))
-                work.report(len(crops), sum(map(len, wanted.values())), "crops")
-            self.client.check_served(self.card)
+        limit = self.config.embed.batch_size
+        for crop, vector in embed(pictures(), self.client, limit, work.check, self.card.name):
+            crops.append(crop)
+            vectors.append(_unit(vector, self.card))
+            work.report(len(crops), sum(map(len, wanted.values())), "crops")
+        self.client.check_served(self.card)
         return _assembled(key, crops, vectors, self.card.embedding_dim or 0)
 
 

@@ -85,6 +85,8 @@ def read_footage(video: VideoFolder) -> Footage:
     """The boxes of a video with their times: those of the file, else those that its frames have in the video, else by its rate."""
     rows = read_rows(video.tracks_csv, video.class_names, corners=video.corners)
     start_ns = 0 if video.start is None else video.start.ns
+    if not len(rows.frames):
+        return Footage(rows, np.zeros(0, np.int64))
     if rows.times_ns is not None:
         times = rows.times_ns
         return Footage(rows, times if _is_utc(times) else times + start_ns)
@@ -97,7 +99,7 @@ def read_footage(video: VideoFolder) -> Footage:
             f"and there is no {ANALYSIS_FILE}; give one of them"
         )
     known = frame_times(source)
-    last = int(rows.frames.max(initial=-1))
+    last = int(rows.frames.max())
     if last >= len(known):
         raise InvalidInput(
             f"{video.tracks_csv} has boxes in frame {last}, and {source} only {len(known)} frames; is it of another video?"
