@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.tracker.conftest import tiny_client, tiny_repository, tiny_triton, workspace  # noqa: F401 - fixtures
 from tests.tracker.scenes import SECOND, Camera, Walk
 from throughline.domain.errors import Cancelled, CorruptArtifact, FailedPrecondition
 from throughline.domain.time import ClockMap
@@ -25,7 +24,7 @@ Publish = Callable[..., CameraTracks]
 
 
 @pytest.fixture
-def publish(workspace: Workspace, tiny_client: InferenceClient) -> Publish:  # noqa: F811
+def publish(workspace: Workspace, tiny_client: InferenceClient) -> Publish:
     digest = tiny_client.model(REID).digest
 
     def made(name: str, *walks: Walk, key: str = "", clock: ClockMap | None = None) -> CameraTracks:
@@ -35,7 +34,7 @@ def publish(workspace: Workspace, tiny_client: InferenceClient) -> Publish:  # n
 
 
 @pytest.fixture
-def stage(workspace: Workspace, tiny_client: InferenceClient) -> IdentifyStage:  # noqa: F811
+def stage(workspace: Workspace, tiny_client: InferenceClient) -> IdentifyStage:
     return IdentifyStage(workspace, tiny_client)
 
 
@@ -62,7 +61,7 @@ def test_times_are_utc_by_the_camera_s_clock(stage: IdentifyStage, publish: Publ
     assert int(second["first_ns"]) - int(first["last_ns"]) == 3 * SECOND
 
 
-def test_cancelled_work_leaves_nothing(stage: IdentifyStage, publish: Publish, workspace: Workspace) -> None:  # noqa: F811
+def test_cancelled_work_leaves_nothing(stage: IdentifyStage, publish: Publish, workspace: Workspace) -> None:
     tracks = publish("cam1", *(Walk(number, number, number + 0.5, vector=RED) for number in range(1, 6)))
     work = Work()
     work.cancel()
@@ -79,7 +78,7 @@ def test_broken_tables_are_named(stage: IdentifyStage, publish: Publish) -> None
         stage.run("broken", [tracks], RULES, Work())
 
 
-def test_tracks_of_another_model_are_refused(stage: IdentifyStage, workspace: Workspace) -> None:  # noqa: F811
+def test_tracks_of_another_model_are_refused(stage: IdentifyStage, workspace: Workspace) -> None:
     other = Camera("cam1", (Walk(1, 0, 2, vector=RED),), reid_digest="another").publish(workspace)
     with pytest.raises(FailedPrecondition, match="embedded by ReID model another"):
         stage.run("models", [other], RULES, Work())
