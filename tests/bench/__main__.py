@@ -9,7 +9,19 @@ from pathlib import Path
 
 from tests.bench.measure import Measure, keep, show
 
-SUITES = ("clips", "film", "ingest", "memory", "perception", "pipeline", "quiet", "runtimes", "second-query", "triton")
+SUITES = (
+    "clips",
+    "film",
+    "identify",
+    "ingest",
+    "memory",
+    "perception",
+    "pipeline",
+    "quiet",
+    "runtimes",
+    "second-query",
+    "triton",
+)
 OUT = Path("build/bench.json")
 
 

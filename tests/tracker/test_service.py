@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import socket
 import threading
@@ -21,7 +22,6 @@ from throughline.domain.errors import (
     FailedPrecondition,
     InvalidInput,
     InvalidQuery,
-    NotServed,
     QueryNotLocated,
 )
 from throughline.perception.triton.server import TritonServer, TritonSettings
@@ -157,8 +157,47 @@ def test_mistakes_come_back_as_what_they_are(stub: TrackerStub, reels: dict[str,
         )
     with pytest.raises(Conflict, match="has located another query"):
         located(stub, cameras["cam1"], query_json() + " ")
-    with pytest.raises(NotServed, match="identities over many reels"), translated_errors("tracker"):
-        list(stub.IdentifyGlobally(tracker_pb2.IdentifyGloballyRequest()))
+
+
+def identified(stub: TrackerStub, **request: object) -> list[tracker_pb2.IdentifyGloballyResponse]:
+    with translated_errors("tracker"):
+        return list(stub.IdentifyGlobally(tracker_pb2.IdentifyGloballyRequest(**request)))  # type: ignore[arg-type]
+
+
+def test_everybody_is_identified_over_reels(
+    stub: TrackerStub, reels: dict[str, Artifact], workspace: Workspace
+) -> None:
+    cameras = list(all_tracked(stub, reels).values())
+    asked = {"cameras": cameras, "similarity_threshold": 0.97, "threshold_scale": common_pb2.SIMILARITY_SCALE_COSINE}
+    *steps, last = identified(stub, request_id="all", **asked)
+    assert all(step.progress.stage == common_pb2.STAGE_IDENTIFY for step in steps)
+    artifact = workspace.get(last.identities.uri)
+    with artifact.path("global_id_map.csv").open() as file:
+        ids = {(line["video"], line["track_id"]): line["global_id"] for line in csv.DictReader(file)}
+    assert len(ids) == 3
+    assert len(set(ids.values())) == 2
+    assert ids["cam1", "1"] in {ids["cam2", "1"], ids["cam2", "2"]}
+    assert json.loads(artifact.path("reels.json").read_bytes())["cam1"]["tracks"] == cameras[0].tracks.uri
+    assert json.loads(artifact.path("merged_analytics.json").read_bytes())["num_globals"] == 2
+    assert "<svg" in artifact.path("report.html").read_text()
+    assert [name for name in artifact.names() if name.startswith("galleries/global_000001/")]
+    for again in ("all", "another name"):
+        assert identified(stub, request_id=again, **asked)[-1] == last
+    with pytest.raises(Conflict, match="request all has asked for other identities"):
+        identified(stub, request_id="all", **asked | {"similarity_threshold": 0.9})
+
+
+def test_wrong_requests_for_identities_are_named(stub: TrackerStub, reels: dict[str, Artifact]) -> None:
+    cameras = list(all_tracked(stub, reels).values())
+    for request, error, said in (
+        ({"cameras": cameras}, InvalidInput, "request_id: is empty"),
+        ({"request_id": "a"}, InvalidInput, "cameras: is empty"),
+        ({"request_id": "a", "cameras": cameras * 2}, InvalidInput, "stand there twice"),
+        ({"request_id": "a", "cameras": cameras, "similarity_threshold": 2}, InvalidInput, "give 0 to 1"),
+        ({"request_id": "a", "cameras": cameras}, FailedPrecondition, "has no calibration"),
+    ):
+        with pytest.raises(error, match=said):
+            identified(stub, **request)
 
 
 def test_a_triton_that_is_down_at_the_start_is_waited_for(

@@ -26,6 +26,8 @@ _COMMANDS = {
     "rebuild": "jobs:rebuild",
     "verify": "verify:verify",
     "alerts": "alerts:alerts",
+    "analyze": "analyze:analyze",
+    "identify": "identify:identify",
     "simulate": "simulate:simulate",
     "models": "models:app",
     "eval": "evaluate:app",

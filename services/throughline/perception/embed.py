@@ -33,7 +33,7 @@ class Embedder(Generic[T]):
     """Sends crops as they come, by the half of `limit` so that the server has something to batch, with up to `limit` under way, and
     hands each subject with the (d,) unit vector of its crop to `take`, in order.
 
-    `check` is called while it waits for Triton; what it raises ends the work.
+    `check` is called while it waits for Triton; what it raises ends the work. `model`: the ReID model.
     """
 
     def __init__(
@@ -42,8 +42,10 @@ class Embedder(Generic[T]):
         limit: int,
         take: Callable[[T, NDArray[np.float32]], None],
         check: Callable[[], None] = go_on,
+        model: str = REID,
     ) -> None:
-        card = client.model(REID)
+        card = client.model(model)
+        self._model = model
         self._size = Size(card.input_width, card.input_height)
         self._client, self._limit, self._take, self._check = client, limit, take, check
         self._ready: list[tuple[T, Picture]] = []
@@ -67,7 +69,7 @@ class Embedder(Generic[T]):
             answer.cancel()
 
     def _send(self) -> None:
-        self._waiting.extend((subject, self._client.embed(picture)) for subject, picture in self._ready)
+        self._waiting.extend((subject, self._client.embed(picture, self._model)) for subject, picture in self._ready)
         self._ready = []
         while self._waiting and (len(self._waiting) >= self._limit or self._waiting[0][1].done()):
             self._take_first()

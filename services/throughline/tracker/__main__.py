@@ -8,6 +8,7 @@ from throughline.perception.triton.batches import Batches
 from throughline.perception.triton.client import InferenceClient
 from throughline.storage.objects import open_objects
 from throughline.storage.workspace import Workspace
+from throughline.tracker.identities.stage import IdentifyStage
 from throughline.tracker.locate import LocateStage
 from throughline.tracker.rank import RankStage
 from throughline.tracker.servicer import Tracker
@@ -28,7 +29,14 @@ def build(settings: TrackerSettings | None = None) -> Service:
         tls=settings.triton_tls,
     )
     track = TrackStage(workspace, client, settings)
-    servicer = Tracker(workspace, client, track, LocateStage(workspace), RankStage(workspace, client))
+    servicer = Tracker(
+        workspace,
+        client,
+        track,
+        LocateStage(workspace),
+        RankStage(workspace, client),
+        IdentifyStage(workspace, client),
+    )
     return Service(
         name="tracker",
         proto_names=("throughline.v1.Tracker",),

@@ -126,7 +126,7 @@ class RankStage:
         if artifact is None:
             card = pinned_reid(self._workspace, self._client, job_id).model(REID)
             calibration = _usable(card.calibration, rules)
-            _check_models(card.digest, cameras)
+            check_models(card.digest, cameras)
             with self._workspace.create(folder) as place:
                 ranking = rank(query, cameras, rules, calibration, place, known)
                 ranking = replace(ranking, asked=asked, reid_digest=card.digest)
@@ -289,7 +289,7 @@ def _usable(calibration: Calibration | None, rules: RankRules) -> Calibration | 
     return calibration
 
 
-def _check_models(digest: str, cameras: Sequence[CameraTracks]) -> None:
+def check_models(digest: str, cameras: Sequence[CameraTracks]) -> None:
     """Embeddings of different models cannot be compared."""
     for each in cameras:
         if each.summary.reid_digest != digest:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import grpc
 
-from throughline.domain.errors import InvalidInput, NotServed
+from throughline.domain.errors import InvalidInput
 from throughline.domain.transits import LearnedTransit
 from throughline.domain.work import Step
 from throughline.perception.triton.client import InferenceClient
 from throughline.storage.workspace import Artifact, Workspace
 from throughline.tracker.artifacts import CameraTracks, read_summary
+from throughline.tracker.identities.config import Associate
+from throughline.tracker.identities.stage import IdentifyStage, identity_rules
 from throughline.tracker.locate import LocatedQuery, LocateStage, read_located
 from throughline.tracker.pins import pinned_digests
 from throughline.tracker.rank import SCOUTS, Ranking, RankRules, RankStage, Scale
@@ -35,19 +37,27 @@ from throughline.wire.streaming import stream
 
 DEFAULT_RATE = 10.0
 DEFAULT_MIN_IOU = 0.3
+DEFAULT_SIMILARITY = 0.5
 
 
 class Tracker(TrackerServicer):
     """Tracks, locates and ranks."""
 
     def __init__(
-        self, workspace: Workspace, client: InferenceClient, track: TrackStage, locate: LocateStage, rank: RankStage
+        self,
+        workspace: Workspace,
+        client: InferenceClient,
+        track: TrackStage,
+        locate: LocateStage,
+        rank: RankStage,
+        identify: IdentifyStage,
     ) -> None:
         self._workspace = workspace
         self._client = client
         self._track = track
         self._locate = locate
         self._rank = rank
+        self._identify = identify
 
     def PinModels(
         self, request: tracker_pb2.PinModelsRequest, context: grpc.ServicerContext
@@ -92,9 +102,14 @@ class Tracker(TrackerServicer):
     def IdentifyGlobally(
         self, request: tracker_pb2.IdentifyGloballyRequest, context: grpc.ServicerContext
     ) -> Iterator[tracker_pb2.IdentifyGloballyResponse]:
-        raise NotServed(
-            "identities over many reels are not served by this release; rank candidates of one query instead"
-        )
+        cameras = [self._camera_tracks(each) for each in request.cameras]
+        rules = _identity_rules(request)
+        for event in stream(context, lambda work: self._identify.run(request.request_id, cameras, rules, work)):
+            if isinstance(event, Step):
+                progress = step_to_proto(event, common_pb2.STAGE_IDENTIFY)
+                yield tracker_pb2.IdentifyGloballyResponse(progress=progress)
+            else:
+                yield tracker_pb2.IdentifyGloballyResponse(identities=artifact_to_proto(event))
 
     def _camera_tracks(self, message: tracker_pb2.CameraTracks) -> CameraTracks:
         artifact = self._workspace.get(artifact_from_proto(message.tracks).uri)
@@ -146,6 +161,12 @@ def _known(request: tracker_pb2.RankCandidatesRequest) -> Known:
         request.topology_yaml,
         tuple(sorted(learned)),
     )
+
+
+def _identity_rules(request: tracker_pb2.IdentifyGloballyRequest) -> Associate:
+    cosine = request.threshold_scale == common_pb2.SIMILARITY_SCALE_COSINE
+    least = request.similarity_threshold if request.HasField("similarity_threshold") else DEFAULT_SIMILARITY
+    return identity_rules(least, "cosine" if cosine else "calibrated")
 
 
 def _ranked(artifact: Artifact, ranking: Ranking) -> tracker_pb2.RankCandidatesResponse:

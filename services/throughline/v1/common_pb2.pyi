@@ -95,6 +95,8 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     """Rendering the timeline."""
     STAGE_ALERT: _Stage.ValueType  # 9
     """Delivering to the alert target."""
+    STAGE_IDENTIFY: _Stage.ValueType  # 10
+    """Giving identities to all tracks of many reels; no stage of a job."""
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
     """The stages of a job, in order."""
@@ -119,6 +121,8 @@ STAGE_RENDER_TIMELINE: Stage.ValueType  # 8
 """Rendering the timeline."""
 STAGE_ALERT: Stage.ValueType  # 9
 """Delivering to the alert target."""
+STAGE_IDENTIFY: Stage.ValueType  # 10
+"""Giving identities to all tracks of many reels; no stage of a job."""
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 @_typing.final

@@ -540,14 +540,14 @@ class IdentifyGloballyRequest(_message.Message):
     SIMILARITY_THRESHOLD_FIELD_NUMBER: _builtins.int
     THRESHOLD_SCALE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Names this request."""
+    """Names this request; the same name with other content is a conflict."""
     similarity_threshold: _builtins.float
-    """Least similarity within an identity, 0 to 1. Default 0.5."""
+    """Least mean similarity within an identity, 0 to 1. Default 0.5."""
     threshold_scale: _common_pb2.SimilarityScale.ValueType
     """Its scale. Default calibrated."""
     @_builtins.property
     def cameras(self) -> _containers.RepeatedCompositeFieldContainer[Global___CameraTracks]:
-        """The tracks to join."""
+        """The tracks to join, of any number of cameras, reels and jobs, all embedded by the ReID model that is served."""
 
     def __init__(
         self,
@@ -581,7 +581,7 @@ class IdentifyGloballyResponse(_message.Message):
 
     @_builtins.property
     def identities(self) -> _common_pb2.ArtifactRef:
-        """The end: the identities' artifact."""
+        """The end: global_id_map.csv, merged_analytics.json, flows.csv, flows.json, reels.json, galleries/, report.html."""
 
     def __init__(
         self,

@@ -95,7 +95,8 @@ class TrackerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def IdentifyGlobally(self, request, context):
-        """Give one identity to all tracks of a person over many reels. Not served yet: answers UNIMPLEMENTED.
+        """Give one identity to all tracks of a person over many reels; streams progress and ends with the result. A cancelled call stops
+        its work.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

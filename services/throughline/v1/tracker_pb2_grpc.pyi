@@ -42,7 +42,9 @@ class TrackerStub:
     RankCandidates: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.RankCandidatesRequest, _tracker_pb2.RankCandidatesResponse]
     """Order all other tracks by how likely they show the query's person."""
     IdentifyGlobally: _grpc.UnaryStreamMultiCallable[_tracker_pb2.IdentifyGloballyRequest, _tracker_pb2.IdentifyGloballyResponse]
-    """Give one identity to all tracks of a person over many reels. Not served yet: answers UNIMPLEMENTED."""
+    """Give one identity to all tracks of a person over many reels; streams progress and ends with the result. A cancelled call stops
+    its work.
+    """
 
 @_typing.type_check_only
 class TrackerAsyncStub(TrackerStub):
@@ -58,7 +60,9 @@ class TrackerAsyncStub(TrackerStub):
     RankCandidates: _aio.UnaryUnaryMultiCallable[_tracker_pb2.RankCandidatesRequest, _tracker_pb2.RankCandidatesResponse]  # type: ignore[assignment]
     """Order all other tracks by how likely they show the query's person."""
     IdentifyGlobally: _aio.UnaryStreamMultiCallable[_tracker_pb2.IdentifyGloballyRequest, _tracker_pb2.IdentifyGloballyResponse]  # type: ignore[assignment]
-    """Give one identity to all tracks of a person over many reels. Not served yet: answers UNIMPLEMENTED."""
+    """Give one identity to all tracks of a person over many reels; streams progress and ends with the result. A cancelled call stops
+    its work.
+    """
 
 class TrackerServicer(metaclass=_abc_1.ABCMeta):
     """Detects, tracks, embeds, locates and ranks."""
@@ -101,6 +105,8 @@ class TrackerServicer(metaclass=_abc_1.ABCMeta):
         request: _tracker_pb2.IdentifyGloballyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tracker_pb2.IdentifyGloballyResponse], _abc.AsyncIterator[_tracker_pb2.IdentifyGloballyResponse]]:
-        """Give one identity to all tracks of a person over many reels. Not served yet: answers UNIMPLEMENTED."""
+        """Give one identity to all tracks of a person over many reels; streams progress and ends with the result. A cancelled call stops
+        its work.
+        """
 
 def add_TrackerServicer_to_server(servicer: TrackerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -169,9 +169,9 @@ class InferenceClient:
         """Find people in a letterboxed picture. Blocks while `max_in_flight` requests are under way."""
         return self._submit(lambda: self._detect(image))
 
-    def embed(self, crop: Picture) -> Future[NDArray[np.float32]]:
-        """The descriptor of a crop: (d,) float32 of length 1. Blocks while `max_in_flight` requests are under way."""
-        return self._submit(lambda: self._infer(REID, "crops", crop)["embeddings"][0])
+    def embed(self, crop: Picture, model: str = REID) -> Future[NDArray[np.float32]]:
+        """The descriptor of a crop by a ReID model: (d,) float32 of length 1. Blocks while `max_in_flight` requests are under way."""
+        return self._submit(lambda: self._infer(model, "crops", crop)["embeddings"][0])
 
     def statistics(self, name: str, patience_seconds: float | None = None) -> ModelStatistics:
         """How many pictures the model has had, and in how many batches. `patience_seconds`: other than the client's own."""
