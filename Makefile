@@ -10,8 +10,8 @@ help:
 	@echo "make demo    set up everything and run the main job on a simulated store"
 	@echo "make test    set up everything and run the tests"
 	@echo "make check   style, types, protos, stubs, images and manifests"
-	@echo "make bench   speed and memory            (SUITE=clips|film|ingest|memory|perception|pipeline|quiet|runtimes|second-query|triton)"
-	@echo "make eval    accuracy                    (SUITE=stores|redaction|corridor|models|mot)"
+	@echo "make bench   speed and memory            (SUITE=clips|film|identify|ingest|memory|perception|pipeline|quiet|runtimes|second-query|triton)"
+	@echo "make eval    accuracy                    (SUITE=stores|fast|space|redaction|corridor|models|mot)"
 	@echo "make chaos   kill matrix, ten jobs at once (SUITE=kill|pause|crowd|scale|PROCESS)"
 	@echo "make stubs   regenerate services/throughline/v1 from protos/"
 
