@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,7 @@ from rich.console import Console
 
 from tests.bench.measure import Measure
 from tests.evaluation.jobs import run_job, workspace_of
+from tests.evaluation.own_tracks import own_tracks
 from tests.evaluation.reliability import auc_of, reliability
 from throughline.cli.deployment import Deployment
 from throughline.cli.evaluate import describe_sets, evaluate_reid
@@ -33,7 +34,6 @@ from throughline.domain.likeness import SAME_LOOKS, all_likenesses
 from throughline.domain.rerank import reranked
 from throughline.domain.time import Instant, ticks_to_ns
 from throughline.domain.tracks import TrackEmbeddings
-from throughline.domain.truth import CameraTruth, label_tracks
 from throughline.models.build import build_detector, build_reid
 from throughline.models.calibrate import LabelledCamera, calibrate, cosine_pairs, set_pairs
 from throughline.models.crop_sets import read_pictures
@@ -41,8 +41,6 @@ from throughline.models.reid_figures import DescribedSet, ranked
 from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import InferenceClient
 from throughline.perception.triton.server import TritonServer, TritonSettings
-from throughline.simulation.scoring import is_clear
-from throughline.storage.tables import TRACKS_FILE, read_embeddings, read_tracks
 from throughline.storage.truth import read_truth
 from throughline.storage.workspace import Workspace
 from throughline.v1.common_pb2 import VERDICT_VALID
@@ -83,7 +81,7 @@ def run(folder: Path) -> list[Measure]:
         with InferenceClient(deployment.addresses["triton"]) as client:
             batches = {name: client.statistics(name).mean_batch for name in ("detector", "reid")}
         card = ModelCard.read(repository / "reid")
-        measures = _measures(job, workspace_of(deployment, folder / "cache"), _track_keys(deployment), truth, card)
+        measures = _measures(job, deployment, workspace_of(deployment, folder / "cache"), truth, card)
     measures += _tracklets(corridor, repository)
     return [*measures, *(Measure(f"corridor: mean batch, {name}", mean, "") for name, mean in batches.items())]
 
@@ -218,13 +216,9 @@ def _tracklets(corridor: Path, repository: Path) -> list[Measure]:
     ]
 
 
-def _track_keys(deployment: Deployment) -> list[str]:
-    return sorted(path.name for path in (deployment.home / "workspace" / "tracks").iterdir())
-
-
-def _measures(job: Job, workspace: Workspace, keys: list[str], truth: Path, card: ModelCard) -> list[Measure]:
+def _measures(job: Job, deployment: Deployment, workspace: Workspace, truth: Path, card: ModelCard) -> list[Measure]:
     cameras = read_truth(truth)
-    place, names = _labelled(workspace, keys, cameras)
+    place, names = own_tracks(deployment, workspace, cameras)
     confirmed = sum(each.verdict == VERDICT_VALID for each in job.candidates)
     return [
         Measure("corridor: cameras", len(cameras), ""),
@@ -237,22 +231,6 @@ def _measures(job: Job, workspace: Workspace, keys: list[str], truth: Path, card
         *_recognition(place, names, card),
         *(Measure(f"corridor: stage {each.stage}", each.seconds, "s") for each in job.timings),
     ]
-
-
-def _labelled(
-    workspace: Workspace, keys: list[str], cameras: Mapping[str, CameraTruth]
-) -> tuple[list[LabelledCamera], list[str]]:
-    """Own tracks by camera, with whom each clear one shows; the cameras' names."""
-    place, names = [], []
-    for key in keys:
-        artifact = workspace.get(f"tracks/{key}")
-        camera = json.loads(artifact.path("summary.json").read_bytes())["camera"]
-        labels = label_tracks(read_tracks(artifact.path(TRACKS_FILE)), cameras[camera])
-        clear = {number: label.person for number, label in labels.items() if is_clear(label)}
-        embeddings = read_embeddings(artifact.path(TRACKS_FILE).parent)
-        place.append(LabelledCamera(embeddings, clear))
-        names.append(camera)
-    return place, names
 
 
 def _recognition(place: list[LabelledCamera], names: list[str], card: ModelCard) -> Iterator[Measure]:

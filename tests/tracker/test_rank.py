@@ -11,7 +11,7 @@ import pytest
 
 from tests.tracker.scenes import SECOND, START, Camera, Walk, open_workspace, reference
 from throughline.domain.calibration import Calibration
-from throughline.domain.errors import Conflict, FailedPrecondition, InvalidInput
+from throughline.domain.errors import Conflict, CorruptArtifact, FailedPrecondition, InvalidInput
 from throughline.domain.likeness import SETS, Matching
 from throughline.domain.pairs import TrackSpan, pair_id
 from throughline.domain.time import ClockMap, Interval
@@ -189,6 +189,19 @@ def test_on_the_cosine_scale_the_order_is_by_cosine(store: Store, tmp_path: Path
     )
     cosines = [each.cosine for each in ranking.candidates]
     assert cosines == sorted(cosines, reverse=True)
+
+
+def test_vectors_that_are_not_finite_are_told_and_never_compared(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "scores").mkdir()
+    spoilt = Camera("cam5", (Walk(1, 5, 9, vector=(float("nan"), 1.0, 0.0)),)).publish(store.workspace)
+    with pytest.raises(CorruptArtifact, match="not finite; delete its artifact and track camera cam5 again"):
+        rank(
+            located(reference(store.cameras[0], QUERY)),
+            [*store.cameras, spoilt],
+            DEFAULT,
+            CALIBRATION,
+            tmp_path / "scores",
+        )
 
 
 def test_a_query_without_crops_cannot_be_ranked(store: Store, tmp_path: Path) -> None:

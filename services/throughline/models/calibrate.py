@@ -45,7 +45,7 @@ def calibrate(
     """
     card = _reid(model_dir)
     if cosines is None:
-        cosines = calibration.fit(*_joined(map(cosine_pairs, places)), fitted_on)
+        cosines = calibration.fit(*joined(map(cosine_pairs, places)), fitted_on)
     known = np.mean(
         [
             each.embeddings.descriptors()[1].mean(axis=0)
@@ -56,7 +56,7 @@ def calibrate(
         axis=0,
     )
     same = cosines.inverse(SAME_LOOKS)
-    pairs = _joined(set_pairs(place, known, same) for place in places)
+    pairs = joined(set_pairs(place, known, same) for place in places)
     look = tuple(round(float(value), 5) for value in known)
     matching = Matching(SETS, look, calibration.fit(*pairs, fitted_on))
     card = card.model_copy(update={"calibration": cosines, "matching": matching})
@@ -90,7 +90,8 @@ def _reid(model_dir: Path) -> ModelCard:
     return card
 
 
-def _joined(pairs: Iterable[Pairs]) -> Pairs:
+def joined(pairs: Iterable[Pairs]) -> Pairs:
+    """The pairs of several places, one after the other."""
     measured, same = zip(*pairs, strict=True)
     return np.concatenate(measured), np.concatenate(same)
 
