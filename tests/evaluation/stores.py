@@ -19,6 +19,7 @@ from throughline.domain.likeness import SAME_LOOKS
 from throughline.domain.time import NS_PER_SECOND
 from throughline.models.calibrate import LabelledCamera, cosine_pairs, joined, set_pairs
 from throughline.perception.triton.card import ModelCard
+from throughline.perception.triton.server import TritonSettings
 from throughline.simulation.evaluation import Evaluation, evaluate
 from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.store import simulate
@@ -61,7 +62,7 @@ def run(folder: Path) -> list[Measure]:
 
 def _recognition(places: list[list[LabelledCamera]]) -> list[Measure]:
     """Over all pairs of clear tracks across cameras of one store."""
-    card = ModelCard.read(StackSettings().model_repository / "reid")
+    card = ModelCard.read(TritonSettings().model_repository / "reid")
     assert card.calibration is not None
     assert card.matching is not None
     look, same_cosine = np.array(card.matching.mean_look), card.calibration.inverse(SAME_LOOKS)
