@@ -23,21 +23,24 @@ from rich.console import Console
 
 from tests.bench.measure import Measure
 from tests.evaluation.jobs import run_job, workspace_of
+from tests.evaluation.own_tracks import own_tracks
+from tests.evaluation.reliability import auc_of, reliability
 from throughline.cli.deployment import Deployment
+from throughline.cli.evaluate import describe_sets, evaluate_reid
 from throughline.cli.objectstore import local_s3
 from throughline.cli.stack import StackSettings
 from throughline.cli.up import running
-from throughline.domain.geometry import Size
+from throughline.domain.likeness import SAME_LOOKS, all_likenesses
+from throughline.domain.rerank import reranked
 from throughline.domain.time import Instant, ticks_to_ns
-from throughline.domain.truth import NOBODY, label_tracks
-from throughline.media.frame import Picture
+from throughline.domain.tracks import TrackEmbeddings
 from throughline.models.build import build_detector, build_reid
-from throughline.models.calibrate import calibrate
-from throughline.perception.embed import fitted
+from throughline.models.calibrate import LabelledCamera, calibrate, cosine_pairs, set_pairs
+from throughline.models.crop_sets import read_pictures
+from throughline.models.reid_figures import DescribedSet, ranked
+from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import InferenceClient
 from throughline.perception.triton.server import TritonServer, TritonSettings
-from throughline.simulation.scoring import auc, is_clear
-from throughline.storage.tables import TRACKS_FILE, read_embeddings, read_tracks
 from throughline.storage.truth import read_truth
 from throughline.storage.workspace import Workspace
 from throughline.v1.common_pb2 import VERDICT_VALID
@@ -77,7 +80,9 @@ def run(folder: Path) -> list[Measure]:
         job = run_job(deployment, f"s3://{BUCKET}/", query, JobOptions(), console)
         with InferenceClient(deployment.addresses["triton"]) as client:
             batches = {name: client.statistics(name).mean_batch for name in ("detector", "reid")}
-        measures = _measures(job, workspace_of(deployment, folder / "cache"), _track_keys(deployment), truth)
+        card = ModelCard.read(repository / "reid")
+        measures = _measures(job, deployment, workspace_of(deployment, folder / "cache"), truth, card)
+    measures += _tracklets(corridor, repository)
     return [*measures, *(Measure(f"corridor: mean batch, {name}", mean, "") for name, mean in batches.items())]
 
 
@@ -85,38 +90,32 @@ def _models(data: Path, folder: Path) -> Path:
     repository = folder / "models"
     build_detector(data / "weights" / "yolox_nano.onnx", repository, licence="Apache-2.0")
     build_reid(data / "weights" / "osnet_x0_25_msmt17.onnx", repository, licence="MIT")
-    vectors, people, cameras = _pku_descriptors(data / "reid" / "pku_half_a", repository, folder / "triton.log")
-    calibrate(repository / "reid", vectors, people, cameras, "PKU-Reid half a: 37 people, two cameras, four crops each")
+    place = _pku_place(data / "reid" / "pku_half_a", repository, folder / "triton.log")
+    calibrate(repository / "reid", [place], "PKU-Reid half a: 37 people, two cameras, four crops each")
     return repository
 
 
-def _pku_descriptors(
-    pictures: Path, repository: Path, log: Path
-) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_]]:
-    """Two descriptors for each person and camera: means of four directions each, like the crops of a track."""
-    vectors, people, cameras = [], [], []
+def _pku_place(pictures: Path, repository: Path, log: Path) -> list[LabelledCamera]:
+    """Two sets for each person and camera, of four directions each, like the crops of a track."""
+    sets = read_pictures(pictures)
     with (
         TritonServer(TritonSettings(model_repository=repository, log=log)) as server,
         InferenceClient(server.grpc_address) as client,
     ):
-        card = client.model("reid")
-        size = Size(card.input_width, card.input_height)
-        for person in sorted(path for path in pictures.rglob("*") if path.is_dir() and any(path.glob("*.png"))):
-            for camera in sorted({path.stem.split("_")[0] for path in person.glob("*.png")}):
-                files = sorted(person.glob(f"{camera}_*.png"))
-                for half in (files[0::2], files[1::2]):
-                    crops = [_picture(file) for file in half]
-                    found = [client.embed(fitted(crop, size)).result() for crop in crops]
-                    mean = np.mean(found, axis=0)
-                    vectors.append(mean / np.linalg.norm(mean))
-                    people.append(person.name)
-                    cameras.append(camera)
-    return np.stack(vectors).astype(np.float32), np.array(people), np.array(cameras)
+        described = describe_sets(sets, client)
+    return [
+        _as_tracks([each for each in described if each.camera == camera])
+        for camera in sorted({each.camera for each in described})
+    ]
 
 
-def _picture(file: Path) -> Picture:
-    with av.open(str(file)) as container:
-        return next(container.decode(video=0)).to_ndarray(format="rgb24").astype(np.uint8)
+def _as_tracks(sets: list[DescribedSet]) -> LabelledCamera:
+    halves = [(each.person, half) for each in sets for half in (each.vectors[0::2], each.vectors[1::2])]
+    numbers = np.repeat(np.arange(len(halves)), [len(half) for _, half in halves])
+    vectors = np.concatenate([half for _, half in halves])
+    ones = np.ones(len(numbers), np.float32)
+    embeddings = TrackEmbeddings(vectors, numbers, np.zeros(len(numbers), np.int64), ones, ())
+    return LabelledCamera(embeddings, {number: person for number, (person, _) in enumerate(halves)})
 
 
 def _labels(document: dict[str, Any]) -> _Labels:
@@ -207,60 +206,74 @@ def _upload(chunks: list[Path], footage: Path, endpoint_url: str) -> None:
         s3.upload_file(str(chunk), BUCKET, str(chunk.relative_to(footage)))
 
 
-def _track_keys(deployment: Deployment) -> list[str]:
-    return sorted(path.name for path in (deployment.home / "workspace" / "tracks").iterdir())
+def _tracklets(corridor: Path, repository: Path) -> list[Measure]:
+    """The labelled tracklets themselves, as `throughline eval reid` has them."""
+    figures = evaluate_reid(corridor, repository)
+    return [
+        Measure(f"corridor {name}: {kind}", values[kind], "")
+        for name, values in figures.items()
+        for kind in ("rank-1", "mAP")
+    ]
 
 
-def _measures(job: Job, workspace: Workspace, keys: list[str], truth: Path) -> list[Measure]:
+def _measures(job: Job, deployment: Deployment, workspace: Workspace, truth: Path, card: ModelCard) -> list[Measure]:
     cameras = read_truth(truth)
-    vectors, persons, where = _labelled_descriptors(workspace, keys, truth)
+    place, names = own_tracks(deployment, workspace, cameras)
     confirmed = sum(each.verdict == VERDICT_VALID for each in job.candidates)
-    ranking = _ranking(vectors, persons, where)
-    labelled = persons != NOBODY
     return [
         Measure("corridor: cameras", len(cameras), ""),
-        Measure("corridor: own tracks", len(persons), "tracks"),
-        Measure("corridor: of them clear and labelled", int(labelled.sum()), "tracks"),
+        Measure("corridor: own tracks", sum(len(each.embeddings.descriptors()[0]) for each in place), "tracks"),
+        Measure("corridor: of them clear and labelled", sum(len(each.people) for each in place), "tracks"),
         Measure("corridor: IoU of the query", job.query_iou, "", 0.3, "higher"),
         Measure("corridor: candidates", len(job.candidates), "tracks"),
         Measure("corridor: confirmed by the labels", confirmed, "tracks", 1, "higher"),
         Measure("corridor: film", job.timeline.duration_ns / 1e9, "s", 1, "higher"),
-        *(Measure(f"corridor: {name}, across cameras", value, "") for name, value in ranking.items()),
+        *_recognition(place, names, card),
         *(Measure(f"corridor: stage {each.stage}", each.seconds, "s") for each in job.timings),
     ]
 
 
-def _labelled_descriptors(
-    workspace: Workspace, keys: list[str], truth: Path
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]:
-    """Descriptors of all own tracks, whom each clear one shows (else NOBODY), and its camera."""
-    cameras = read_truth(truth)
-    vectors, persons, where = [], [], []
-    for key in keys:
-        artifact = workspace.get(f"tracks/{key}")
-        summary = json.loads(artifact.path("summary.json").read_bytes())
-        labels = label_tracks(read_tracks(artifact.path(TRACKS_FILE)), cameras[summary["camera"]])
-        ids, descriptors = read_embeddings(artifact.path(TRACKS_FILE).parent).descriptors()
-        for track_id, vector in zip(ids.tolist(), descriptors, strict=True):
-            label = labels[track_id]
-            vectors.append(vector)
-            persons.append(label.person if is_clear(label) else NOBODY)
-            where.append(summary["camera"])
-    return np.stack(vectors), np.array(persons, np.int64), np.array(where)
+def _recognition(place: list[LabelledCamera], names: list[str], card: ModelCard) -> Iterator[Measure]:
+    """Every clear labelled track queries those of other cameras: by even crops, by cosine, by likeness, and re-ranked."""
+    cosines, matching = card.calibration, card.matching
+    assert cosines is not None
+    assert matching is not None
+    tables = [each.embeddings for each in place]
+    descriptors = np.concatenate([each.descriptors()[1] for each in tables])
+    even = np.concatenate([_even_means(each) for each in tables])
+    same = cosines.inverse(SAME_LOOKS)
+    alike = all_likenesses(tables, np.array(matching.mean_look, np.float32), same)
+    sets: list[DescribedSet] = []
+    rows: list[int] = []
+    for each, name in zip(place, names, strict=True):
+        for number in each.embeddings.descriptors()[0].tolist():
+            if number in each.people:
+                rows.append(len(sets))
+            sets.append(DescribedSet(str(each.people.get(number)), name, np.zeros((0, 0), np.float32)))
+    chosen = [sets[row] for row in rows]
+    kinds = {
+        "plain mean of six even crops": even @ even.T,
+        "cosine": descriptors @ descriptors.T,
+        "likeness": alike,
+        "likeness, re-ranked": reranked(alike),
+    }
+    for kind, values in kinds.items():
+        found = ranked(values[np.ix_(rows, rows)], chosen)
+        bar = 0.85 if kind == "likeness" else None
+        yield Measure(f"corridor: rank-1, {kind}", found["rank-1"], "")
+        yield Measure(f"corridor: mAP, {kind}", found["mAP"], "", bar, "higher")
+    measured, right = set_pairs(place, np.array(matching.mean_look), same)
+    yield Measure("corridor: AUC, cosine", auc_of(*cosine_pairs(place)), "")
+    yield Measure("corridor: AUC, likeness", auc_of(measured, right), "")
+    yield from reliability("corridor", matching.calibration.apply(measured), right)
 
 
-def _ranking(vectors: NDArray[np.float32], persons: NDArray[np.int64], where: NDArray[np.str_]) -> dict[str, float]:
-    """Every labelled track queries the labelled ones of other cameras: pooled AUC, rank-1, mean average precision."""
-    cosines = vectors @ vectors.T
-    same, different, hits, precisions = [], [], [], []
-    for query in np.flatnonzero(persons != NOBODY):
-        others = np.flatnonzero((persons != NOBODY) & (where != where[query]))
-        right = persons[others] == persons[query]
-        same += cosines[query, others[right]].tolist()
-        different += cosines[query, others[~right]].tolist()
-        if right.any():
-            ranked = right[np.argsort(-cosines[query, others], kind="stable")]
-            hits.append(bool(ranked[0]))
-            places = np.flatnonzero(ranked) + 1
-            precisions.append(float(np.mean(np.arange(1, len(places) + 1) / places)))
-    return {"AUC": auc(same, different), "rank-1": float(np.mean(hits)), "mAP": float(np.mean(precisions))}
+def _even_means(embeddings: TrackEmbeddings) -> NDArray[np.float32]:
+    """(t, d) plain unit means of up to six crops of each track, evenly chosen."""
+    means = []
+    for number in embeddings.descriptors()[0].tolist():
+        vectors = embeddings.only(number).vectors
+        even = np.unique(np.linspace(0, len(vectors) - 1, min(6, len(vectors))).round().astype(int))
+        means.append(vectors[even].mean(axis=0))
+    stacked = np.stack(means)
+    return np.asarray(stacked / np.linalg.norm(stacked, axis=1, keepdims=True), np.float32)

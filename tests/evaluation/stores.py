@@ -11,9 +11,15 @@ from rich.console import Console
 
 from tests.bench.measure import Measure
 from tests.evaluation.jobs import run_job, workspace_of
+from tests.evaluation.own_tracks import own_tracks
+from tests.evaluation.reliability import auc_of, reliability
 from throughline.cli.stack import StackSettings
 from throughline.cli.up import running
+from throughline.domain.likeness import SAME_LOOKS
 from throughline.domain.time import NS_PER_SECOND
+from throughline.models.calibrate import LabelledCamera, cosine_pairs, joined, set_pairs
+from throughline.perception.triton.card import ModelCard
+from throughline.perception.triton.server import TritonSettings
 from throughline.simulation.evaluation import Evaluation, evaluate
 from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.store import simulate
@@ -27,7 +33,10 @@ SECONDS = 60.0
 def run(folder: Path) -> list[Measure]:
     """One job a query; figures for each and over all."""
     console = Console(stderr=True)
-    by_seed = {seed: _evaluated(seed, folder / f"store-{seed}", console) for seed in SEEDS}
+    by_seed, places = {}, []
+    for seed in SEEDS:
+        by_seed[seed], place = _evaluated(seed, folder / f"store-{seed}", console)
+        places.append(place)
     found = [each for several in by_seed.values() for each in several]
     measures = [measure for seed, several in by_seed.items() for each in several for measure in _of_one(seed, each)]
     true = sum(each.retrieval.true for each in found)
@@ -46,11 +55,28 @@ def run(folder: Path) -> list[Measure]:
         Measure(
             "stores: entrances and exits within 0.5 s", float(np.mean(edges <= NS_PER_SECOND // 2)), "", 0.95, "higher"
         ),
+        *_recognition(places),
         Measure("stores: worst entrance or exit", float(edges.max(initial=0)) / NS_PER_SECOND, "s"),
     ]
 
 
-def _evaluated(seed: int, folder: Path, console: Console) -> list[Evaluation]:
+def _recognition(places: list[list[LabelledCamera]]) -> list[Measure]:
+    """Over all pairs of clear tracks across cameras of one store."""
+    card = ModelCard.read(TritonSettings().model_repository / "reid")
+    assert card.calibration is not None
+    assert card.matching is not None
+    look, same_cosine = np.array(card.matching.mean_look), card.calibration.inverse(SAME_LOOKS)
+    cosines, same = joined(map(cosine_pairs, places))
+    alike, _ = joined(set_pairs(place, look, same_cosine) for place in places)
+    return [
+        Measure("stores: AUC of pairs, cosine", auc_of(cosines, same), ""),
+        Measure("stores: AUC of pairs, likeness", auc_of(alike, same), ""),
+        *reliability("stores, cosine", card.calibration.apply(cosines), same),
+        *reliability("stores", card.matching.calibration.apply(alike), same, 0.05),
+    ]
+
+
+def _evaluated(seed: int, folder: Path, console: Console) -> tuple[list[Evaluation], list[LabelledCamera]]:
     shutil.rmtree(folder, ignore_errors=True)
     store = simulate(SimulationSettings(seed=seed, seconds=SECONDS), folder / "store")
     settings = StackSettings(
@@ -67,7 +93,9 @@ def _evaluated(seed: int, folder: Path, console: Console) -> list[Evaluation]:
             text = (store.folder / query.file).read_text()
             job = run_job(deployment, f"file://{store.footage}/", text, JobOptions(clock_maps=clocks), console)
             found.append(evaluate(workspace_of(deployment, folder / "cache"), job, store, query.person))
-    return found
+        truth = {camera: store.camera(camera) for camera in store.clocks}
+        place, _ = own_tracks(deployment, workspace_of(deployment, folder / "cache"), truth)
+    return found, place
 
 
 def _of_one(seed: int, found: Evaluation) -> list[Measure]:

@@ -6,24 +6,37 @@ import numpy as np
 import pytest
 
 from tests.models.weights import CLASSES, tiny_detector, tiny_reid
-from throughline.domain.errors import InvalidInput
+from throughline.domain.errors import FailedPrecondition, InvalidInput
+from throughline.domain.likeness import SETS
+from throughline.domain.tracks import TrackEmbeddings
 from throughline.models.build import build_detector, build_reid
-from throughline.models.calibrate import calibrate, labelled_pairs
+from throughline.models.calibrate import LabelledCamera, calibrate, calibrate_on_pairs, cosine_pairs, kept_cosines
 from throughline.models.repository import check_digest
 from throughline.perception.triton.card import ModelCard
 
 
-def _tracks(people: int = 12, cameras: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Descriptors (n, 32) of one track a person and camera, near to each other for one person."""
+def _place(people: int = 12, cameras: int = 3) -> list[LabelledCamera]:
+    """A track of three crops a person and camera, near to each other for one person; one more in each camera of nobody known."""
     random = np.random.default_rng(3)
-    identities, seen_by = np.repeat(np.arange(people), cameras), np.tile(np.arange(cameras), people)
-    vectors = random.normal(size=(people, 32))[identities] + 0.4 * random.normal(size=(people * cameras, 32))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), identities, seen_by
+    looks = random.normal(size=(people, 32))
+    place = []
+    for _ in range(cameras):
+        vectors = (
+            np.concatenate([np.repeat(looks, 3, axis=0), random.normal(size=(3, 32))]) + random.normal(size=32) / 2
+        )
+        vectors += 0.4 * random.normal(size=vectors.shape)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        numbers = np.repeat(np.arange(people + 1), 3)
+        embeddings = TrackEmbeddings(
+            vectors.astype(np.float32), numbers, np.zeros(len(numbers), np.int64), np.ones(len(numbers), np.float32), ()
+        )
+        place.append(LabelledCamera(embeddings, {number: f"person {number}" for number in range(people)}))
+    return place
 
 
 def test_a_calibration_from_labelled_tracks_stands_in_the_card(tmp_path: Path) -> None:
     built = build_reid(tiny_reid(tmp_path / "tiny.onnx"), tmp_path)
-    card = calibrate(tmp_path / "reid", *_tracks(), fitted_on="twelve made-up people")
+    card = calibrate(tmp_path / "reid", [_place()], "twelve made-up people")
     assert card == ModelCard.read(tmp_path / "reid") == check_digest(tmp_path / "reid")
     assert card.digest == built.digest
     assert card.calibration is not None
@@ -31,14 +44,37 @@ def test_a_calibration_from_labelled_tracks_stands_in_the_card(tmp_path: Path) -
     low, high = card.calibration.apply(np.array([0.1, 0.9]))
     assert low < 0.1
     assert high > 0.9
+    assert card.matching is not None
+    assert (card.matching.likeness, len(card.matching.mean_look)) == (SETS, 32)
+    assert card.matching.calibration.n_same == 12 * 3
     assert card.model_dump_json() in (tmp_path / "reid/configs/cpu.pbtxt").read_text().replace('\\"', '"').replace(
         "\\'", "'"
     )
 
 
-def test_pairs_are_those_across_cameras() -> None:
-    embeddings = np.eye(3, dtype=np.float32)[[0, 0, 1]]
-    cosines, same = labelled_pairs(embeddings, np.array(["a", "a", "b"]), np.array(["door", "till", "till"]))
+def test_the_calibration_of_cosines_can_be_kept(tmp_path: Path) -> None:
+    build_reid(tiny_reid(tmp_path / "tiny.onnx"), tmp_path)
+    with pytest.raises(FailedPrecondition, match="no calibration of cosines"):
+        kept_cosines(tmp_path / "reid")
+    first = calibrate(tmp_path / "reid", [_place()], "first")
+    second = calibrate(tmp_path / "reid", [_place(people=9)], "second", kept_cosines(tmp_path / "reid"))
+    assert second.calibration == first.calibration
+    assert second.matching is not None
+    assert second.matching.calibration.fitted_on == "second"
+
+
+def test_cosines_alone_take_the_calibration_of_sets_away(tmp_path: Path) -> None:
+    build_reid(tiny_reid(tmp_path / "tiny.onnx"), tmp_path)
+    calibrate(tmp_path / "reid", [_place()], "people")
+    cosines = np.concatenate([np.linspace(0.5, 1, 20), np.linspace(-0.2, 0.6, 20)])
+    assert calibrate_on_pairs(tmp_path / "reid", cosines, np.arange(40) < 20, "pairs").matching is None
+
+
+def test_pairs_are_of_labelled_tracks_across_cameras() -> None:
+    vectors = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
+    door = TrackEmbeddings(vectors[:1], np.array([7]), np.zeros(1, np.int64), np.ones(1, np.float32), ())
+    till = TrackEmbeddings(vectors[1:], np.array([1, 2, 3]), np.zeros(3, np.int64), np.ones(3, np.float32), ())
+    cosines, same = cosine_pairs([LabelledCamera(door, {7: "a"}), LabelledCamera(till, {1: "a", 2: "b"})])
     assert cosines.tolist() == [1, 0]
     assert same.tolist() == [True, False]
 
@@ -46,4 +82,4 @@ def test_pairs_are_those_across_cameras() -> None:
 def test_a_detector_is_not_calibrated(tmp_path: Path) -> None:
     build_detector(tiny_detector(tmp_path / "tiny.onnx"), tmp_path, class_names=CLASSES)
     with pytest.raises(InvalidInput, match="only ReID models"):
-        calibrate(tmp_path / "detector", *_tracks(), fitted_on="people")
+        calibrate(tmp_path / "detector", [_place()], "people")

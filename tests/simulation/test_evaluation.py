@@ -79,6 +79,7 @@ def _write_stages(workspace: Workspace) -> None:
                 FRAMES,
                 cosine,
                 cosine,
+                cosine,
                 0,
                 outcome.value,
                 cosine,

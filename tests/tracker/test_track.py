@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from concurrent.futures import Future
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.tracker.footage import BLUE, Painted, Recording, moment
 from tests.tracker.scenes import SECOND
-from throughline.domain.errors import Cancelled, DependencyUnavailable, InvalidInput, NotFound
+from throughline.domain.errors import Cancelled, DependencyUnavailable, FailedPrecondition, InvalidInput, NotFound
 from throughline.domain.footage import Reel
 from throughline.domain.time import Instant, Interval
 from throughline.domain.tracks import TrackTable
@@ -105,6 +106,49 @@ def test_descriptors_tell_people_apart(workspace: Workspace, stage: TrackStage) 
     artifact = run(stage).artifact
     _, (first, second) = read_embeddings(artifact.path("embeddings.npy").parent).descriptors()
     assert first @ second < 0.9
+
+
+class Spoilt:
+    """Futures of a ReID model that gives `vector` instead of every `every`th descriptor."""
+
+    def __init__(self, client: InferenceClient, vector: np.ndarray, every: int) -> None:
+        self._embed, self._vector, self._every, self._count = client.embed, vector.astype(np.float32), every, 0
+
+    def __call__(self, crop: np.ndarray) -> Future[np.ndarray]:
+        self._count += 1
+        if self._count % self._every:
+            return self._embed(crop)
+        spoilt: Future[np.ndarray] = Future()
+        spoilt.set_result(self._vector)
+        return spoilt
+
+
+@pytest.mark.parametrize("vector", [np.full(6, np.nan), np.zeros(6)])
+def test_crops_that_the_model_cannot_describe_are_left_out_and_counted(
+    workspace: Workspace,
+    stage: TrackStage,
+    tiny_client: InferenceClient,
+    monkeypatch: pytest.MonkeyPatch,
+    vector: np.ndarray,
+) -> None:
+    Recording((FIRST, SECOND_ONE)).publish(workspace, "cam1")
+    monkeypatch.setattr(tiny_client, "embed", Spoilt(tiny_client, vector, every=3))
+    tracked = run(stage)
+    embeddings = read_embeddings(tracked.artifact.path("embeddings.npy").parent)
+    np.testing.assert_allclose(np.linalg.norm(embeddings.vectors, axis=1), 1, atol=1e-5)
+    assert sorted(name for name in tracked.artifact.names() if name.startswith("crops/")) == sorted(embeddings.crops)
+    (incident,) = tracked.summary.incidents
+    assert (incident.code, incident.camera) == ("crops_not_described", "cam1")
+    assert f"of {tracked.summary.crop_count * 3 // 2} crops" in incident.message
+
+
+def test_a_model_that_describes_nothing_is_an_error(
+    workspace: Workspace, stage: TrackStage, tiny_client: InferenceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Recording((FIRST,)).publish(workspace, "cam1")
+    monkeypatch.setattr(tiny_client, "embed", Spoilt(tiny_client, np.full(6, np.nan), every=1))
+    with pytest.raises(FailedPrecondition, match=r"describes none of \d+ crops"):
+        run(stage)
 
 
 def test_the_same_request_finds_its_tracks_ready(workspace: Workspace, stage: TrackStage) -> None:

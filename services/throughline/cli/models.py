@@ -12,7 +12,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -22,6 +21,7 @@ from rich.table import Column, Table
 from throughline.domain.errors import InvalidInput
 from throughline.models import catalogue
 from throughline.models.build import BETTER, build_detector, build_reid
+from throughline.models.calibrate import LabelledCamera
 from throughline.models.calibrate import calibrate as fit_calibration
 from throughline.models.fetch import Progress, fetch, read_record, sha256
 from throughline.models.graph import BGR_255, IMAGENET, IMAGENET_BGR, RGB_255, UNIT
@@ -162,8 +162,7 @@ def calibrate(
     fitted_on: Annotated[str, typer.Option(help="Names the data in the model's card.")] = "",
 ) -> None:
     """Fit P(same person) to labelled tracks and write it into the model's card."""
-    descriptors, identities, cameras = _labelled(labels, tracks)
-    card = fit_calibration(repository / name, descriptors, identities, cameras, fitted_on or labels.name)
+    card = fit_calibration(repository / name, [_labelled(labels, tracks)], fitted_on or labels.name)
     if (found := card.calibration) is not None:
         print(f"{found.n_same} pairs of the same person, {found.n_different} of different people")
 
@@ -253,23 +252,20 @@ def _bar(file: str) -> Iterator[Progress]:
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
-def _labelled(labels: Path, tracks: list[str]) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_]]:
-    """(n, d) descriptors of the labelled tracks, their identities and cameras."""
-    identity = _identities(labels)
-    vectors, identities, cameras = [], [], []
+def _labelled(labels: Path, tracks: list[str]) -> list[LabelledCamera]:
+    """All tracks of each camera, with the identities of those that are labelled."""
+    identities = _identities(labels)
+    cameras = []
     for text in tracks:
         camera, sign, folder = text.partition("=")
         if not sign:
             raise typer.BadParameter(f"--tracks: {text!r} is not CAMERA=FOLDER")
-        ids, descriptors = read_embeddings(Path(folder)).descriptors()
-        for track_id, vector in zip(ids.tolist(), descriptors, strict=True):
-            if (camera, track_id) in identity:
-                vectors.append(vector)
-                identities.append(identity[camera, track_id])
-                cameras.append(camera)
-    if not vectors:
+        embeddings = read_embeddings(Path(folder))
+        known = {number: who for (where, number), who in identities.items() if where == camera}
+        cameras.append(LabelledCamera(embeddings, known))
+    if not any(np.isin(each.embeddings.track_ids, list(each.people)).any() for each in cameras):
         raise InvalidInput(f"no track of {', '.join(tracks)} is labelled in {labels}")
-    return np.stack(vectors).astype(np.float32), np.array(identities), np.array(cameras)
+    return cameras
 
 
 def _identities(labels: Path) -> dict[tuple[str, int], str]:

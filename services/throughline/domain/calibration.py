@@ -47,6 +47,10 @@ class Calibration:
         """P(same person) for cosines of any shape; beyond the outer knots it stays at theirs."""
         return np.interp(np.asarray(cosine, np.float64), self.knots_cosine, self.knots_probability)
 
+    def inverse(self, probability: float) -> float:
+        """The cosine at which the probability is reached; the outermost where it never is."""
+        return float(np.interp(probability, self.knots_probability, self.knots_cosine))
+
     @property
     def digest(self) -> str:
         """SHA-256 of all that it is, in hex; part of the key of every ranking made with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from throughline.domain.geometry import Boxes
 from throughline.domain.time import Instant, Interval
+
+_LEAST_WEIGHT = 0.01
+"""Of a crop without any quality: it must not leave its track without a descriptor."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,37 @@ class TrackEmbeddings:
     qualities: NDArray[np.float32]
     crops: tuple[str, ...]
 
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """(m,) of each crop in its track: its quality, and a little where that is nothing."""
+        return np.maximum(self.qualities, np.float32(_LEAST_WEIGHT))
+
+    def only(self, track_id: int) -> TrackEmbeddings:
+        """The crops of one track, without their files; empty where there is none of that id."""
+        rows = self.track_ids == track_id
+        return TrackEmbeddings(
+            self.vectors[rows], self.track_ids[rows], self.times_ns[rows], self.qualities[rows], crops=()
+        )
+
     def descriptors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(t,) track ids and their (t, d) descriptors: unit-length means of the track's vectors weighted by quality."""
-        ids, index = np.unique(self.track_ids, return_inverse=True)
-        sums = np.zeros((len(ids), self.vectors.shape[1] if self.vectors.ndim == 2 else 0), np.float32)
-        np.add.at(sums, index, self.vectors * self.qualities[:, None])
+        return self._descriptors
+
+    @cached_property
+    def _descriptors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        ids, starts = np.unique(self.track_ids, return_index=True)
+        weighted = np.asarray(self.vectors * self.weights[:, None], np.float32)
+        sums = np.add.reduceat(weighted, starts, axis=0) if len(ids) else weighted
         norms = np.linalg.norm(sums, axis=1, keepdims=True)
         return ids, np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0)
+
+
+def concatenated(tables: Sequence[TrackEmbeddings]) -> TrackEmbeddings:
+    """One or more tables, whose ids rise from each to the next, as one; without the crops' files."""
+    return TrackEmbeddings(
+        vectors=np.concatenate([each.vectors for each in tables]),
+        track_ids=np.concatenate([each.track_ids for each in tables]),
+        times_ns=np.concatenate([each.times_ns for each in tables]),
+        qualities=np.concatenate([each.qualities for each in tables]),
+        crops=(),
+    )

@@ -43,7 +43,7 @@ def evaluate(workspace: Workspace, job: Job, store: StoreTruth, person: str, rou
     folder = workspace.get(f"jobs/{job.job_id}/scores/{round_number}")
     scores = read_table(folder.path(SCORES_FILE), SCORES)
     labels = _labels(workspace, scores, store)
-    cosines, candidates = _compared(scores)
+    likenesses, candidates = _compared(scores)
     query = [track_from_proto(track) for track in job.query_tracks]
     confirmed = confirmed_tracks(job)
     timeline = workspace.get(f"jobs/{job.job_id}/timelines/{job.timeline.revision}")
@@ -52,7 +52,7 @@ def evaluate(workspace: Workspace, job: Job, store: StoreTruth, person: str, rou
     return Evaluation(
         person=person,
         located=bool(query) and labels[query[0].track.camera, query[0].track.number].person == number,
-        retrieval=score_retrieval(cosines, candidates, labels, number),
+        retrieval=score_retrieval(likenesses, candidates, labels, number),
         film=score_film(
             _by_camera((tile.camera, segment.utc) for segment in document.segments for tile in segment.tiles),
             _by_camera((track.track.camera, track.span) for track in [*query, *confirmed]),
@@ -78,11 +78,11 @@ def _labels(workspace: Workspace, scores: pa.Table, store: StoreTruth) -> dict[T
 
 
 def _compared(scores: pa.Table) -> tuple[Mapping[TrackKey, float], list[TrackKey]]:
-    """Cosine of every track that was compared with the query, and those that became candidates."""
-    columns = [scores[name].to_pylist() for name in ("camera", "track_id", "cosine", "outcome")]
+    """Likeness of every track that was compared with the query, and those that became candidates."""
+    columns = [scores[name].to_pylist() for name in ("camera", "track_id", "likeness", "outcome")]
     rows = list(zip(*columns, strict=True))
-    cosines = {(camera, track_id): cosine for camera, track_id, cosine, outcome in rows if outcome in _COMPARED}
-    return cosines, [(camera, track_id) for camera, track_id, _, outcome in rows if outcome == Outcome.CANDIDATE]
+    alike = {(camera, track_id): likeness for camera, track_id, likeness, outcome in rows if outcome in _COMPARED}
+    return alike, [(camera, track_id) for camera, track_id, _, outcome in rows if outcome == Outcome.CANDIDATE]
 
 
 def _by_camera(pairs: Iterable[tuple[str, Interval]]) -> dict[str, list[Interval]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from throughline.domain.errors import CorruptArtifact
 from throughline.domain.footage import Reel
 from throughline.domain.pairs import TrackId, TrackSpan
 from throughline.domain.time import ClockMap, Instant, Interval
@@ -72,8 +75,14 @@ class CameraTracks:
         return read_track_extents(self.artifact.path(TRACKS_FILE))
 
     def embeddings(self) -> TrackEmbeddings:
+        """Raises CorruptArtifact where a vector is not finite: it would spoil all comparisons of its camera."""
         paths = [self.artifact.path(name) for name in (VECTORS_FILE, INDEX_FILE)]
-        return read_embeddings(paths[0].parent)
+        found = read_embeddings(paths[0].parent)
+        if not np.isfinite(found.vectors).all():
+            raise CorruptArtifact(
+                f"{paths[0]} holds vectors that are not finite; delete its artifact and track camera {self.camera} again"
+            )
+        return found
 
 
 def read_reel(artifact: Artifact) -> Reel:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from throughline.domain.errors import FailedPrecondition
 from throughline.domain.time import Instant, Interval, seconds_to_ns
 from throughline.domain.work import Work
 from throughline.media.frame import Frame, Picture
@@ -26,6 +27,8 @@ from throughline.storage.tables import EmbeddingWriter
 CROPS_FOLDER = "crops"
 _SEEK_SECONDS = 2.0
 """Between moments further apart than this the reel is sought, not decoded through."""
+_ROUNDING = 0.02
+"""FP16 and INT8 included."""
 _JPEG_QUALITY = 92
 
 
@@ -41,14 +44,20 @@ def crop_file(track_id: int, time_ns: int) -> str:
     return f"{CROPS_FOLDER}/{track_id:06d}-{time_ns}.jpg"
 
 
+def is_unit(vector: NDArray[np.float32]) -> bool:
+    """Whether a descriptor can be compared: finite, and of length 1 but for rounding."""
+    return bool(abs(float(np.linalg.norm(vector)) - 1) < _ROUNDING)
+
+
 class Gallery:
     """Saves and embeds crops into a folder as they come: crops/, embeddings.npy and .parquet. A context manager.
 
-    Up to `limit` crops are with the ReID model at once. count: those that it has described.
+    Up to `limit` crops are with the ReID model at once. count: those that it has described; undescribed: those for which it gave
+    something else than a unit vector, which are left out.
     """
 
     def __init__(self, folder: Path, client: InferenceClient, limit: int, work: Work) -> None:
-        self.count = 0
+        self.count = self.undescribed = 0
         self._folder = folder
         self._work = work
         (folder / CROPS_FOLDER).mkdir()
@@ -78,12 +87,21 @@ class Gallery:
             self._work.report(self.count, total, "crops")
 
     def finish(self) -> int:
-        """Wait for the last crops; return how many there are in all."""
+        """Wait for the last crops; return how many there are in all. Raises FailedPrecondition where the model described none."""
         self._embedder.finish()
+        if self.undescribed and not self.count:
+            raise FailedPrecondition(
+                f"the ReID model describes none of {self.undescribed} crops: its vectors are not finite or have no length; build it "
+                "anew with `throughline models build`, and see to --reid-input"
+            )
         self._work.report(self.count, self.count, "crops")
         return self.count
 
     def _write(self, crop: _Crop, vector: NDArray[np.float32]) -> None:
+        if not is_unit(vector):
+            (self._folder / crop.file).unlink()
+            self.undescribed += 1
+            return
         self._writer.add(*crop, vector)
         self.count += 1
 

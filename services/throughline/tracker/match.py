@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from throughline.domain.calibration import Calibration
 from throughline.domain.errors import FailedPrecondition
+from throughline.domain.likeness import SAME_LOOKS, Matching, likenesses, mean_look, without
 from throughline.domain.pairs import TrackId, TrackSpan
 from throughline.domain.time import Instant, Interval
 from throughline.domain.topology import HANDOVER_NS
-from throughline.domain.tracks import TrackEmbeddings
+from throughline.domain.tracks import TrackEmbeddings, concatenated
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
 
@@ -42,12 +42,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Compared:
-    """One track compared with the query. `row`: its camera's place among those compared; cosine is NaN where it has no crops."""
+    """One track compared with the query. `row`: its camera's place among those compared; cosine and likeness (what is calibrated)
+    are NaN where it has no crops."""
 
     row: int
     track: TrackSpan
     box_count: int
     cosine: float
+    likeness: float
     time_gap_ns: int
     outcome: Outcome | None
     """None: it may be the same person, by the threshold."""
@@ -55,41 +57,46 @@ class Compared:
 
 @dataclass(frozen=True)
 class Person:
-    """The query's tracks. vectors: (m, d) float32 of all their crops, crop_uris: m; descriptor: (d,) float32 unit vector."""
+    """The query's tracks and those that were confirmed. crops: those of the query's tracks as track 0, of each confirmed one as a
+    track of its own; cameras: of each of these; crop_uris: one a crop."""
 
     tracks: tuple[TrackSpan, ...]
-    vectors: NDArray[np.float32]
+    crops: TrackEmbeddings
     crop_uris: tuple[str, ...]
-    descriptor: NDArray[np.float32]
+    cameras: tuple[str, ...]
+
+    @property
+    def descriptor(self) -> NDArray[np.float32]:
+        """(d,) unit vector; each of the tracks' descriptors counts as much as any other."""
+        total = self.crops.descriptors()[1].sum(axis=0)
+        return np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), np.float32)
 
     def together_with(self, others: Sequence[Person]) -> Person:
-        """One person of all their tracks; each of the descriptors counts as much as any other."""
-        if not others:
-            return self
+        """One person of all their tracks."""
         every = (self, *others)
-        total = np.sum([each.descriptor for each in every], axis=0)
+        numbered = [
+            replace(each.crops, track_ids=np.full(len(each.crops.track_ids), number, np.int64))
+            for number, each in enumerate(every)
+        ]
         return Person(
             tuple(track for each in every for track in each.tracks),
-            np.concatenate([each.vectors for each in every]),
+            concatenated(numbered),
             tuple(uri for each in every for uri in each.crop_uris),
-            total / max(float(np.linalg.norm(total)), 1e-9),
+            tuple(camera for each in every for camera in each.cameras),
         )
 
 
 def confirmed_person(track: TrackSpan, camera: CameraTracks, embeddings: TrackEmbeddings) -> Person:
     """Whom a confirmed track shows; without crops, who is where and when."""
-    ids, descriptors = embeddings.descriptors()
     rows = np.flatnonzero(embeddings.track_ids == track.track.number)
     uris = tuple(camera.artifact.uri_of(embeddings.crops[row]) for row in rows)
-    found = descriptors[ids == track.track.number]
-    descriptor = found[0] if len(found) else np.zeros(embeddings.vectors.shape[1], np.float32)
-    return Person((track,), embeddings.vectors[rows], uris, descriptor)
+    return Person((track,), embeddings.only(track.track.number), uris, (camera.camera,))
 
 
 def person_of(
     query: LocatedQuery, camera: CameraTracks, embeddings: TrackEmbeddings, calibration: Calibration | None
 ) -> Person:
-    """The query's person: the unit mean of the crops of their tracks, weighted by quality.
+    """The query's person: the crops of their tracks.
 
     A track may go over to somebody else. Where there are crops from moments at which it stands with the query, only these count,
     and those that by at least even odds show the same person.
@@ -111,7 +118,7 @@ def person_of(
         (),
     )
     uris = tuple(camera.artifact.uri_of(embeddings.crops[row]) for row in rows)
-    return Person(query.tracks, as_one.vectors, uris, as_one.descriptors()[1][0])
+    return Person(query.tracks, as_one, uris, (camera.camera,))
 
 
 def _like(
@@ -124,31 +131,68 @@ def _like(
     return calibration.apply(vectors @ middle / max(float(np.linalg.norm(middle)), 1e-9)) >= EVEN_ODDS
 
 
-def compare(person: Person, cameras: Sequence[CameraTracks], embeddings: Sequence[TrackEmbeddings]) -> list[Compared]:
-    """All tracks of all cameras, the most alike first; those without crops last. Ties stand in order of camera and track."""
+@dataclass(frozen=True, slots=True)
+class SetRule:
+    """Compares tracks by the sets of their crops. `cosines` calibrates descriptors: it tells who is one person in a camera."""
+
+    matching: Matching
+    cosines: Calibration
+
+    def likenesses(
+        self, person: Person, cameras: Sequence[CameraTracks], embeddings: Sequence[TrackEmbeddings]
+    ) -> list[Numbers]:
+        """For each camera the likeness of its tracks with the person, by track number."""
+        known = np.array(self.matching.mean_look, np.float32)
+        same = self.cosines.inverse(SAME_LOOKS)
+        looks = [mean_look(each.descriptors()[1], known, same) for each in embeddings]
+        by_camera = {camera.camera: look for camera, look in zip(cameras, looks, strict=True)}
+        own = np.stack([by_camera[person.cameras[number]] for number in person.crops.track_ids.tolist()])
+        crops = replace(person.crops, vectors=without(person.crops.vectors, own))
+        found = []
+        for each, look in zip(embeddings, looks, strict=True):
+            rest = replace(each, vectors=without(each.vectors, look))
+            found.append(_numbers(np.unique(each.track_ids), likenesses(crops, rest)))
+        return found
+
+
+def compare(
+    person: Person,
+    cameras: Sequence[CameraTracks],
+    embeddings: Sequence[TrackEmbeddings],
+    rule: SetRule | None = None,
+) -> list[Compared]:
+    """All tracks of all cameras, the most alike first; those without crops last. Ties stand in order of camera and track.
+
+    Without a rule the likeness is the cosine.
+    """
     own = {each.track for each in person.tracks}
     compared: list[Compared] = []
-    for row, (camera, embedded) in enumerate(zip(cameras, embeddings, strict=True)):
-        cosines = _cosines(person, embedded)
+    all_cosines = [_cosines(person, each) for each in embeddings]
+    all_likenesses = all_cosines if rule is None else rule.likenesses(person, cameras, embeddings)
+    for row, camera in enumerate(cameras):
         extents = camera.extents()
         columns = (extents.ids, extents.starts_ns, extents.ends_ns, extents.box_counts)
         for number, start, end, count in zip(*(column.tolist() for column in columns), strict=True):
             track = camera.span(number, start, end)
-            cosine = cosines.get(number, float("nan"))
+            cosine, likeness = (found[row].get(number, float("nan")) for found in (all_cosines, all_likenesses))
             outcome = _impossible(track, own, person.tracks) or (Outcome.NO_CROPS if np.isnan(cosine) else None)
-            compared.append(Compared(row, track, count, cosine, _gap_ns(track, person.tracks), outcome))
-    return sorted(compared, key=lambda each: (-np.nan_to_num(each.cosine, nan=-2), each.track.track))
+            gap_ns = _gap_ns(track, person.tracks)
+            compared.append(Compared(row, track, count, cosine, likeness, gap_ns, outcome))
+    return sorted(compared, key=lambda each: (-np.nan_to_num(each.likeness, nan=-2), each.track.track))
 
 
-def _cosines(person: Person, embeddings: TrackEmbeddings) -> dict[int, float]:
-    """Cosine of each track with the person, by track number; to six decimals, so that ties are ties."""
+Numbers = dict[int, float]
+"""By track number; to six decimals, so that ties are ties."""
+
+
+def _numbers(ids: NDArray[np.int64], values: NDArray[np.floating]) -> Numbers:
+    return {number: round(value, 6) for number, value in zip(ids.tolist(), values.tolist(), strict=True)}
+
+
+def _cosines(person: Person, embeddings: TrackEmbeddings) -> Numbers:
+    """Cosine of each track's descriptor with the person's."""
     ids, descriptors = embeddings.descriptors()
-    if not len(ids):
-        return {}
-    index = faiss.IndexFlatIP(descriptors.shape[1])
-    index.add(np.ascontiguousarray(descriptors))
-    cosines, rows = index.search(person.descriptor[None], len(ids))
-    return {int(ids[row]): round(float(cosine), 6) for cosine, row in zip(cosines[0], rows[0], strict=True)}
+    return _numbers(ids, descriptors @ person.descriptor) if len(ids) else {}
 
 
 def _impossible(track: TrackSpan, own: set[TrackId], query: Sequence[TrackSpan]) -> Outcome | None:
@@ -181,7 +225,7 @@ class CropPair:
 def best_crop_pair(person: Person, number: int, camera: CameraTracks, embeddings: TrackEmbeddings) -> CropPair:
     """The most alike crops of the person and of track `number`, which has crops."""
     first, after = np.searchsorted(embeddings.track_ids, [number, number + 1])
-    cosines = person.vectors @ embeddings.vectors[first:after].T
+    cosines = person.crops.vectors @ embeddings.vectors[first:after].T
     own, other = np.unravel_index(int(cosines.argmax()), cosines.shape)
     uri = camera.artifact.uri_of(embeddings.crops[int(first + other)])
     return CropPair(person.crop_uris[int(own)], uri, round(float(cosines[own, other]), 6))

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import pyarrow as pa
 
 from throughline.domain.calibration import Calibration
 from throughline.domain.errors import Conflict, FailedPrecondition, InvalidInput
+from throughline.domain.likeness import SETS, Matching
 from throughline.domain.pairs import Candidate, TrackSpan, pair_id
 from throughline.domain.topology import UNKNOWN, Judgement
 from throughline.domain.tracks import TrackEmbeddings
@@ -23,10 +25,20 @@ from throughline.storage.columns import TableWriter, schema
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
-from throughline.tracker.match import Compared, Outcome, Person, best_crop_pair, compare, confirmed_person, person_of
+from throughline.tracker.match import (
+    Compared,
+    Outcome,
+    Person,
+    SetRule,
+    best_crop_pair,
+    compare,
+    confirmed_person,
+    person_of,
+)
 from throughline.tracker.pins import pinned_reid
 from throughline.tracker.space import Known, Places, weighed
 
+COSINE = "cosine"
 SCORES_FILE = "scores.parquet"
 RANKING_FILE = "candidates.json"
 SCORES = schema(
@@ -39,6 +51,7 @@ SCORES = schema(
     end_ns=pa.int64(),
     box_count=pa.int64(),
     cosine=pa.float64(),
+    likeness=pa.float64(),
     similarity=pa.float64(),
     time_gap_ns=pa.int64(),
     outcome=pa.string(),
@@ -47,7 +60,8 @@ SCORES = schema(
     space_time=pa.string(),
 )
 """A row per track of all cameras, the likeliest first. rank: from 1, 0 for those that are no candidates; start_ns, end_ns: UTC;
-cosine, similarity: NaN where there is none; outcome: see Outcome. appearance: similarity by looks alone; ratio: how much likelier
+cosine: of descriptors; likeness: what was calibrated; these and similarity are NaN where there is none; outcome: see Outcome.
+appearance: similarity by looks alone; ratio: how much likelier
 space and time make it, 1 where they say nothing, 0 where it is impossible; space_time: why."""
 
 
@@ -96,6 +110,8 @@ class Ranking:
     confirmed: tuple[TrackSpan, ...] = ()
     topology_yaml: str = ""
     learned: tuple[LearnedTransit, ...] = ()
+    likeness: str = COSINE
+    """What the calibration is for: cosines of descriptors, or sets of crops in one version or another."""
 
 
 class RankStage:
@@ -128,7 +144,7 @@ class RankStage:
             calibration = _usable(card.calibration, rules)
             check_models(card.digest, cameras)
             with self._workspace.create(folder) as place:
-                ranking = rank(query, cameras, rules, calibration, place, known)
+                ranking = rank(query, cameras, rules, calibration, place, known, card.matching)
                 ranking = replace(ranking, asked=asked, reid_digest=card.digest)
                 (place / RANKING_FILE).write_bytes(documents.dump(ranking))
             artifact = self._workspace.get(folder)
@@ -145,15 +161,19 @@ def read_ranking(artifact: Artifact) -> Ranking:
     return documents.load(Ranking, artifact.path(RANKING_FILE).read_bytes())
 
 
-def rank(
+def rank(  # noqa: PLR0913, PLR0917 - what is known, and by which calibrations it is judged
     query: LocatedQuery,
     cameras: Sequence[CameraTracks],
     rules: RankRules,
     calibration: Calibration | None,
     place: Path,
     known: Known = NOTHING,
+    matching: Matching | None = None,
 ) -> Ranking:
-    """Compare all tracks with the query's and the confirmed ones, write their scores into `place`, and give the candidates."""
+    """Compare all tracks with the query's and the confirmed ones, write their scores into `place`, and give the candidates.
+
+    Tracks are compared by sets of crops where `matching` is for that and there is a calibration of cosines, else by descriptors.
+    """
     cameras = sorted(cameras, key=lambda each: each.camera)
     embeddings = [each.embeddings() for each in cameras]
     home = next(
@@ -163,7 +183,9 @@ def rank(
         raise InvalidInput(f"the tracks of the query's camera {query.camera} are not among those to be ranked")
     person = person_of(query, cameras[home], embeddings[home], calibration)
     person = person.together_with(_confirmed(known, cameras, embeddings))
-    scored = _scored(compare(person, cameras, embeddings), person, cameras, (rules, calibration, known))
+    rule = None if calibration is None or not _by_sets(matching) else SetRule(matching, calibration)
+    applied = calibration if rule is None else rule.matching.calibration
+    scored = _scored(compare(person, cameras, embeddings, rule), person, cameras, (rules, applied, known))
     candidates: list[Candidate] = []
     with TableWriter(place / SCORES_FILE, SCORES) as writer:
         for each in scored:
@@ -183,15 +205,16 @@ def rank(
         asked="",
         rules=rules,
         reid_digest="",
-        calibration=calibration,
+        calibration=applied,
         query_tracks=query.tracks,
         compared=outcomes.count(None),
         impossible=outcomes.count(Outcome.SAME_TIME) + outcomes.count(Outcome.TOO_SOON),
         candidates=tuple(candidates),
-        incidents=_incidents(scored, rules, calibration),
+        incidents=_incidents(scored, rules, calibration, matching),
         confirmed=known.confirmed,
         topology_yaml=known.topology_yaml,
         learned=known.learned,
+        likeness=COSINE if rule is None else rule.matching.likeness,
     )
 
 
@@ -219,7 +242,9 @@ def _scored(
     asked, scored = set(known.asked), []
     for each in compared:
         judgement = UNKNOWN if places is None or each.outcome is not None else places.judge(each.track)
-        appearance = float("nan") if calibration is None else round(float(calibration.apply(np.array(each.cosine))), 6)
+        appearance = (
+            float("nan") if calibration is None else round(float(calibration.apply(np.array(each.likeness))), 6)
+        )
         similarity = appearance if judgement.objection else round(weighed(appearance, judgement.ratio), 6)
         value = similarity if rules.scale is Scale.CALIBRATED else each.cosine
         outcome = each.outcome or (Outcome.ASKED if each.track.track in asked else None)
@@ -228,6 +253,8 @@ def _scored(
         scored.append(_Scored(each, appearance, similarity, value >= rules.threshold, outcome, judgement))
     if rules.scale is Scale.CALIBRATED:
         scored.sort(key=lambda each: -np.nan_to_num(each.similarity, nan=-1))
+    else:
+        scored.sort(key=lambda each: -np.nan_to_num(each.compared.cosine, nan=-2))
     return scored
 
 
@@ -263,11 +290,17 @@ def _score_row(each: _Scored, outcome: Outcome, candidates: int) -> tuple[object
     track, span = found.track.track, found.track.span
     place = candidates if outcome is Outcome.CANDIDATE else 0
     where = (place, track.camera, track.tracks_key, track.number, span.start.ns, span.end.ns)
-    looks = (found.box_count, found.cosine, each.similarity, found.time_gap_ns, outcome.value)
+    looks = (found.box_count, found.cosine, found.likeness, each.similarity, found.time_gap_ns, outcome.value)
     return (*where, *looks, each.appearance, judgement.ratio, judgement.reason)
 
 
-def _incidents(scored: Sequence[_Scored], rules: RankRules, calibration: Calibration | None) -> tuple[Incident, ...]:
+def _by_sets(matching: Matching | None) -> TypeGuard[Matching]:
+    return matching is not None and matching.likeness == SETS
+
+
+def _incidents(
+    scored: Sequence[_Scored], rules: RankRules, calibration: Calibration | None, matching: Matching | None
+) -> tuple[Incident, ...]:
     incidents = []
     over = sum(each.reaches and each.outcome is None for each in scored) - rules.max_candidates
     if over > 0:
@@ -278,6 +311,13 @@ def _incidents(scored: Sequence[_Scored], rules: RankRules, calibration: Calibra
             "the ReID model has no calibration, so similarities are given as 0; run `throughline models calibrate`"
         )
         incidents.append(Incident("not_calibrated", "", message))
+    elif not _by_sets(matching):
+        known = "cosines only" if matching is None else f"cosines and for {matching.likeness}, not for {SETS}"
+        message = (
+            f"the ReID model's calibration is for {known}, so tracks are compared by their mean descriptors, which is less sure; "
+            "run `throughline models calibrate` again"
+        )
+        incidents.append(Incident("calibrated_for_cosines", "", message))
     return tuple(incidents)
 
 

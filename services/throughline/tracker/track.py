@@ -158,6 +158,8 @@ class _Run:
                 frame_count = record_tracks(frames, person, association, recorder)
             gallery.fetch(self.reader, recorder.chosen())
             crop_count = gallery.finish()
+        if gallery.undescribed:
+            incidents.append(_undescribed(gallery, self.reader.reel.camera))
         refined = refine(raw, recorder.starts_ns, place, reid.calibration, association.camera, self.settings.joining)
         shutil.rmtree(raw)
         write_csv(place / CSV_FILE, refined.lines, refined.best_crops)
@@ -210,6 +212,12 @@ def _noted(
         rows = found.class_ids == person
         people.write_frame(FrameDetections(found.time_ns, found.boxes[rows], found.scores[rows], found.class_ids[rows]))
         yield size, found
+
+
+def _undescribed(gallery: Gallery, camera: str) -> Incident:
+    whole = gallery.count + gallery.undescribed
+    message = f"the ReID model gives no usable vector for {gallery.undescribed} of {whole} crops of camera {camera}; they are left out"
+    return Incident("crops_not_described", camera, message, camera)
 
 
 def _damage(piece: Piece, packets: int, camera: str) -> Incident:

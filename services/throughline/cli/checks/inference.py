@@ -9,6 +9,7 @@ from pathlib import Path
 
 from throughline.cli.checks.finding import Examined, Finding, looked, missing, ok, warning
 from throughline.domain.errors import FailedPrecondition, ThroughlineError
+from throughline.domain.likeness import SETS
 from throughline.models.repository import PLAN_FILE, check_digest, versions
 from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import DETECTOR, REID
@@ -70,4 +71,7 @@ def _calibration(card: ModelCard) -> Finding:
     if card.calibration is None:
         remedy = "fit it with `throughline models calibrate`; until then jobs must say --scale cosine"
         return warning(what, "none", remedy)
+    if card.matching is None or card.matching.likeness != SETS:
+        remedy = "fit it with `throughline models calibrate`; until then tracks are compared by their mean descriptors"
+        return warning(what, "for cosines only, not for sets of crops", remedy)
     return ok(what, f"{card.calibration.n_same} pairs of the same person, fitted on {card.calibration.fitted_on}")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from throughline.domain.calibration import Calibration
 from throughline.domain.errors import CorruptArtifact, NotFound
+from throughline.domain.likeness import Matching
 
 CARD_FILE = "card.json"
 CARD_PARAMETER = "card"
@@ -71,6 +72,9 @@ class ModelCard(_Document):
     digest: str = Field(description="SHA-256 over the served files, in hex; the same digest gives the same numbers")
     calibration: Calibration | None = Field(
         default=None, description="reid: from cosine to P(same person); not in the digest"
+    )
+    matching: Matching | None = Field(
+        default=None, description="reid: from the sets of crops of two tracks to P(same person); not in the digest"
     )
 
     @classmethod
