@@ -9,7 +9,7 @@ from throughline.v1.common_pb2 import SIMILARITY_SCALE_COSINE, SimilarityScale, 
 
 _AROUND_NS = 4 * NS_PER_SECOND
 """Looked at before and after a track of the first pass, which may have begun late, broken off early, or be one piece of several."""
-_ODDS = 6.0
+_ODDS = 3.0
 """How much smaller the odds may be in the first pass than the job asks for: tracks of few frames show people worse."""
 _COSINE = 0.12
 """The same for thresholds on the scale of cosines."""
