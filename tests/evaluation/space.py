@@ -39,7 +39,7 @@ from throughline.tracker.artifacts import CameraTracks, read_summary
 from throughline.tracker.lineage import LINEAGE_FILE, Lineage
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import Outcome
-from throughline.tracker.rank import SCORES, SCORES_FILE, RankRules, rank
+from throughline.tracker.rank import SCORES, SCORES_FILE, Calibrations, RankRules, rank
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.space import Known
 from throughline.tracker.track import EVERYWHERE, TrackStage
@@ -159,7 +159,7 @@ def ask(store: Store, query: TrackSpan, known: Known, calibration: Calibration, 
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     located = LocatedQuery(query.track.camera, "", (query,), 1.0, (), 1, query.span, (), "")
-    ranking = rank(located, store.cameras, RankRules(max_candidates=10_000), calibration, place, known)
+    ranking = rank(located, store.cameras, RankRules(max_candidates=10_000), Calibrations(calibration), place, known)
     rows = read_table(place / SCORES_FILE, SCORES).to_pylist()
     similarities, same, cosines = [], [], []
     impossible = (Outcome.SAME_TIME, Outcome.TOO_SOON)

@@ -21,7 +21,8 @@ from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import person_of
-from throughline.tracker.rank import Ranking, RankRules, RankStage, Scale, rank
+from throughline.tracker.rank import Calibrations, Ranking, RankRules, Scale, rank
+from throughline.tracker.rank_stage import RankStage
 
 DEFAULT = RankRules()
 CALIBRATION = Calibration((-1.0, 0.6, 1.0), (0.0, 0.5, 1.0), "a straight line on each side of 0.6", 100, 100)
@@ -64,7 +65,7 @@ class Store:
     def ranked(self, place: Path, rules: RankRules = DEFAULT, calibration: Calibration | None = CALIBRATION) -> Ranking:
         place.mkdir()
         query = located(reference(self.cameras[0], QUERY), reference(self.cameras[0], FRAGMENT))
-        return rank(query, self.cameras, rules, calibration, place)
+        return rank(query, self.cameras, rules, Calibrations(calibration), place)
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_tracks_are_compared_by_sets_of_crops_where_the_model_is_calibrated_for_
     query = located(reference(store.cameras[0], QUERY))
     line = Calibration((-1.0, 1.0), (0.0, 1.0), "a straight line", 100, 100)
     matching = Matching(SETS, (0.5, 0.5, 0.1), line)
-    ranking = rank(query, store.cameras, DEFAULT, CALIBRATION, tmp_path / "sets", matching=matching)
+    ranking = rank(query, store.cameras, DEFAULT, Calibrations(CALIBRATION, matching), tmp_path / "sets")
     assert (ranking.likeness, ranking.calibration, ranking.incidents) == (SETS, line, ())
     rows = [
         row for row in pq.read_table(tmp_path / "sets" / "scores.parquet").to_pylist() if row["outcome"] != "no_crops"
@@ -173,7 +174,7 @@ def test_a_calibration_for_another_likeness_is_not_used_and_that_is_said(
     (tmp_path / "old").mkdir()
     old = None if likeness is None else Matching(likeness, (0.5, 0.5, 0.1), CALIBRATION)
     query = located(reference(store.cameras[0], QUERY))
-    ranking = rank(query, store.cameras, DEFAULT, CALIBRATION, tmp_path / "old", matching=old)
+    ranking = rank(query, store.cameras, DEFAULT, Calibrations(CALIBRATION, old), tmp_path / "old")
     assert (ranking.likeness, ranking.calibration) == ("cosine", CALIBRATION)
     (incident,) = ranking.incidents
     assert incident.code == "calibrated_for_cosines"
@@ -185,7 +186,7 @@ def test_on_the_cosine_scale_the_order_is_by_cosine(store: Store, tmp_path: Path
     query = located(reference(store.cameras[0], QUERY))
     matching = Matching(SETS, (0.9, 0.0, 0.4), CALIBRATION)
     ranking = rank(
-        query, store.cameras, RankRules(0.1, Scale.COSINE), CALIBRATION, tmp_path / "scores", matching=matching
+        query, store.cameras, RankRules(0.1, Scale.COSINE), Calibrations(CALIBRATION, matching), tmp_path / "scores"
     )
     cosines = [each.cosine for each in ranking.candidates]
     assert cosines == sorted(cosines, reverse=True)
@@ -199,7 +200,7 @@ def test_vectors_that_are_not_finite_are_told_and_never_compared(store: Store, t
             located(reference(store.cameras[0], QUERY)),
             [*store.cameras, spoilt],
             DEFAULT,
-            CALIBRATION,
+            Calibrations(CALIBRATION),
             tmp_path / "scores",
         )
 
@@ -208,21 +209,26 @@ def test_a_query_without_crops_cannot_be_ranked(store: Store, tmp_path: Path) ->
     (tmp_path / "scores").mkdir()
     query = located(reference(store.cameras[0], CAM1.walks[5]))
     with pytest.raises(FailedPrecondition, match="track 6 of camera cam1 has no crops"):
-        rank(query, store.cameras, RankRules(), CALIBRATION, tmp_path / "scores")
+        rank(query, store.cameras, RankRules(), Calibrations(CALIBRATION), tmp_path / "scores")
 
 
 def test_the_querys_camera_must_be_among_those_ranked(store: Store, tmp_path: Path) -> None:
     (tmp_path / "scores").mkdir()
     query = located(reference(store.cameras[0], QUERY))
     with pytest.raises(InvalidInput, match="query's camera cam1 are not among"):
-        rank(query, store.cameras[1:], RankRules(), CALIBRATION, tmp_path / "scores")
+        rank(query, store.cameras[1:], RankRules(), Calibrations(CALIBRATION), tmp_path / "scores")
 
 
 def test_a_camera_without_tracks_is_no_hindrance(store: Store, tmp_path: Path) -> None:
     (tmp_path / "scores").mkdir()
     empty = Camera("cam4", ()).publish(store.workspace)
     query = located(reference(store.cameras[0], QUERY), reference(store.cameras[0], FRAGMENT))
-    assert len(rank(query, [*store.cameras, empty], RankRules(), CALIBRATION, tmp_path / "scores").candidates) == 4
+    assert (
+        len(
+            rank(query, [*store.cameras, empty], RankRules(), Calibrations(CALIBRATION), tmp_path / "scores").candidates
+        )
+        == 4
+    )
 
 
 @pytest.mark.parametrize(("threshold", "most"), [(-0.1, 5), (1.1, 5), (float("nan"), 5), (0.5, 0), (0.5, 10_001)])

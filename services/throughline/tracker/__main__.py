@@ -10,7 +10,7 @@ from throughline.storage.objects import open_objects
 from throughline.storage.workspace import Workspace
 from throughline.tracker.identities.stage import IdentifyStage
 from throughline.tracker.locate import LocateStage
-from throughline.tracker.rank import RankStage
+from throughline.tracker.rank_stage import RankStage
 from throughline.tracker.servicer import Tracker
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.track import TrackStage

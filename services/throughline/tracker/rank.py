@@ -1,28 +1,24 @@
-"""The stage that orders all tracks by how likely they show the query's person."""
+"""Orders all tracks by how likely they show the query's person, and says why."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeGuard
 
 import numpy as np
 import pyarrow as pa
 
 from throughline.domain.calibration import Calibration
-from throughline.domain.errors import Conflict, FailedPrecondition, InvalidInput
+from throughline.domain.errors import InvalidInput
 from throughline.domain.likeness import SETS, Matching
 from throughline.domain.pairs import Candidate, TrackSpan, pair_id
 from throughline.domain.topology import UNKNOWN, Judgement
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.domain.transits import LearnedTransit
 from throughline.domain.work import Incident
-from throughline.perception.triton.client import REID, InferenceClient
-from throughline.storage import documents
 from throughline.storage.columns import TableWriter, schema
-from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import (
@@ -35,7 +31,6 @@ from throughline.tracker.match import (
     confirmed_person,
     person_of,
 )
-from throughline.tracker.pins import pinned_reid
 from throughline.tracker.space import Known, Places, weighed
 
 COSINE = "cosine"
@@ -65,8 +60,6 @@ appearance: similarity by looks alone; ratio: how much likelier
 space and time make it, 1 where they say nothing, 0 where it is impossible; space_time: why."""
 
 
-SCOUTS = 0
-"""In place of a round's number: the ranking of a fast search's first pass, which tells where to look closer."""
 NOTHING = Known()
 """What the first round of a site knows of which nobody told anything."""
 
@@ -93,6 +86,21 @@ class RankRules:
             raise InvalidInput(f"max_candidates {self.max_candidates}; give 1 to 10000")
 
 
+@dataclass(frozen=True, slots=True)
+class Calibrations:
+    """What a ReID model's card says of likeness: `cosines` of descriptors, and `matching` of something else."""
+
+    cosines: Calibration | None = None
+    matching: Matching | None = None
+
+    @property
+    def rule(self) -> SetRule | None:
+        """How sets of crops are compared, where both calibrations that it takes are there; else descriptors are."""
+        if self.cosines is None or self.matching is None or self.matching.likeness != SETS:
+            return None
+        return SetRule(self.matching, self.cosines)
+
+
 @dataclass(frozen=True)
 class Ranking:
     """The content of candidates.json. `asked` stands for what was asked: query, tracks, clocks and rules. A later
@@ -114,66 +122,15 @@ class Ranking:
     """What the calibration is for: cosines of descriptors, or sets of crops in one version or another."""
 
 
-class RankStage:
-    """Ranks and keeps the results with their jobs."""
-
-    def __init__(self, workspace: Workspace, client: InferenceClient) -> None:
-        self._workspace = workspace
-        self._client = client
-
-    def run(
-        self,
-        job_round: tuple[str, int],
-        query: LocatedQuery,
-        cameras: Sequence[CameraTracks],
-        rules: RankRules,
-        known: Known = NOTHING,
-    ) -> tuple[Artifact, Ranking]:
-        """Rank all tracks of `cameras` for one round (from 1, or SCOUTS) of a job."""
-        job_id, round_number = job_round
-        folder = f"jobs/{job_id}/scores/{round_number}"
-        asked = artifact_key(
-            query=query.asked,
-            tracks=sorted([each.artifact.key, repr(each.clock)] for each in cameras),
-            rules=repr(rules),
-            **({} if known == NOTHING else {"known": repr(known)}),
-        )
-        artifact = self._workspace.find(folder)
-        if artifact is None:
-            card = pinned_reid(self._workspace, self._client, job_id).model(REID)
-            calibration = _usable(card.calibration, rules)
-            check_models(card.digest, cameras)
-            with self._workspace.create(folder) as place:
-                ranking = rank(query, cameras, rules, calibration, place, known, card.matching)
-                ranking = replace(ranking, asked=asked, reid_digest=card.digest)
-                (place / RANKING_FILE).write_bytes(documents.dump(ranking))
-            artifact = self._workspace.get(folder)
-        ranking = read_ranking(artifact)
-        if ranking.asked != asked:
-            raise Conflict(
-                f"round {round_number} of job {job_id} was ranked from other tracks or by other rules; submit a new job"
-            )
-        return artifact, ranking
-
-
-def read_ranking(artifact: Artifact) -> Ranking:
-    """The content of a scores artifact's candidates.json."""
-    return documents.load(Ranking, artifact.path(RANKING_FILE).read_bytes())
-
-
-def rank(  # noqa: PLR0913, PLR0917 - what is known, and by which calibrations it is judged
+def rank(
     query: LocatedQuery,
     cameras: Sequence[CameraTracks],
     rules: RankRules,
-    calibration: Calibration | None,
+    calibrations: Calibrations,
     place: Path,
     known: Known = NOTHING,
-    matching: Matching | None = None,
 ) -> Ranking:
-    """Compare all tracks with the query's and the confirmed ones, write their scores into `place`, and give the candidates.
-
-    Tracks are compared by sets of crops where `matching` is for that and there is a calibration of cosines, else by descriptors.
-    """
+    """Compare all tracks with the query's and the confirmed ones, write their scores into `place`, and give the candidates."""
     cameras = sorted(cameras, key=lambda each: each.camera)
     embeddings = [each.embeddings() for each in cameras]
     home = next(
@@ -181,10 +138,10 @@ def rank(  # noqa: PLR0913, PLR0917 - what is known, and by which calibrations i
     )
     if home is None:
         raise InvalidInput(f"the tracks of the query's camera {query.camera} are not among those to be ranked")
-    person = person_of(query, cameras[home], embeddings[home], calibration)
+    person = person_of(query, cameras[home], embeddings[home], calibrations.cosines)
     person = person.together_with(_confirmed(known, cameras, embeddings))
-    rule = None if calibration is None or not _by_sets(matching) else SetRule(matching, calibration)
-    applied = calibration if rule is None else rule.matching.calibration
+    rule = calibrations.rule
+    applied = calibrations.cosines if rule is None else rule.matching.calibration
     scored = _scored(compare(person, cameras, embeddings, rule), person, cameras, (rules, applied, known))
     candidates: list[Candidate] = []
     with TableWriter(place / SCORES_FILE, SCORES) as writer:
@@ -210,7 +167,7 @@ def rank(  # noqa: PLR0913, PLR0917 - what is known, and by which calibrations i
         compared=outcomes.count(None),
         impossible=outcomes.count(Outcome.SAME_TIME) + outcomes.count(Outcome.TOO_SOON),
         candidates=tuple(candidates),
-        incidents=_incidents(scored, rules, calibration, matching),
+        incidents=_incidents(scored, rules, calibrations),
         confirmed=known.confirmed,
         topology_yaml=known.topology_yaml,
         learned=known.learned,
@@ -294,46 +251,23 @@ def _score_row(each: _Scored, outcome: Outcome, candidates: int) -> tuple[object
     return (*where, *looks, each.appearance, judgement.ratio, judgement.reason)
 
 
-def _by_sets(matching: Matching | None) -> TypeGuard[Matching]:
-    return matching is not None and matching.likeness == SETS
-
-
-def _incidents(
-    scored: Sequence[_Scored], rules: RankRules, calibration: Calibration | None, matching: Matching | None
-) -> tuple[Incident, ...]:
+def _incidents(scored: Sequence[_Scored], rules: RankRules, calibrations: Calibrations) -> tuple[Incident, ...]:
     incidents = []
     over = sum(each.reaches and each.outcome is None for each in scored) - rules.max_candidates
     if over > 0:
         message = f"{over} more tracks reach the threshold than the {rules.max_candidates} candidates asked for; raise the threshold"
         incidents.append(Incident("candidates_cut", "", message))
-    if calibration is None:
+    if calibrations.cosines is None:
         message = (
             "the ReID model has no calibration, so similarities are given as 0; run `throughline models calibrate`"
         )
         incidents.append(Incident("not_calibrated", "", message))
-    elif not _by_sets(matching):
-        known = "cosines only" if matching is None else f"cosines and for {matching.likeness}, not for {SETS}"
+    elif calibrations.rule is None:
+        other = calibrations.matching
+        known = "cosines only" if other is None else f"cosines and for {other.likeness}, not for {SETS}"
         message = (
             f"the ReID model's calibration is for {known}, so tracks are compared by their mean descriptors, which is less sure; "
             "run `throughline models calibrate` again"
         )
         incidents.append(Incident("calibrated_for_cosines", "", message))
     return tuple(incidents)
-
-
-def _usable(calibration: Calibration | None, rules: RankRules) -> Calibration | None:
-    if calibration is None and rules.scale is Scale.CALIBRATED:
-        raise FailedPrecondition(
-            "the ReID model has no calibration; run `throughline models calibrate`, or give the threshold on the cosine scale"
-        )
-    return calibration
-
-
-def check_models(digest: str, cameras: Sequence[CameraTracks]) -> None:
-    """Embeddings of different models cannot be compared."""
-    for each in cameras:
-        if each.summary.reid_digest != digest:
-            raise FailedPrecondition(
-                f"tracks of camera {each.camera} were embedded by ReID model {each.summary.reid_digest[:12]}, and {digest[:12]} "
-                "is served now; track again, or serve the model that they were made with"
-            )

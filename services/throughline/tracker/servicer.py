@@ -16,7 +16,8 @@ from throughline.tracker.identities.config import Associate
 from throughline.tracker.identities.stage import IdentifyStage, identity_rules
 from throughline.tracker.locate import LocatedQuery, LocateStage, read_located
 from throughline.tracker.pins import pinned_digests
-from throughline.tracker.rank import SCOUTS, Ranking, RankRules, RankStage, Scale
+from throughline.tracker.rank import Ranking, RankRules, Scale
+from throughline.tracker.rank_stage import SCOUTS, RankStage
 from throughline.tracker.space import Known
 from throughline.tracker.track import TrackedReel, TrackStage, Where
 from throughline.v1 import common_pb2, tracker_pb2

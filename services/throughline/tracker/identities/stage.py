@@ -29,7 +29,7 @@ from throughline.tracker.identities.outputs import Made, outcome, write_outcome
 from throughline.tracker.identities.report import write_report
 from throughline.tracker.identities.stable import numbered
 from throughline.tracker.identities.tracks import Tracks, Video, VideoTracks, gathered
-from throughline.tracker.rank import check_models
+from throughline.tracker.rank_stage import check_models
 
 STAGE_REVISION = 1
 """Raise it when the same tracks would give other identities."""
