@@ -117,7 +117,7 @@ def submit(
         review_deadline_seconds=deadline,
         max_candidates=max_candidates,
         max_rounds=rounds,
-        topology_yaml=_text(topology, "topology") if topology else "",
+        topology_yaml=_text(topology, "topology", "fewer cameras") if topology else "",
         site=site,
         apply_measured_clocks=measured_clocks,
         labels=dict(_assignments("--label", label)),
@@ -150,14 +150,16 @@ def _set_query(request: pb.SubmitJobRequest, query: str) -> None:
     if "://" in query:
         request.query_uri = query
         return
-    request.query_json = _text(Path(query), "query")
+    request.query_json = _text(Path(query), "query", "fewer observations")
 
 
-def _text(path: Path, what: str) -> str:
+def _text(path: Path, what: str, less: str) -> str:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise typer.BadParameter(f"the {what} {path} has {size} bytes; at most {MAX_BYTES} are taken, so say less")
+            raise typer.BadParameter(
+                f"the {what} {path} has {size} bytes; at most {MAX_BYTES} are taken, so give {less}"
+            )
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"the {what} {path} cannot be read: {error}") from error

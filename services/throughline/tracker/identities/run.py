@@ -107,7 +107,7 @@ def rules_of(config: ReidConfig, topology: Topology | None, tracks: Tracks) -> t
             raise InvalidInput(f"associate.topology names {', '.join(missing[:5])}; {known(missing[0], cameras)}")
         incidents = [
             Incident(
-                "topology_unknown_camera",
+                "topology_camera_unknown",
                 camera,
                 f"the topology names camera {camera!r}, and no video is of it; {known(camera, cameras)}",
             )
