@@ -21,7 +21,7 @@ $(UV):
 	  || { $(PYTHON) -m pip install --quiet --target .tools/lib "uv>=0.9" && mkdir -p .tools/bin && ln -sf ../lib/bin/uv $@; }
 
 .venv/.synced: $(UV) pyproject.toml uv.lock
-	$(UV) sync --quiet --extra embedded --python $(PYTHON)
+	$(UV) sync --quiet --compile-bytecode --extra embedded --python $(PYTHON)
 	@touch $@
 
 setup: .venv/.synced

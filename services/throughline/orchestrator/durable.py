@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, error
 from dbos._utils import INTERNAL_QUEUE_NAME
 
 from throughline.orchestrator.settings import OrchestratorSettings
@@ -14,6 +14,8 @@ from throughline.storage.database import IDLE_SECONDS
 from throughline.storage.records import normal_url
 
 R = TypeVar("R")
+UnexpectedStep = error.DBOSUnexpectedStepError
+"""A workflow was recorded by a release whose steps were others."""
 
 WORKFLOW_VERSION = "1"
 """Changes only when steps are added, removed or reordered: work that waits under another version is not picked up."""

@@ -16,18 +16,14 @@ from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.jobs import Assignment
 from throughline.orchestrator.ledger import Ledger
 from throughline.orchestrator.pins import pin_models
+from throughline.orchestrator.scouting import SCOUTING_RATE, analysis_rate, is_fast
 from throughline.orchestrator.stages import Stages
 from throughline.orchestrator.window import camera_window
 from throughline.v1.common_pb2 import Incident, Interval
 from throughline.v1.ingest_pb2 import CollateRequest, CollateResult, ListFootageRequest
-from throughline.v1.orchestrator_pb2 import SEARCH_MODE_FAST
 from throughline.v1.tracker_pb2 import TrackRequest
 from throughline.wire.convert import interval_from_proto, interval_to_proto, size_from_proto
 from throughline.wire.query_document import check_times, deformation, parse_query
-
-_DEFAULT_RATE = 10.0
-SCOUTING_RATE = 2.0
-"""Frames per second of the first pass of a fast search."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +96,13 @@ class FootageSteps:
             pin_models(self.ledger.pins, self.stages, errand)
         assignment = self.ledger.jobs.assignment(job_id)
         options = assignment.request.options
-        rate = options.analysis_rate if options.HasField("analysis_rate") else _DEFAULT_RATE
-        scouts = options.search_mode == SEARCH_MODE_FAST and camera != assignment.camera and not spans
+        rate = analysis_rate(options)
+        scouts = is_fast(options) and camera != assignment.camera and not spans
         request = TrackRequest(
             job_id=job_id,
             reel=self.ledger.cameras.reel(job_id, camera),
             camera=camera,
-            analysis_rate=min(rate, SCOUTING_RATE) if scouts else rate,
+            analysis_rate=SCOUTING_RATE if scouts else rate,
             camera_window=_window(assignment, camera),
             spans=[Interval(start_ns=start, end_ns=end) for start, end in spans],
         )

@@ -29,6 +29,7 @@ DEFAULT_DEADLINE_SECONDS = 259_200
 
 MOST_ROUNDS = 10
 COMPLETE, DEADLINE = "complete", "deadline"
+_FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,19 @@ class Rounds:
                     close_round(session, review, DEADLINE, self._now_ns())
                     job.version += 1
 
-    def abandon(self, round_id: RoundId) -> None:
-        """A round that could not be sent stays closed, whether it was opened or not."""
+    def abandon(self, round_id: RoundId) -> bool:
+        """A round that could not be sent stays closed, whether it was opened or not; return whether it was not closed before, by its
+        answers or its deadline."""
         with self._records.write() as session:
             job, review = locked(session, round_id.job_id), session.get(ReviewRound, _key(round_id))
-            if review is not None and not review.closed_ns:
-                review.closed_ns, review.outcome = max(self._now_ns(), review.opened_ns), "failed"
+            if review is None:
+                return True
+            if review.outcome not in ("", _FAILED):
+                return False
+            if not review.closed_ns:
+                review.closed_ns, review.outcome = max(self._now_ns(), review.opened_ns), _FAILED
                 job.version += 1
+            return True
 
     def due_reminders(self) -> list[Reminder]:
         """Reminders that should be on their way."""

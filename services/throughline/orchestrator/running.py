@@ -12,7 +12,7 @@ from typing import TypeVar
 from prometheus_client import Histogram
 
 from throughline.domain.errors import ThroughlineError
-from throughline.orchestrator.durable import Durable
+from throughline.orchestrator.durable import Durable, UnexpectedStep
 from throughline.orchestrator.inflight import Errand, InFlight, JobEnded
 from throughline.orchestrator.jobs import Jobs
 from throughline.orchestrator.patience import Patience, Waiting, insist
@@ -107,7 +107,10 @@ class Runner:
             with self._in_flight.errand(job_id, bound=False):
                 fail(reason)
 
-        self._durable.step("fail", run)
+        try:
+            self._durable.step("fail", run)
+        except UnexpectedStep:  # the job must not stand still for that
+            run()
 
 
 @contextmanager

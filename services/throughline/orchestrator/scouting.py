@@ -6,13 +6,27 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from throughline.domain.time import NS_PER_SECOND, ClockMap, Instant, Interval
 from throughline.v1.common_pb2 import SIMILARITY_SCALE_COSINE, SimilarityScale, TrackRef
+from throughline.v1.orchestrator_pb2 import SEARCH_MODE_FAST, JobOptions
 
+SCOUTING_RATE = 2.0
+"""Frames per second of the first pass."""
+_DEFAULT_RATE = 10.0
 _AROUND_NS = 4 * NS_PER_SECOND
 """Looked at before and after a track of the first pass, which may have begun late, broken off early, or be one piece of several."""
 _ODDS = 3.0
 """How much smaller the odds may be in the first pass than the job asks for: tracks of few frames show people worse."""
 _COSINE = 0.12
 """The same for thresholds on the scale of cosines."""
+
+
+def analysis_rate(options: JobOptions) -> float:
+    """Frames per second that the job asks for."""
+    return options.analysis_rate if options.HasField("analysis_rate") else _DEFAULT_RATE
+
+
+def is_fast(options: JobOptions) -> bool:
+    """Whether the job is searched in two passes: it asks for that, and for more frames than the first pass looks at."""
+    return options.search_mode == SEARCH_MODE_FAST and analysis_rate(options) > SCOUTING_RATE
 
 
 def lowered(threshold: float, scale: SimilarityScale.ValueType) -> float:

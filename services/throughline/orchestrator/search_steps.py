@@ -12,11 +12,11 @@ from throughline.orchestrator.learning import clock_incident
 from throughline.orchestrator.ledger import Ledger
 from throughline.orchestrator.ranking import FIRST_ROUND
 from throughline.orchestrator.rounds import RoundId
-from throughline.orchestrator.scouting import around, lowered
+from throughline.orchestrator.scouting import around, is_fast, lowered
 from throughline.orchestrator.stages import Stages
 from throughline.orchestrator.submission import CANDIDATES_AT_MOST
 from throughline.v1.common_pb2 import ArtifactRef, Incident, SimilarityScale, TrackRef
-from throughline.v1.orchestrator_pb2 import SEARCH_MODE_FAST, JobOptions
+from throughline.v1.orchestrator_pb2 import JobOptions
 from throughline.v1.renderer_pb2 import PairClip, RenderPairsRequest
 from throughline.v1.tracker_pb2 import CameraTracks, LocateQueryRequest, RankCandidatesRequest
 from throughline.wire.convert import clock_map_from_proto, incident_to_proto
@@ -64,12 +64,14 @@ class SearchSteps:
         self.ledger.ranking.save_query(job_id, answer.tracks, answer.iou)
         return answer.query.uri, answer.query.key
 
+    def is_fast(self, job_id: str) -> bool:
+        """Whether cameras are looked at cursorily first, at a lower rate than the job asks for."""
+        return is_fast(self.ledger.jobs.assignment(job_id).request.options)
+
     def scout(self, errand: Errand, query: tuple[str, str]) -> list[tuple[str, list[tuple[int, int]]]]:
-        """In a fast search: where a closer look may show the person, by camera, in its own time (nanoseconds); nothing otherwise."""
+        """Where a closer look may show the person, by camera, in its own time (nanoseconds)."""
         job_id, started_ns = errand.job_id, time.time_ns()
         assignment = self.ledger.jobs.assignment(job_id)
-        if assignment.request.options.search_mode != SEARCH_MODE_FAST:
-            return []
         threshold, scale = self._threshold(assignment.request.options)
         request = RankCandidatesRequest(
             job_id=job_id,
@@ -82,6 +84,7 @@ class SearchSteps:
         )
         answer = self.stages.rank_candidates(errand, request)
         self.ledger.jobs.add_run(job_id, "rank", "scouting", started_ns, runs=1)
+        self.ledger.jobs.add_incidents(job_id, "rank", answer.incidents)
         clocks = dict(clock_map_from_proto(each.clock_map) for each in request.cameras)
         seen = (each.track for each in answer.candidates if each.track.camera != assignment.camera)
         found = [(camera, [(span.start.ns, span.end.ns) for span in spans]) for camera, spans in around(seen, clocks)]
@@ -128,12 +131,15 @@ class SearchSteps:
         self.ledger.tasks.add(job_id, (part.task for part in parts))
         return calls
 
-    def lose_round(self, round_id: RoundId, error: str) -> None:
-        """A later round failed; the job ends with what the ones before it gave."""
+    def lose_round(self, round_id: RoundId, error: str) -> bool:
+        """A later round failed; return whether the job ends with what the ones before it gave: not where it was answered all the
+        same."""
+        if not self.ledger.rounds.abandon(round_id):
+            return False
         message = f"{error}; the film is made of what the rounds before it confirmed"
         incident = Incident(code="round_failed", subject=str(round_id.number), message=message)
         self.ledger.jobs.add_incidents(round_id.job_id, "review", [incident])
-        self.ledger.rounds.abandon(round_id)
+        return True
 
     def render_pairs(self, errand: Errand, part: PairsPart) -> None:
         """Render one call's share of the clips; those that are there are not asked for again."""

@@ -87,16 +87,21 @@ class Workflow:
                 self._durable.enqueue(CAMERAS, workflow_id, "camera", job_id, camera, tuple(listing), place=number)
             self._step(job_id, "await cameras", "ingest", footage.await_cameras)
             query = self._step(job_id, "locate query", "locate", search.locate_query)
-            closer = self._step(job_id, "scout", "rank", lambda errand: search.scout(errand, query))
-            for number, (camera, spans) in enumerate(closer):
-                workflow_id = f"{find_id(job_id)}.closer-{number}"
-                self._durable.enqueue(CAMERAS, workflow_id, "closer", job_id, camera, spans, place=number)
-            if closer:
-                self._step(job_id, "await closer looks", "track", footage.await_closer)
+            if search.is_fast(job_id):  # only then, so that jobs of releases without it are replayed as they were
+                self._look_closer(job_id, query)
             calls = self._step(job_id, "rank candidates", "rank", lambda errand: search.rank_candidates(errand, query))
             self._review(RoundId(job_id, FIRST_ROUND), find_id(job_id), calls)
 
         self._runner.workflow(job_id, body, lambda error: self._fail(job_id, error))
+
+    def _look_closer(self, job_id: str, query: tuple[str, str]) -> None:
+        search, footage = self._steps.search, self._steps.footage
+        closer = self._step(job_id, "scout", "rank", lambda errand: search.scout(errand, query))
+        for number, (camera, spans) in enumerate(closer):
+            workflow_id = f"{find_id(job_id)}.closer-{number}"
+            self._durable.enqueue(CAMERAS, workflow_id, "closer", job_id, camera, spans, place=number)
+        if closer:
+            self._step(job_id, "await closer looks", "track", footage.await_closer)
 
     def _search(self, job_id: str, number: int) -> None:
         search, round_id = self._steps.search, RoundId(job_id, number)
@@ -110,8 +115,8 @@ class Workflow:
 
     def _lose_round(self, round_id: RoundId, error: str) -> None:
         """A later round could not be had: the film shows what the ones before it confirmed."""
-        self._steps.search.lose_round(round_id, error)
-        self._steps.film.plan(round_id.job_id)
+        if self._steps.search.lose_round(round_id, error):
+            self._steps.film.plan(round_id.job_id)
 
     def _review(self, round_id: RoundId, parent_id: str, calls: int) -> None:
         """Have a round's clips rendered and its pairs sent; where there are none, want the film."""

@@ -72,12 +72,14 @@ def weighed(similarity: float, ratio: float) -> float:
 
 
 def _before(seen: Sequence[Sighting], new: Sighting) -> Sighting | None:
-    earlier = [each for each in seen if each.span.end <= new.span.start]
+    """The one that the person came from, or was still at."""
+    earlier = [each for each in seen if each.span.start <= new.span.start]
     return max(earlier, key=lambda each: each.span.end, default=None)
 
 
 def _after(seen: Sequence[Sighting], new: Sighting) -> Sighting | None:
-    later = [each for each in seen if each.span.start >= new.span.end]
+    """The one that the person went to, or was already at."""
+    later = [each for each in seen if each.span.end >= new.span.end]
     return min(later, key=lambda each: each.span.start, default=None)
 
 

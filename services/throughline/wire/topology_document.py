@@ -12,6 +12,8 @@ Seconds throughout; `spread` is a factor. docs/tracking.md explains each word.
 from __future__ import annotations
 
 import math
+import reprlib
+from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import combinations
@@ -25,16 +27,27 @@ from throughline.domain.topology import Topology, Transit, Way
 
 MAX_BYTES = 1 << 20
 LONGEST_SECONDS = 30 * 86_400
+MOST_AT_ONCE = 100
+"""Cameras in one overlap."""
+_TOLD = 20
+"""Mistakes told of; names are compared for these alone."""
+_LONGEST = 60
 _TOP = ("cameras", "transits", "overlaps")
 _TRANSIT = ("from", "to", "between", "least", "most", "median", "spread")
 
 
 class _Loader(yaml.BaseLoader):
-    """Leaves every scalar as text, so that a camera may be called 007 or no, and refuses keys that stand twice."""
+    """Leaves every scalar as text, so that a camera may be called 007 or no, and refuses keys that stand twice. Aliases are refused
+    too: a few of them can stand for more than any memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not taken; write them out")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
+        twice = next((key for key, count in Counter(keys).items() if count > 1), None)
         if twice is not None:
             raise yaml.MarkedYAMLError(problem=f"{twice!r} stands twice", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
@@ -51,7 +64,9 @@ def parse_topology(text: str) -> Topology:
     reading = _Reading()
     topology = reading.topology(value)
     if reading.problems:
-        raise InvalidInput("\n".join(f"topology {problem}" for problem in reading.problems))
+        more = len(reading.problems) - _TOLD
+        rest = [f"topology: {more} more mistakes"] if more > 0 else []
+        raise InvalidInput("\n".join([*(f"topology {problem}" for problem in reading.problems[:_TOLD]), *rest]))
     return topology
 
 
@@ -61,14 +76,14 @@ class _Reading:
     def __init__(self) -> None:
         self.problems: list[str] = []
         self._named: set[str] = set()
-        self._listed: list[str] = []
+        self._listed: dict[str, None] = {}
 
     def topology(self, value: object) -> Topology:
         if not isinstance(value, dict):
             self.problems.append(f"is {_shown(value)}; expected a mapping with {' and '.join(_TOP[1:])}")
             return Topology()
         self._unknown_keys("", value, _TOP)
-        self._listed = [name for name in self._list("cameras", value) if self._camera("cameras", name)]
+        self._listed = {name: None for name in self._list("cameras", value) if self._camera("cameras", name)}
         transits = dict(self._transits(self._list("transits", value)))
         overlaps = frozenset(self._overlaps(self._list("overlaps", value)))
         for way in transits:
@@ -137,6 +152,9 @@ class _Reading:
             if not isinstance(entry, list) or len(entry) < 2:
                 self._say(path, f"is {_shown(entry)}; expected a list of two or more cameras")
                 continue
+            if len(entry) > MOST_AT_ONCE:
+                self._say(path, f"names {len(entry)} cameras; at most {MOST_AT_ONCE} are taken in one overlap")
+                continue
             names = [name for name in entry if self._camera(path, name)]
             if len(set(names)) < len(names):
                 self._say(path, "names a camera twice; once is enough")
@@ -159,7 +177,8 @@ class _Reading:
             self._say(path, f"{_shown(name)} is no camera; expected the name of a folder")
             return False
         if self._listed and name not in self._listed:
-            self._say(path, f"{name!r} is not among cameras{_nearest(name, self._listed)}")
+            near = _nearest(name, list(self._listed)) if len(self.problems) < _TOLD else ""
+            self._say(path, f"{name!r} is not among cameras{near}")
         self._named.add(name)
         return True
 
@@ -174,7 +193,7 @@ class _Reading:
     def _unknown_keys(self, path: str, value: dict[Any, Any], known: tuple[str, ...]) -> None:
         for key in value:
             if key not in known:
-                self._say(path, f"has {_shown(key)}, which is not known{_nearest(str(key), known)}")
+                self._say(path, f"has {_shown(key)}, which is not known{_nearest(str(key)[:_LONGEST], known)}")
 
     def _say(self, path: str, problem: str) -> None:
         self.problems.append(f"{path}: {problem}" if path else problem)
@@ -190,8 +209,8 @@ def _nearest(name: str, known: tuple[str, ...] | list[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    text = reprlib.repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def unknown_cameras(topology: Topology, present: list[str]) -> str:
