@@ -3,6 +3,8 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := $(UV) run --no-sync
 SUITE ?= all
+# Dozens of processes start, each of a few hundred modules: what Python compiles is kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test check bench eval chaos stubs format clean
 

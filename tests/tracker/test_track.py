@@ -114,10 +114,10 @@ class Spoilt:
     def __init__(self, client: InferenceClient, vector: np.ndarray, every: int) -> None:
         self._embed, self._vector, self._every, self._count = client.embed, vector.astype(np.float32), every, 0
 
-    def __call__(self, crop: np.ndarray) -> Future[np.ndarray]:
+    def __call__(self, crop: np.ndarray, model: str = REID) -> Future[np.ndarray]:
         self._count += 1
         if self._count % self._every:
-            return self._embed(crop)
+            return self._embed(crop, model)
         spoilt: Future[np.ndarray] = Future()
         spoilt.set_result(self._vector)
         return spoilt

@@ -15,6 +15,7 @@ from throughline.cli.keys import trusted_keys
 from throughline.cli.main import app
 from throughline.cli.verify import examine, readable_objects
 from throughline.domain.evidence import Evidence
+from throughline.domain.time import Interval
 from throughline.storage.database import open_database
 from throughline.storage.evidence import unseal
 from throughline.storage.signing import load_public_keys
@@ -29,6 +30,11 @@ def callback_token(theatre: Theatre, job_id: str) -> str:
         token = session.scalars(select(Review.callback_token).filter_by(job_id=job_id)).one()
     tier.dispose()
     return token
+
+
+def shown_ns(film: tuple[tuple[Interval, tuple[str, ...]], ...]) -> int:
+    """How long all cameras of a film are on the screen together."""
+    return sum(span.duration_ns * len(cameras) for span, cameras in film)
 
 
 def test_a_late_answer_changes_the_film_that_is_made_anew_and_nothing_else(
@@ -63,7 +69,7 @@ def test_a_late_answer_changes_the_film_that_is_made_anew_and_nothing_else(
     assert {camera for _, cameras in first.film for camera in cameras} - removed == {
         camera for _, cameras in again.film for camera in cameras
     }
-    assert sum(span.duration_ns for span, _ in again.film) < sum(span.duration_ns for span, _ in first.film)
+    assert shown_ns(again.film) < shown_ns(first.film)
     assert theatre.effects(job).alerts == 2
     evidence = evidence_of(theatre, job)
     assert (evidence.film.revision, evidence.film.duration_ns) == (2, job.timeline.duration_ns)

@@ -88,7 +88,7 @@ def test_each_camera_and_each_run_of_requests_to_triton_is_told_apart(
         ]
         assert {call.attributes["throughline.camera"] for call in calls} == set(theatre.store.clocks)
     asked = [span for span in spans.values() if span.name in ("triton detector", "triton reid")]
-    assert {span.service for span in asked} == {"tracker"}
+    assert {(span.service, span.name) for span in asked} == {("tracker", "triton detector"), ("tracker", "triton reid")}
     assert all(spans[span.parent].name == "throughline.v1.Tracker/Track" for span in asked)
     assert all(int(span.attributes["throughline.count"]) > 0 for span in asked)
 

@@ -103,7 +103,8 @@ class Films:
                 *session.scalars(select(QueryTrack).filter_by(job_id=film_id.job_id))
             ]
             candidates = session.scalars(select(CandidateTrack).filter_by(job_id=film_id.job_id))
-            rows += [row for row in candidates if row.pair_id in set(film.pair_ids)]
+            confirmed = set(film.pair_ids)
+            rows += [row for row in candidates if row.pair_id in confirmed]
         rows.sort(key=lambda row: (row.start_ns, row.end_ns, row.camera, row.track_id))
         return [track_ref(row) for row in rows]
 

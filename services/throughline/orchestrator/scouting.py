@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from throughline.domain.time import NS_PER_SECOND, ClockMap, Instant, Interval
+from throughline.domain.time import NS_PER_SECOND, ClockMap, Instant, Interval, merge_intervals
 from throughline.v1.common_pb2 import SIMILARITY_SCALE_COSINE, SimilarityScale, TrackRef
 from throughline.v1.orchestrator_pb2 import SEARCH_MODE_FAST, JobOptions
 
@@ -43,10 +43,4 @@ def around(tracks: Iterable[TrackRef], clocks: Mapping[str, ClockMap]) -> Iterat
         span = Interval(Instant(track.span.start_ns), Instant(track.span.end_ns)).padded(_AROUND_NS, _AROUND_NS)
         spans.setdefault(track.camera, []).append(clocks[track.camera].interval_to_camera(span))
     for camera in sorted(spans):
-        joined: list[Interval] = []
-        for span in sorted(spans[camera]):
-            if joined and span.start <= joined[-1].end:
-                joined[-1] = Interval(joined[-1].start, max(joined[-1].end, span.end))
-            else:
-                joined.append(span)
-        yield camera, joined
+        yield camera, merge_intervals(spans[camera])

@@ -72,7 +72,7 @@ class SearchSteps:
         """Where a closer look may show the person, by camera, in its own time (nanoseconds)."""
         job_id, started_ns = errand.job_id, time.time_ns()
         assignment = self.ledger.jobs.assignment(job_id)
-        threshold, scale = self._threshold(assignment.request.options)
+        threshold, scale = _threshold(assignment.request.options)
         request = RankCandidatesRequest(
             job_id=job_id,
             query=ArtifactRef(uri=query[0], key=query[1]),
@@ -108,7 +108,7 @@ class SearchSteps:
         job_id, started_ns = errand.job_id, time.time_ns()
         assignment, pinned = self.ledger.jobs.assignment(job_id), self.ledger.learning.pinned(job_id)
         options = assignment.request.options
-        threshold, scale = self._threshold(options)
+        threshold, scale = _threshold(options)
         request = RankCandidatesRequest(
             job_id=job_id,
             query=pinned.query,
@@ -209,9 +209,11 @@ class SearchSteps:
                 incident = Incident(code="topology_camera_unknown", subject="topology", message=message)
                 self.ledger.jobs.add_incidents(job_id, "rank", [incident])
 
-    def _threshold(self, options: JobOptions) -> tuple[float, SimilarityScale.ValueType]:
-        has_threshold = options.HasField("similarity_threshold")
-        return options.similarity_threshold if has_threshold else _DEFAULT_THRESHOLD, options.threshold_scale
-
     def _cameras(self, job_id: str) -> list[CameraTracks]:
         return self.ledger.cameras.tracked(job_id, self.ledger.jobs.assignment(job_id).request.options.clock_maps)
+
+
+def _threshold(options: JobOptions) -> tuple[float, SimilarityScale.ValueType]:
+    """The least similarity that the job asks for, and its scale."""
+    has_threshold = options.HasField("similarity_threshold")
+    return options.similarity_threshold if has_threshold else _DEFAULT_THRESHOLD, options.threshold_scale

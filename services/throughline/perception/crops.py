@@ -49,6 +49,11 @@ def sharpness(crop: Picture) -> float:
     return variance / (variance + _SHARP)
 
 
+def crop_quality(quality: float, crop: Picture) -> float:
+    """How good a crop is, 0..1: its sighting's `quality`, as much as halved where it shows little detail."""
+    return quality * (0.5 + 0.5 * sharpness(crop))
+
+
 def cut(frame: Frame, box: tuple[float, float, float, float]) -> Cut:
     """The part of the upright frame that `box` covers, at least one pixel each way, made smaller where it is taller than
     `LARGEST_HEIGHT_PX`."""

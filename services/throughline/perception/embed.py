@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
 from throughline.domain.geometry import Size
@@ -17,6 +18,7 @@ from throughline.media.frame import Picture
 from throughline.perception.in_flight import take_first
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.object_store import go_on
+from throughline.wire.tracing import COUNT, begin_span
 
 T = TypeVar("T")
 _CROPS = Counter("throughline_crops_embedded", "Crops that the ReID model has described")
@@ -31,7 +33,7 @@ def fitted(crop: Picture, size: Size) -> Picture:
 
 class Embedder(Generic[T]):
     """Sends crops as they come, by the half of `limit` so that the server has something to batch, with up to `limit` under way, and
-    hands each subject with the (d,) unit vector of its crop to `take`, in order.
+    hands each subject with the (d,) unit vector of its crop to `take`, in order. It must be finished or cancelled.
 
     `check` is called while it waits for Triton; what it raises ends the work. `model`: the ReID model.
     """
@@ -50,6 +52,7 @@ class Embedder(Generic[T]):
         self._client, self._limit, self._take, self._check = client, limit, take, check
         self._ready: list[tuple[T, Picture]] = []
         self._waiting: deque[tuple[T, Future[NDArray[np.float32]]]] = deque()
+        self._span, self._count = begin_span("triton reid", SpanKind.CLIENT), 0
 
     def add(self, subject: T, crop: Picture) -> None:
         """One more crop, (height, width, 3) uint8 RGB."""
@@ -62,19 +65,26 @@ class Embedder(Generic[T]):
         self._send()
         while self._waiting:
             self._take_first()
+        self._end_span()
 
     def cancel(self) -> None:
         """Drop what is under way."""
         for _, answer in self._waiting:
             answer.cancel()
+        self._end_span()
 
     def _send(self) -> None:
+        while self._waiting and (len(self._waiting) + len(self._ready) > self._limit or self._waiting[0][1].done()):
+            self._take_first()
         self._waiting.extend((subject, self._client.embed(picture, self._model)) for subject, picture in self._ready)
         self._ready = []
-        while self._waiting and (len(self._waiting) >= self._limit or self._waiting[0][1].done()):
-            self._take_first()
 
     def _take_first(self) -> None:
         subject, vector = take_first(self._waiting, self._check)
         _CROPS.inc()
+        self._count += 1
         self._take(subject, vector)
+
+    def _end_span(self) -> None:
+        self._span.set_attribute(COUNT, self._count)
+        self._span.end()

@@ -68,9 +68,13 @@ class DetectionWriter(TableWriter):
         self.boxes += len(found.scores)
         self._held.append(replace(found, crops={}))
         if len(self._held) >= _FRAMES_AT_ONCE:
-            self._flush()
+            self._write_held()
 
     def _flush(self) -> None:
+        self._write_held()
+        super()._flush()
+
+    def _write_held(self) -> None:
         held, self._held = self._held, []
         if held:
             counts = np.array([len(each.scores) for each in held])
@@ -82,7 +86,6 @@ class DetectionWriter(TableWriter):
             columns = zip(values.T, DETECTIONS.types[1:], strict=True)
             times = np.repeat([each.time_ns for each in held], np.maximum(counts, 1))
             self.write(times, *(pa.array(column, type=kind, mask=empty, safe=False) for column, kind in columns))
-        super()._flush()
 
 
 def read_people(path: Path, span: Interval) -> People:

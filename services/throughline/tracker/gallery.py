@@ -19,7 +19,7 @@ from throughline.domain.work import Work
 from throughline.media.frame import Frame, Picture
 from throughline.media.reader import ReelReader
 from throughline.perception.associate import Cut, Sighting
-from throughline.perception.crops import cut, sharpness
+from throughline.perception.crops import crop_quality, cut
 from throughline.perception.embed import Embedder
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.tables import EmbeddingWriter
@@ -71,7 +71,7 @@ class Gallery:
     def _add(self, track_id: int, time_ns: int, quality: float, crop: Picture) -> None:
         file = crop_file(track_id, time_ns)
         _save(self._folder / file, crop)
-        self._embedder.add(_Crop(track_id, time_ns, quality * (0.5 + 0.5 * sharpness(crop)), file), crop)
+        self._embedder.add(_Crop(track_id, time_ns, crop_quality(quality, crop), file), crop)
 
     def fetch(self, reader: ReelReader, chosen: NDArray[np.void]) -> None:
         """Cut the moments of `chosen` (CHOSEN, in order of time) from the reel; those whose frames do not decode are left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -62,13 +63,15 @@ class Where:
 
     def touches(self, span: Interval) -> bool:
         """Whether anything of a span within the window is looked at."""
-        return not self.spans or any(each.overlaps(span) for each in self.spans)
+        at = bisect_right(self.spans, span.start, key=lambda each: each.end)
+        return not self.spans or (at < len(self.spans) and self.spans[at].overlaps(span))
 
     def holds(self, time: Instant) -> bool:
         """Whether a moment is."""
         if self.window is not None and time not in self.window:
             return False
-        return not self.spans or any(time in span for span in self.spans)
+        at = bisect_right(self.spans, time, key=lambda each: each.start) - 1
+        return not self.spans or (at >= 0 and time in self.spans[at])
 
 
 EVERYWHERE = Where()

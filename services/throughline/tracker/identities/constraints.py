@@ -8,14 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.domain.time import NS_PER_MS
+from throughline.domain.topology import HANDOVER_NS
 from throughline.tracker.identities.tracks import Tracks
 
 Rows = NDArray[np.int64]
 Matrix = NDArray[np.bool_]
-
-HANDOVER_NS = 300 * NS_PER_MS
-"""Two tracks of one person in one video may both be there for so long, where one takes over from the other."""
 
 _AT_ONCE = 1_000_000
 """Pairs looked at in one go, so that large clusters need no more memory than small ones."""

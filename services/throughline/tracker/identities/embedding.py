@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from throughline.domain.errors import CorruptArtifact, FailedPrecondition, Inval
 from throughline.domain.work import Incident, Work
 from throughline.media.frame import Picture
 from throughline.media.stills import frames_by_number
-from throughline.perception.crops import cut, sharpness
+from throughline.perception.crops import crop_quality, cut
 from throughline.perception.embed import Embedder
 from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import InferenceClient
@@ -99,32 +98,27 @@ class Describer:
 
     def _describe(self, source: Path, footage: Footage, key: str, work: Work) -> Described:
         rows = footage.rows
-        wanted: dict[int, list[Sample]] = {}
+        first = next(iter(frames_by_number(source, [0])), None)
+        if first is None:
+            raise InvalidInput(f"{source}: its first frame does not decode; give a video that plays")
+        check_inside(rows, first[1].size, source)
+        wanted = chosen(rows, first[1].size, self.config.embed)
+        total = sum(map(len, wanted.values()))
         crops: list[tuple[Sample, float, bytes]] = []
         vectors: list[np.ndarray[tuple[int], np.dtype[np.float32]]] = []
-
-        def pictures() -> Iterator[tuple[tuple[Sample, float, bytes], Picture]]:
-            nonlocal wanted
-            first = next(iter(frames_by_number(source, [0])), None)
-            if first is None:
-                raise InvalidInput(f"{source}: its first frame does not decode; give a video that plays")
-            check_inside(rows, first[1].size, source)
-            wanted = chosen(rows, first[1].size, self.config.embed)
-            for number, frame in frames_by_number(source, list(wanted)):
-                for sample in wanted[number]:
-                    pixels = cut(frame, sample.box)()
-                    quality = sample.quality * (0.5 + 0.5 * sharpness(pixels))
-                    yield (sample, quality, _thumbnail(pixels, self.config.galleries.thumbnail_px)), pixels
 
         def take(crop: tuple[Sample, float, bytes], vector: NDArray[np.float32]) -> None:
             crops.append(crop)
             vectors.append(_unit(vector, self.card))
-            work.report(len(crops), sum(map(len, wanted.values())), "crops")
+            work.report(len(crops), total, "crops")
 
         embedder = Embedder(self.client, self.config.embed.batch_size, take, work.check, self.card.name)
         try:
-            for crop, picture in pictures():
-                embedder.add(crop, picture)
+            for number, frame in frames_by_number(source, list(wanted)):
+                for sample in wanted[number]:
+                    pixels = cut(frame, sample.box)()
+                    thumbnail = _thumbnail(pixels, self.config.galleries.thumbnail_px)
+                    embedder.add((sample, crop_quality(sample.quality, pixels), thumbnail), pixels)
             embedder.finish()
         except BaseException:
             embedder.cancel()

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from throughline.domain.errors import InvalidInput
 from throughline.domain.geometry import Boxes
+from throughline.perception.detect import PERSON
 
 T = TypeVar("T")
 Line = tuple[int, list[str]]
 """Number of a line and its cells."""
 
-PERSON = "person"
 _LARGEST = 2**53
 _BLOCK = 65_536
 """Lines that are text in memory at once."""
