@@ -33,6 +33,7 @@ class TetheredProcess:
         self._failure: OSError | None = None
         self._launched, self._ended = threading.Event(), threading.Event()
         self._children: tuple[int, ...] = ()
+        self._unawaited: set[int] = set()
         threading.Thread(target=self._keep, name="tethered-process", daemon=True).start()
         self._launched.wait()
         if self._failure:
@@ -43,7 +44,7 @@ class TetheredProcess:
         return self._running().pid
 
     def guard_children(self) -> None:
-        """From now on, end it when one of the children that it has now is lost."""
+        """From now on, end it when one of its children is lost: ended, and not awaited. Those that it lets go, and awaits, may go."""
         self._children = tuple(_children(self.pid))
 
     def wait(self, timeout_seconds: float | None = None) -> int | None:
@@ -86,12 +87,21 @@ class TetheredProcess:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_CHECK_SECONDS)
                 break
-            if lost := [child for child in self._children if not _alive(child)]:
+            if lost := self._lost_children():
                 _log.error(
-                    "process %d lost its child %d, which it does not replace; killing it", self._process.pid, lost[0]
+                    "process %d lost its child %d, which it does not replace; killing it", self._process.pid, min(lost)
                 )
                 self._kill_group()
         self._ended.set()
+
+    def _lost_children(self) -> set[int]:
+        """Those that nobody has awaited since the look before."""
+        states = {child: _status(child) for child in self._children}
+        unawaited = {child for child, status in states.items() if status is not None and status[0] == "Z"}
+        lost, self._unawaited = unawaited & self._unawaited, unawaited
+        if None in states.values() and self._children:
+            self._children = tuple(_children(self._running().pid))
+        return lost
 
     def _open_log(self) -> contextlib.AbstractContextManager[IO[bytes] | int]:
         if self._log_path is None:
@@ -102,11 +112,6 @@ class TetheredProcess:
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._running().pid, signal.SIGKILL)
-
-
-def _alive(pid: int) -> bool:
-    """Whether it runs; a process that ended and was not waited for does not."""
-    return (status := _status(pid)) is not None and status[0] != "Z"
 
 
 def _children(parent: int) -> list[int]:
