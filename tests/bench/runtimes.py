@@ -1,7 +1,7 @@
 """ONNX Runtime against OpenVINO on the CPU, in floating point and in INT8: speed, and how far the answers lie apart.
 
-Needs THROUGHLINE_REALDATA (weights, and MOT17-mini's pictures), and in THROUGHLINE_OPENVINO_PYTHON the Python of an environment with
-openvino and onnxruntime. Figures are of one process, without Triton; runtimes take turns, and the best of three counts.
+Needs THROUGHLINE_REALDATA (weights, and MOT17-mini's pictures). Figures are of one process, without Triton; runtimes take turns, and the
+best of three counts.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import tempfile
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from tests.evaluation.models import model_crops, model_frames
 from throughline.domain.geometry import iou_matrix
 from throughline.models.build import build_detector, build_reid
 from throughline.models.quantise import quantised
+from throughline.perception.triton.environment import ensure_environment
 
-_PYTHON = "THROUGHLINE_OPENVINO_PYTHON"
 _RUNTIMES = ("onnxruntime", "openvino")
 _TURNS, _SECONDS, _BATCH = 3, 3.0, 4
 _OPSET = 13
@@ -36,9 +37,8 @@ _SURE, _SAME = 0.5, 0.9
 
 def run() -> list[Measure]:
     """Both models in both runtimes and precisions."""
-    missing = [name for name in (_PYTHON, "THROUGHLINE_REALDATA") if name not in os.environ]
-    if missing:
-        Console(stderr=True).print(f"runtimes: skipped; set {', '.join(missing)}")
+    if "THROUGHLINE_REALDATA" not in os.environ:
+        Console(stderr=True).print("runtimes: skipped; set THROUGHLINE_REALDATA")
         return []
     real = Path(os.environ["THROUGHLINE_REALDATA"])
     measures = []
@@ -86,9 +86,14 @@ def _compared(folder: Path, model: str, unit: str) -> list[Measure]:
 def _run(folder: Path, model: str, runtime: str, precision: str) -> tuple[tuple[float, float], dict[str, NDArray[Any]]]:
     """Pictures a second and CPU milliseconds a picture, and the outputs."""
     script, out = str(Path(__file__).with_name("in_runtime.py")), folder / "out.npz"
-    files = [str(folder / f"{model}-{precision}.onnx"), str(folder / f"{model}.npy"), str(out)]
-    command = [os.environ[_PYTHON], script, runtime, *files, str(_BATCH), str(cores()), str(_SECONDS)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    onnx_file = folder / f"{model}-{precision}.onnx"
+    names = [each.name for each in onnx.load(str(onnx_file)).graph.output]
+    environment = ensure_environment()
+    files = [str(onnx_file), str(folder / f"{model}.npy"), str(out)]
+    command = [str(environment.python), script, runtime, *files, str(_BATCH), str(cores()), str(_SECONDS), *names]
+    with resources.as_file(resources.files("throughline.models").joinpath("serving")) as scripts:
+        variables = {**environment.variables(os.environ), "PYTHONPATH": str(scripts)}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
     spent = json.loads(done.stdout.splitlines()[-1])
     with np.load(out) as arrays:
         return (spent["pictures"] / spent["wall"], 1e3 * spent["cpu"] / spent["pictures"]), dict(arrays)

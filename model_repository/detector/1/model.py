@@ -1,4 +1,4 @@
-"""Served by Triton's Python backend: any ONNX model on the CPU, its names and sizes taken from the model's configuration.
+"""Served by Triton's Python backend: any ONNX model on the CPU, its names, sizes and runtime taken from the model's configuration.
 
 Copied into every model folder as `1/model.py`; runs in Triton's own environment, where Throughline is not installed.
 """
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
+from runtimes import opened  # type: ignore[import-not-found]
 
 
 class _Handover:
@@ -43,20 +43,21 @@ class TritonPythonModel:
         parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
         self._input = config["input"][0]["name"]
         self._outputs = [output["name"] for output in config["output"]]
-        options = ort.SessionOptions()
         threads = os.environ.get("THROUGHLINE_INFERENCE_THREADS") or parameters.get("intra_op_threads", "0")
-        options.intra_op_num_threads = int(threads)
-        options.inter_op_num_threads = 1
-        # Idle threads that spin would take the CPU from the processes that decode and track.
-        options.add_session_config_entry("session.intra_op.allow_spinning", parameters.get("allow_spinning", "0"))
         path = Path(args["model_repository"], args["model_version"], "model.onnx")
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._infer = opened(
+            parameters.get("runtime", "onnxruntime"),
+            str(path),
+            self._outputs,
+            int(threads),
+            spinning=parameters.get("allow_spinning") == "1",
+        )
 
     def execute(self, requests: list[Any]) -> list[Any]:
         tensors = [pb_utils.get_input_tensor_by_name(request, self._input) for request in requests]
         inputs = [np.from_dlpack(tensor) for tensor in tensors]
         batch = inputs[0] if len(inputs) == 1 else np.concatenate(inputs)
-        results = self._session.run(self._outputs, {self._input: batch})
+        results = self._infer(batch)
         responses, start = [], 0
         for item in inputs:
             rows = slice(start, start + len(item))

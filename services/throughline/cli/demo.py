@@ -60,7 +60,7 @@ def demo(
     home = home.absolute()
     _clear(home)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with console.status("Triton's environment (the first time some 200 MB are downloaded)"):
+    with console.status("Triton's environment (the first time some 250 MB are downloaded)"):
         ensure_environment()
     clock.lap("environment")
     store = film(SimulationSettings(seed=seed, people=people, seconds=seconds), home / "store", console)

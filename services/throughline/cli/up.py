@@ -71,7 +71,7 @@ def running(settings: StackSettings, console: Console) -> Iterator[tuple[Deploym
     with _locked(settings.home):
         stack = plan(settings)
         if Servable.TRITON in settings.children:
-            with console.status("Triton's environment (the first time some 200 MB are downloaded)"):
+            with console.status("Triton's environment (the first time some 250 MB are downloaded)"):
                 ensure_environment()
         supervisor = Supervisor(stack.children, on_event=lambda text: console.print(text, style="yellow", markup=False))
         try:

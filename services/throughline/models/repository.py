@@ -1,8 +1,8 @@
 """Triton's model repository on disk: both configurations of a model, its card and its digest. Graphs are made elsewhere.
 
 <model>/config.pbtxt         a TensorRT plan on GPUs, the default
-<model>/configs/cpu.pbtxt    ONNX Runtime in the Python backend, chosen by `--model-config-name=cpu`
-<model>/1/{model.onnx,model.py}
+<model>/configs/cpu.pbtxt    ONNX Runtime or OpenVINO in the Python backend, chosen by `--model-config-name=cpu`
+<model>/1/{model.onnx,model.py,runtimes.py}
 <model>/card.json
 """
 
@@ -19,6 +19,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as triton
 
 from throughline.domain.errors import FailedPrecondition
+from throughline.models.runtime import CPU_RUNTIMES
 from throughline.perception.triton.card import CARD_FILE, CARD_PARAMETER, VERSION_PARAMETER, ModelCard
 
 VERSION = "1"
@@ -65,15 +66,17 @@ def interface(card: ModelCard) -> tuple[Tensor, tuple[Tensor, ...]]:
     return Tensor("crops", "TYPE_UINT8", picture), (Tensor("embeddings", "TYPE_FP32", (card.embedding_dim or 0,)),)
 
 
-def serving_script() -> str:
-    """The Python backend's model, which serves any ONNX file."""
-    return resources.files("throughline.models").joinpath("serving/model.py").read_text()
+def serving_scripts() -> dict[str, str]:
+    """The Python backend's model, which serves any ONNX file: texts by the names of its files."""
+    folder = resources.files("throughline.models").joinpath("serving")
+    return {name: folder.joinpath(name).read_text() for name in ("model.py", "runtimes.py")}
 
 
 def digest(onnx_file: Path) -> str:
-    """SHA-256, in hex, over what decides the numbers that a model gives: its graph and the script that runs it."""
+    """SHA-256, in hex, over what decides the numbers that a model gives: its graph and the scripts that run it."""
     whole = hashlib.sha256(hashlib.sha256(onnx_file.read_bytes()).digest())
-    whole.update(hashlib.sha256(serving_script().encode()).digest())
+    for script in serving_scripts().values():
+        whole.update(hashlib.sha256(script.encode()).digest())
     return whole.hexdigest()
 
 
@@ -83,7 +86,8 @@ def write_model(model_dir: Path, card: ModelCard, onnx_file: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     (fresh / VERSION).mkdir(parents=True)
     shutil.copyfile(onnx_file, fresh / VERSION / ONNX_FILE)
-    (fresh / VERSION / "model.py").write_text(serving_script())
+    for name, script in serving_scripts().items():
+        (fresh / VERSION / name).write_text(script)
     write_card(fresh, card)
     shutil.rmtree(model_dir, ignore_errors=True)
     fresh.rename(model_dir)
@@ -139,7 +143,8 @@ def check_digest(model_dir: Path) -> ModelCard:
     """The card of a model whose files are those that the card was written for. Raises FailedPrecondition when they are not."""
     card = ModelCard.read(model_dir)
     newest = model_dir / versions(model_dir)[-1]
-    if (newest / "model.py").read_text() != serving_script() or digest(newest / ONNX_FILE) != card.digest:
+    scripts = {path.name: path.read_text() for path in newest.glob("*.py")}
+    if scripts != serving_scripts() or digest(newest / ONNX_FILE) != card.digest:
         raise FailedPrecondition(
             f"{model_dir} no longer holds what its card describes; build it again with `throughline models build`"
         )
@@ -156,10 +161,11 @@ def tensorrt_config(card: ModelCard) -> triton.ModelConfig:
 
 
 def cpu_config(card: ModelCard) -> triton.ModelConfig:
-    """For a laptop and for tests: ONNX Runtime on two threads, in one instance, so that waiting requests gather into batches."""
+    """For a laptop and for tests: on two threads, in one instance, so that waiting requests gather into batches."""
     config = _config(card, CPU_BATCHING)
     config.backend = "python"
     config.instance_group.add(count=1, kind=triton.ModelInstanceGroup.KIND_CPU)
+    config.parameters["runtime"].string_value = CPU_RUNTIMES[card.kind]
     config.parameters["intra_op_threads"].string_value = "2"
     return config
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -18,19 +18,26 @@ from throughline.domain.errors import InvalidInput
 from throughline.perception.triton.environment import TritonEnvironment, ensure_environment
 
 Array = NDArray[Any]
+Runtime = Literal["onnxruntime", "openvino"]
+CPU_RUNTIMES: Mapping[str, Runtime] = {"detector": "onnxruntime", "reid": "openvino"}
+"""By kind of model, the faster one of two that give the same answers; docs/decisions/0041 has the figures."""
 
 
 def run_onnx(
-    model: onnx.ModelProto, inputs: Sequence[Array], environment: TritonEnvironment | None = None
+    model: onnx.ModelProto,
+    inputs: Sequence[Array],
+    runtime: Runtime = "onnxruntime",
+    environment: TritonEnvironment | None = None,
 ) -> list[Mapping[str, Array]]:
     """Outputs by name of `model` for each of `inputs`, a whole batch each. Raises InvalidInput when it doesn't run."""
     environment = environment or ensure_environment()
-    script = resources.files("throughline.models").joinpath("serving/run.py")
-    with tempfile.TemporaryDirectory() as folder, resources.as_file(script) as program:
+    scripts = resources.files("throughline.models").joinpath("serving")
+    with tempfile.TemporaryDirectory() as folder, resources.as_file(scripts) as programs:
         path, given, results = (Path(folder, name) for name in ("model.onnx", "inputs.npz", "outputs.npz"))
         onnx.save(model, str(path))
         np.savez(given, *inputs)
-        command = [environment.python, program, path, given, results]
+        names = [each.name for each in model.graph.output]
+        command = [environment.python, programs / "run.py", runtime, path, given, results, *names]
         done = subprocess.run(
             command, env=environment.variables(os.environ), capture_output=True, text=True, check=False
         )

@@ -15,7 +15,7 @@ from throughline.models.detector import DetectorSettings, detector_graph
 from throughline.models.graph import Normalisation
 from throughline.models.heads import Raw
 from throughline.models.reference import reference_detections
-from throughline.models.runtime import run_onnx
+from throughline.models.runtime import CPU_RUNTIMES, Runtime, run_onnx
 from throughline.models.weights import Weights
 from throughline.perception.triton.card import Check
 
@@ -72,7 +72,13 @@ def check_detector(
     return (
         Check(name="share of reference boxes found", value=agreeing, bar=0.98, better="higher"),
         Check(name="largest relative difference of a score", value=max(differences), bar=0.01, better="lower"),
-        _batch_check(detector_graph(weights, settings, looped=looped), pictures, "boxes", tolerance=0.05),
+        _batch_check(
+            detector_graph(weights, settings, looped=looped),
+            pictures,
+            "boxes",
+            CPU_RUNTIMES["detector"],
+            tolerance=0.05,
+        ),
     )
 
 
@@ -81,7 +87,7 @@ def check_reid(weights: Weights, normalisation: Normalisation, graph: onnx.Model
     pictures = test_pictures(weights.height, weights.width)
     reference = np.concatenate(raw_outputs(weights, normalisation, pictures)).reshape(len(pictures), -1)
     reference /= np.linalg.norm(reference, axis=1, keepdims=True)
-    embeddings = run_onnx(graph, [pictures])[0]["embeddings"]
+    embeddings = run_onnx(graph, [pictures], CPU_RUNTIMES["reid"])[0]["embeddings"]
     return (
         Check(
             name="least cosine to the original",
@@ -89,7 +95,7 @@ def check_reid(weights: Weights, normalisation: Normalisation, graph: onnx.Model
             bar=0.9999,
             better="higher",
         ),
-        _batch_check(graph, pictures, "embeddings", tolerance=0.001),
+        _batch_check(graph, pictures, "embeddings", CPU_RUNTIMES["reid"], tolerance=0.001),
     )
 
 
@@ -116,8 +122,10 @@ def _clearly_kept(
     return boxes[clear], scores[clear], classes[clear]
 
 
-def _batch_check(graph: onnx.ModelProto, pictures: Pictures, output: str, tolerance: float) -> Check:
-    together, *alone = run_onnx(graph, [pictures, *(pictures[i : i + 1] for i in range(len(pictures)))])
+def _batch_check(
+    graph: onnx.ModelProto, pictures: Pictures, output: str, runtime: Runtime, *, tolerance: float
+) -> Check:
+    together, *alone = run_onnx(graph, [pictures, *(pictures[i : i + 1] for i in range(len(pictures)))], runtime)
     difference = np.abs(together[output] - np.concatenate([run[output] for run in alone])).max()
     return Check(
         name=f"largest difference of {output} alone and in a batch",

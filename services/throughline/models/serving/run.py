@@ -1,4 +1,4 @@
-"""Runs an ONNX file on recorded inputs: `python run.py model.onnx inputs.npz outputs.npz`. In Triton's own environment.
+"""Runs an ONNX file on recorded inputs: `python run.py RUNTIME model.onnx inputs.npz outputs.npz OUTPUT...`. In Triton's own environment.
 
 `inputs.npz` holds one array per run; `outputs.npz` gets theirs as `<run>/<output name>`, runs counted from 0.
 """
@@ -8,17 +8,16 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-import onnxruntime as ort
+from runtimes import opened  # type: ignore[import-not-found]
 
 
-def main(model: str, inputs: str, outputs: str) -> None:
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+def main(runtime: str, model: str, inputs: str, outputs: str, *names: str) -> None:
+    infer = opened(runtime, model, names, threads=0)
     results = {}
     with np.load(inputs) as recorded:
         for run, key in enumerate(recorded.files):
-            for output, array in zip(session.get_outputs(), session.run(None, {name: recorded[key]}), strict=True):
-                results[f"{run}/{output.name}"] = array
+            for name, array in zip(names, infer(recorded[key]), strict=True):
+                results[f"{run}/{name}"] = array
     np.savez(outputs, **results)
 
 

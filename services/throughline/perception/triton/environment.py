@@ -27,7 +27,7 @@ from throughline.domain.errors import DependencyUnavailable, FailedPrecondition
 
 LAYOUT_REVISION = 1
 SUPPORTED = ("3.11", "3.12", "3.13")
-MAKE_ENVIRONMENT = "make it with `python -m throughline.perception.triton.environment` (some 200 MB are downloaded)"
+MAKE_ENVIRONMENT = "make it with `python -m throughline.perception.triton.environment` (some 250 MB are downloaded)"
 _READY = "ready.json"
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def default_interpreter() -> Path:
 
 
 def ensure_environment(home: Path | None = None, interpreter: Path | None = None) -> TritonEnvironment:
-    """The environment below `home`, made on the first call (some 200 MB are downloaded). Safe in several processes at once:
+    """The environment below `home`, made on the first call (some 250 MB are downloaded). Safe in several processes at once:
     one makes it, the others wait; one that was killed on the way is made again.
 
     Raises FailedPrecondition when this Python cannot carry Triton, DependencyUnavailable when the install fails.
@@ -106,7 +106,7 @@ def ensure_environment(home: Path | None = None, interpreter: Path | None = None
     with _locked(home):
         if not marker.is_file():
             shutil.rmtree(root, ignore_errors=True)
-            _log.info("making Triton's environment in %s (once; some 200 MB are downloaded)", root)
+            _log.info("making Triton's environment in %s (once; some 250 MB are downloaded)", root)
             _install(environment, interpreter, pins)
             marker.write_text(json.dumps({"python": str(interpreter), "pins": pins.splitlines()}, indent=2))
     return environment
