@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.cli.conditions import eventually
 from tests.tier.scripted import review_request, scripted
 from throughline.domain.errors import DependencyUnavailable, InvalidInput, PermissionDenied
 from throughline.domain.pairs import Verdict
@@ -74,9 +75,8 @@ def test_answers_wait_for_an_orchestrator_that_is_away(settings: TierSettings) -
     reviews.answer("job-1", [Judgement("p1", Verdict.UNSURE)], "ann")
     assert isinstance(deliver(reviews, settings)[0], DependencyUnavailable)
     with serving(settings), scripted().serving(target) as orchestrator:
-        orchestrator.wait_for(lambda: bool(orchestrator.heard))
+        eventually(lambda: reviews.unsent() == [])
     assert orchestrator.heard[0].annotations[0].verdict == VERDICT_UNSURE
-    assert reviews.unsent() == []
     reviews.close()
 
 
