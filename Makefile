@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := $(UV) run --no-sync
 SUITE ?= all
+WORKERS ?= 2
 # Dozens of processes start, each of a few hundred modules: what Python compiles is kept, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -10,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo    set up everything and run the main job on a simulated store"
-	@echo "make test    set up everything and run the tests"
+	@echo "make test    set up everything and run the tests, so many files at once (WORKERS=2)"
 	@echo "make check   style, types, protos, stubs, images and manifests"
 	@echo "make bench   speed and memory            (SUITE=clips|film|identify|ingest|memory|perception|pipeline|quiet|runtimes|second-query|triton)"
 	@echo "make eval    accuracy                    (SUITE=stores|fast|space|redaction|corridor|models|mot)"
@@ -32,7 +33,7 @@ demo: setup
 	$(RUN) throughline demo
 
 test: setup
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup
 	$(RUN) ruff check .
