@@ -36,6 +36,8 @@ class Clip:
     open_gop: bool = False
     """Frames before a keyframe, but after it in the order of decoding, may need those before it."""
     metadata: tuple[tuple[str, str], ...] = ()
+    encoder: str = ""
+    """Settings of x264 or x265, as `name=value:name=value`; they replace those above."""
 
 
 def steady(count: int, rate: int = 15, start_ticks: int = 0) -> list[int]:
@@ -74,7 +76,10 @@ def make_clip(path: Path, clip: Clip) -> Path:
         stream.codec_context.gop_size = 10_000
         stream.codec_context.max_b_frames = clip.b_frames
         stream.codec_context.thread_count = 1
-        if clip.codec == "libx265":
+        if clip.encoder:
+            settings = "x265-params" if clip.codec == "libx265" else "x264-params"
+            stream.codec_context.options = {"preset": "veryfast", settings: clip.encoder}
+        elif clip.codec == "libx265":
             gop = f":keyint={clip.gop}:open-gop=1" if clip.open_gop else ""
             stream.codec_context.options = {
                 "preset": "ultrafast",

@@ -16,35 +16,43 @@ _FEW_FRAMES = 5
 
 
 class ChosenFrames:
-    """Frames by their rows in `coded`. Whoever asks in order, however often, decodes nothing twice."""
+    """Frames by their rows in `coded`, which are wanted at `rate`. Whoever asks in order, however often, decodes nothing twice."""
 
-    def __init__(self, reader: ReelReader, coded: CodedFrames) -> None:
+    def __init__(self, reader: ReelReader, coded: CodedFrames, rate: float | None = None) -> None:
         self._reader = reader
         self._coded = coded
+        self._rate = rate
         self._keyframes = np.flatnonzero(coded.keyframes)
+        self._wanted = np.flatnonzero(coded.wanted)
+        self._wanted_ns = coded.times_ns[self._wanted]
         self._position = len(coded)
         self._last: Frame | None = None
         self._missing = range(0)
         self._cursor: Iterator[Frame] = iter(())
 
     def read(self, rows: Iterable[int]) -> Iterator[Frame]:
-        """The frames of rows in order; those that do not decode are left out."""
+        """The frames of wanted rows in order. In the place of one that does not decode comes the next that does, if it lies before
+        the next wanted one, else none."""
         for row in rows:
             if row in self._missing:
                 continue
-            time = int(self._coded.times_ns[row])
-            if self._last is None or self._last.time.ns != time:
-                self._go_to(row, time)
-            if self._last is not None and self._last.time.ns == time:
+            if self._last is None or self._position != row:
+                self._go_to(row)
+            if self._last is not None and self._position == row:
                 yield self._last
 
-    def _go_to(self, row: int, time_ns: int) -> None:
+    def _go_to(self, row: int) -> None:
         """Decode to the first frame at or after a row's."""
         if not self._lies_ahead(row):
             self._start_at(row)
+        time_ns = int(self._coded.times_ns[row])
         self._last = next((frame for frame in self._cursor if frame.time.ns >= time_ns), None)
-        end = len(self._coded) if self._last is None else int(np.searchsorted(self._coded.times_ns, self._last.time.ns))
-        self._position, self._missing = end, range(row, end)
+        self._position = len(self._coded) if self._last is None else self._row_of(self._last)
+        self._missing = range(row, self._position)
+
+    def _row_of(self, frame: Frame) -> int:
+        """The wanted row in whose place a frame came."""
+        return int(self._wanted[np.searchsorted(self._wanted_ns, frame.time.ns, side="right") - 1])
 
     def _lies_ahead(self, row: int) -> bool:
         """Whether decoding on leads there as fast as starting anew."""
@@ -57,4 +65,4 @@ class ChosenFrames:
         if close is not None:
             close()
         start, end = (Instant(int(self._coded.times_ns[at])) for at in (row, -1))
-        self._cursor = self._reader.frames(Interval(start, end + 1))
+        self._cursor = self._reader.frames(Interval(start, end + 1), self._rate)

@@ -10,11 +10,12 @@ from typing import Self
 
 import av
 from av.container import InputContainer
-from prometheus_client import Counter
 
 from throughline.domain.errors import InvalidInput, NotFound
 from throughline.domain.footage import Reel, ReelPart
 from throughline.domain.time import MEDIA_RATE, NS_PER_SECOND, Instant, Interval, ns_to_ticks, ticks_to_ns
+from throughline.media.decoding import decoded
+from throughline.media.disposable import disposable_in, sorted_out
 from throughline.media.frame import Frame
 from throughline.media.packets import CodedFrames
 from throughline.media.seek import packets_around
@@ -22,7 +23,6 @@ from throughline.media.seek import packets_around
 TICK = Fraction(1, MEDIA_RATE)
 _FORWARD_NS = 5 * NS_PER_SECOND
 """How far `frame_at` decodes on before it seeks instead."""
-_FRAMES = Counter("throughline_frames_decoded", "Frames decoded, those on the way to the first one wanted included")
 
 
 class ReelReader:
@@ -33,8 +33,8 @@ class ReelReader:
 
     def __init__(self, reel: Reel, path_of: Callable[[str], Path], threads: int = 0) -> None:
         self.reel = reel
-        self.damaged_packets = 0
-        """Packets that did not decode; their frames are missing from what was read."""
+        self.damaged: set[Instant] = set()
+        """Times of the packets that did not decode; their frames are missing from what was read."""
         self.path_of = path_of
         """Where a part lies on this machine, by its file's name."""
         self._threads = threads
@@ -49,6 +49,8 @@ class ReelReader:
 
         With `rate` (frames/s) only the first frame at or after each instant k/rate since 1970, and the first of each
         part: the choice does not depend on the window, so neighbouring windows together give what one large one does.
+        A frame that does not decode is replaced by the next that does, if no other instant lies between. What nobody wants is
+        decoded only as far as other frames need it.
         """
         for index, part in enumerate(self.reel.parts):
             if window is None:
@@ -141,10 +143,11 @@ class ReelReader:
         part = self.reel.parts[index]
         grid = _grid(rate)
         held: tuple[Instant, av.VideoFrame] | None = None
-        previous: Instant | None = None
         container = self._borrow(index)
         try:
-            for time, picture in self._decoded(container, part, window.start):
+            moments, previous = self._decoded(container, part, window.start, grid)
+            while (moment := next(moments, None)) is not None:
+                time, picture = moment
                 if previous is not None and time <= previous:
                     continue  # a second picture for the same instant
                 if held is not None:
@@ -152,7 +155,10 @@ class ReelReader:
                 held = None
                 if time >= window.end:
                     return
-                if picture is not None and (grid is None or _on_grid(previous, time, grid)):
+                if time >= window.start and (grid is None or _on_grid(previous, time, grid)):
+                    if picture is None:  # left out for one that did not decode, and whose place it takes
+                        moments, _ = self._decoded(container, part, time, None)
+                        continue
                     held = (time, picture)
                 previous = time
             if held is not None:
@@ -161,25 +167,27 @@ class ReelReader:
             self._give_back(index, container)
 
     def _decoded(
-        self, container: InputContainer, part: ReelPart, start: Instant
-    ) -> Iterator[tuple[Instant, av.VideoFrame | None]]:
-        """Frames from `start` on; before them, without a picture, times that precede it, the last one included."""
+        self, container: InputContainer, part: ReelPart, start: Instant, grid: Fraction | None
+    ) -> tuple[Iterator[tuple[Instant, av.VideoFrame | None]], Instant | None]:
+        """Times of the frames that follow on the last one before `start`, and that one's; with pictures where they were decoded, as
+        all are that `grid` takes and that do decode."""
         stream = container.streams.video[0]
         start_ticks = ns_to_ticks(max(0, start - part.epoch), TICK)
         packets, before = packets_around(container, stream, start_ticks)
-        if before is not None:
-            yield part.epoch + ticks_to_ns(before, TICK), None
-        for packet in packets:
-            try:
-                pictures = packet.decode()
-            except av.InvalidDataError:
-                self.damaged_packets += 1
-                continue
-            _FRAMES.inc(len(pictures))
-            for picture in pictures:
-                if picture.pts is not None and picture.pts > (-1 if before is None else before):
-                    time = part.epoch + ticks_to_ns(picture.pts, TICK)
-                    yield time, picture if time >= start else None
+
+        def moment(ticks: int) -> Instant:
+            return part.epoch + ticks_to_ns(ticks, TICK)
+
+        def is_wanted(previous: int | None, ticks: int) -> bool:
+            if ticks < start_ticks or grid is None:
+                return ticks >= start_ticks
+            return _on_grid(None if previous is None else moment(previous), moment(ticks), grid)
+
+        sorted_packets = sorted_out(packets, disposable_in(stream), is_wanted, before)
+        pictures = decoded(sorted_packets, stream, lambda ticks: self.damaged.add(moment(ticks)))
+        after = -1 if before is None else before
+        moments = ((moment(ticks), picture) for ticks, picture in pictures if ticks > after)
+        return moments, None if before is None else moment(before)
 
     def _frame(self, index: int, time: Instant, picture: av.VideoFrame, *, until: Instant) -> Frame:
         part = self.reel.parts[index]

@@ -168,7 +168,7 @@ class _Timeline:
 
     def _tell_of_damage(self, cameras: Iterable[str]) -> None:
         for camera in sorted(cameras):
-            damaged = self._sources.camera(camera).reader.damaged_packets
+            damaged = len(self._sources.camera(camera).reader.damaged)
             if damaged:
                 message = (
                     f"{damaged} damaged packets of camera {camera} could not be decoded; the film stands still there"

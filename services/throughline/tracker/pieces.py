@@ -149,15 +149,13 @@ class PieceDetector:
     def _detected(
         self, piece: Piece, detector: ModelCard, place: Path, progress: FrameProgress
     ) -> Iterator[tuple[Size, FrameDetections]]:
-        damaged_before = self._reader.damaged_packets
         size = self._reader.reel.parts[piece.chunk.part or 0].size
         looking = partial(detect, client=self._client, limit=self._settings.frames_in_flight, check=progress.wait)
         watch = None
         if self._settings.gate is not None:
             coded = self._reader.coded_frames(piece.span, self._rate)
-            watch = Watch(
-                ChosenFrames(self._reader, coded), coded, self._settings.gate, person_class(detector), looking
-            )
+            chosen = ChosenFrames(self._reader, coded, self._rate)
+            watch = Watch(chosen, coded, self._settings.gate, person_class(detector), looking)
         frames = looking(self._reader.frames(piece.span, self._rate)) if watch is None else watch.frames()
         with DetectionWriter(place / piece.file_name, size) as writer:
             for found in frames:
@@ -173,7 +171,7 @@ class PieceDetector:
             detector_digest=detector.digest,
             frame_count=writer.frames,
             box_count=writer.boxes,
-            damaged_packets=self._reader.damaged_packets - damaged_before,
+            damaged_packets=sum(time in piece.span for time in self._reader.damaged),
             skipped_frames=watch.skipped_frames if watch else 0,
             skipped=tuple(watch.skipped) if watch else (),
         )
