@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,12 +15,12 @@ import pytest
 from tests.media.clips import Clip, number_in, steady
 from tests.media.reels import make_reel, open_reel
 from throughline.domain.footage import Reel
-from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, Instant, Interval
+from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, Instant, Interval, ticks_to_ns
 from throughline.media import decoding
 from throughline.media.chosen import ChosenFrames
 from throughline.media.disposable import disposable_in
 from throughline.media.frame import Picture
-from throughline.media.reader import TICK, ReelReader, ticks_to_ns
+from throughline.media.reader import TICK, ReelReader
 
 START = Instant.parse("2026-03-01T10:00:00Z")
 COUNT, RATE = 90, 30
@@ -29,7 +30,10 @@ CLIPS = {
     "pyramid": (Clip(steady(COUNT, RATE), gop=COUNT, encoder=PYRAMID), 0.4),
     "open GOPs": (Clip(steady(COUNT, RATE), gop=COUNT, encoder=PYRAMID + ":open-gop=1"), 0.4),
     "many B-frames": (Clip(steady(COUNT, RATE), gop=COUNT, encoder="keyint=45:bframes=7:b-adapt=0:b-pyramid=0"), 0.65),
-    "HEVC": (Clip(steady(COUNT, RATE), gop=COUNT, codec="libx265", encoder="log-level=none:keyint=30:bframes=3:b-adapt=0"), 0.35),
+    "HEVC": (
+        Clip(steady(COUNT, RATE), gop=COUNT, codec="libx265", encoder="log-level=none:keyint=30:bframes=3:b-adapt=0"),
+        0.35,
+    ),
     "HEVC in layers": (
         Clip(
             steady(COUNT, RATE),
@@ -40,7 +44,9 @@ CLIPS = {
         0.35,
     ),
     "uneven": (
-        Clip([0, *np.cumsum(np.random.default_rng(0).integers(90, 9000, COUNT - 1)).tolist()], gop=COUNT, encoder=PYRAMID),
+        Clip(
+            [0, *np.cumsum(np.random.default_rng(0).integers(90, 9000, COUNT - 1)).tolist()], gop=COUNT, encoder=PYRAMID
+        ),
         0.3,
     ),
     "without B-frames": (Clip(steady(COUNT, RATE), gop=COUNT, encoder="keyint=30:bframes=0:rc-lookahead=0"), 0.0),
@@ -50,17 +56,18 @@ CLIPS = {
 Whole = list[tuple[Instant, Picture]]
 
 
-@pytest.fixture(scope="module", params=CLIPS.values(), ids=CLIPS.keys())
-def made(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Reel, Whole, float]:
+@pytest.fixture(scope="module", params=list(CLIPS.values()), ids=list(CLIPS))
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Reel, Whole, float]:
     """A reel, all of its frames by brute force, and which share of them needn't be decoded."""
     folder = tmp_path_factory.mktemp("reel")
     clip, share = request.param
     reel = make_reel(folder, [[(clip, START)]])
     part = reel.parts[0]
     with av.open(str(folder / part.file)) as container:
-        frames = [(frame.pts or 0, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+        frames = [
+            (frame.pts or 0, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
+            for frame in container.decode(video=0)
+        ]
     assert len(frames) == COUNT
     return folder, reel, [(part.epoch + ticks_to_ns(pts, TICK), pixels) for pts, pixels in frames], share
 
@@ -72,7 +79,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     sort_out = decoding.decoded
 
     def counted(packets, *others):  # type: ignore[no-untyped-def]
-        def passed() -> Iterator[object]:
+        def passed() -> Iterator[Any]:
             for packet, needed in packets:
                 noted.append(needed)
                 yield packet, needed
@@ -130,14 +137,16 @@ def test_what_no_other_frame_needs_is_not_decoded(made: tuple[Path, Reel, Whole,
 
 def damaged_clip(folder: Path, number: int) -> Reel:
     """A pyramid of B-frames in which the frame of a number, from which no other is decoded, does not decode."""
-    reel = make_reel(folder, [[(CLIPS["pyramid"][0], START + NS_PER_MS)]])  # so that no frame is rounded to before its instant
+    reel = make_reel(
+        folder, [[(CLIPS["pyramid"][0], START + NS_PER_MS)]]
+    )  # so that no frame is rounded to before its instant
     path = folder / reel.parts[0].file
     content = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         is_disposable = disposable_in(stream)
-        packets = [packet for packet in container.demux(stream) if packet.pts is not None]
-        victim = packets[[packet.pts for packet in packets].index(sorted(packet.pts for packet in packets)[number])]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        victim = sorted(packets, key=lambda packet: packet.pts or 0)[number]
         assert is_disposable(victim)
         assert victim.pos is not None
         content[victim.pos + 5 : victim.pos + victim.size] = bytes([255]) * (victim.size - 5)
@@ -160,7 +169,9 @@ def test_the_next_frame_takes_the_place_of_one_that_does_not_decode(tmp_path: Pa
         rows = np.flatnonzero(coded.wanted).tolist()
         assert [number_in(frame.rgb()) for frame in chosen.read(rows)] == found
         assert [number_in(frame.rgb()) for frame in chosen.read([30, 35, 40])] == [30, 36, 40]
-        assert {(time - START) * RATE // NS_PER_SECOND for time in reader.damaged} == {35}, "however often it was come across"
+        assert {(time - START) * RATE // NS_PER_SECOND for time in reader.damaged} == {35}, (
+            "however often it was come across"
+        )
 
 
 def test_a_damaged_frame_that_nobody_wants_is_not_missed(tmp_path: Path) -> None:

@@ -21,28 +21,38 @@ def decoded(
 
     `damaged` gets the PTS of each packet that does not decode; its frame is missing.
     """
+    decoder = _Decoder(stream, damaged)
     left_out: list[int] = []
-    sent: deque[int] = deque()
     for packet, needed in packets:
         if not needed and packet.pts is not None:
             heapq.heappush(left_out, packet.pts)
             continue
+        for pts, picture in decoder.decode(packet):
+            while left_out and left_out[0] < pts:
+                yield heapq.heappop(left_out), None
+            yield pts, picture
+    while left_out:
+        yield heapq.heappop(left_out), None
+
+
+class _Decoder:
+    """Each thread works at a frame of its own, so that a packet fails when as many others as there are threads were sent."""
+
+    def __init__(self, stream: VideoStream, damaged: Callable[[int], None]) -> None:
+        self._context = stream.codec_context
+        self._damaged = damaged
+        self._sent: deque[int] = deque()
+
+    def decode(self, packet: Packet[VideoStream]) -> list[tuple[int, av.VideoFrame]]:
         if packet.pts is not None:
-            sent.append(packet.pts)
+            self._sent.append(packet.pts)
         try:
             pictures = packet.decode()
         except av.InvalidDataError:
-            if sent:
-                damaged(sent[0])
-            continue
-        finally:
-            while len(sent) >= max(1, stream.codec_context.thread_count):
-                sent.popleft()  # each thread works at a frame of its own, so that it fails when as many others were sent
+            if self._sent:
+                self._damaged(self._sent[0])
+            pictures = []
+        while len(self._sent) >= max(1, self._context.thread_count):
+            self._sent.popleft()
         _FRAMES.inc(len(pictures))
-        for picture in pictures:
-            if picture.pts is not None:
-                while left_out and left_out[0] < picture.pts:
-                    yield heapq.heappop(left_out), None
-                yield picture.pts, picture
-    while left_out:
-        yield heapq.heappop(left_out), None
+        return [(picture.pts, picture) for picture in pictures if picture.pts is not None]

@@ -36,7 +36,7 @@ def disposable_in(stream: VideoStream) -> IsDisposable:
     if context.name == "hevc" and len(extradata) > _HVCC_LENGTH:
         layers = extradata[_HVCC_LENGTH] >> 3 & 7  # 0 where the writer didn't know
         return _units_of(extradata[_HVCC_LENGTH], lambda one, other: 0 < layers <= other & 7 and _is_hevc(one))
-    return lambda packet: False
+    return lambda _: False
 
 
 def sorted_out(

@@ -27,6 +27,7 @@ def build(settings: TrackerSettings | None = None) -> Service:
         max_in_flight=settings.triton_in_flight,
         patience_seconds=settings.triton_patience_seconds,
         tls=settings.triton_tls,
+        sharing=settings.triton_sharing,
     )
     track = TrackStage(workspace, client, settings)
     servicer = Tracker(

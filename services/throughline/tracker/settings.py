@@ -9,6 +9,7 @@ from pydantic import Field
 from throughline.perception.associate import AssociationSettings
 from throughline.perception.gate import GateSettings
 from throughline.perception.triton.rpc import TLS_SETTINGS
+from throughline.perception.triton.shared import Sharing
 from throughline.tracker.join import JoinSettings
 from throughline.wire.settings import ServiceSettings
 from throughline.wire.tls import TlsFiles
@@ -20,6 +21,11 @@ class TrackerSettings(ServiceSettings):
     triton_target: str = Field(default="127.0.0.1:8001", description="host:port of Triton's gRPC")
     triton_patience_seconds: float = Field(
         default=60.0, ge=0, description="how long a request to Triton is tried again while Triton is away"
+    )
+    triton_sharing: Sharing = Field(
+        default="auto",
+        description="whether Triton gets pictures in shared memory: auto, where triton_target is an address of this machine; on, where "
+        "it is another container with the same /dev/shm; off. Where it can't read them they go by gRPC",
     )
     triton_tls_ca: Path | None = Field(
         default=None,

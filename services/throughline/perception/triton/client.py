@@ -17,10 +17,17 @@ from prometheus_client import Gauge, Histogram
 from pydantic import ValidationError
 from tritonclient.grpc import service_pb2
 
-from throughline.domain.errors import Cancelled, CorruptArtifact, DependencyUnavailable, FailedPrecondition
+from throughline.domain.errors import (
+    Cancelled,
+    CorruptArtifact,
+    DependencyUnavailable,
+    FailedPrecondition,
+    NotFound,
+)
 from throughline.perception.triton.card import ModelCard, card_texts
 from throughline.perception.triton.contract import check_contract
 from throughline.perception.triton.rpc import PLAIN_TEXT, TritonRpc
+from throughline.perception.triton.shared import SharedPictures, Sharing
 from throughline.wire.metrics import QUICK_SECONDS
 from throughline.wire.subject import carried
 from throughline.wire.tls import TlsFiles
@@ -80,10 +87,13 @@ class InferenceClient:
         patience_seconds: float = 60.0,
         request_timeout_seconds: float = 30.0,
         tls: TlsFiles = PLAIN_TEXT,
+        sharing: Sharing = "auto",
     ) -> None:
         """`address` is `host:port` of Triton's gRPC. While the server is away, as at its start or after a crash, a request is tried
-        again for up to `patience_seconds`. Raises InvalidInput for files of `tls` that can't be used."""
+        again for up to `patience_seconds`. `sharing`: whether pictures are handed over in shared memory where the server can read
+        it. Raises InvalidInput for files of `tls` that can't be used."""
         self._rpc = TritonRpc(address, patience_seconds, request_timeout_seconds, tls)
+        self._shared = SharedPictures(self._rpc, sharing)
         self._digests: dict[str, str] = {}
         self._versions: dict[str, str] = {}
         self._slots = threading.BoundedSemaphore(max_in_flight)
@@ -183,6 +193,7 @@ class InferenceClient:
 
     def close(self) -> None:
         """Drop what has not been sent and end the connection."""
+        self._shared.close()
         self._rpc.close()
         self._workers.shutdown(wait=True, cancel_futures=True)
 
@@ -213,18 +224,31 @@ class InferenceClient:
             name=input_name, datatype="UINT8", shape=(1, *picture.shape)
         )
         request = service_pb2.ModelInferRequest(
-            model_name=model,
-            model_version=self._versions.get(model, ""),
-            inputs=[tensor],
-            raw_input_contents=[picture.tobytes()],
+            model_name=model, model_version=self._versions.get(model, ""), inputs=[tensor]
         )
         with _counted(model):
-            answer = self._rpc.call("ModelInfer", request)
+            answer = self._answer(request, picture)
         return {
             output.name: np.frombuffer(raw, _DTYPES[output.datatype]).reshape(tuple(output.shape))
             for output, raw in zip(answer.outputs, answer.raw_output_contents, strict=True)
             if output.datatype in _DTYPES
         }
+
+    def _answer(self, request: service_pb2.ModelInferRequest, picture: Picture) -> Any:
+        """To a request that lacks its picture."""
+        with self._shared.region(picture.nbytes) as region:
+            if region is not None:
+                shared = service_pb2.ModelInferRequest()
+                shared.CopyFrom(request)
+                region.put(picture, shared.inputs[0])
+                try:
+                    return self._rpc.call("ModelInfer", shared)
+                except NotFound as error:
+                    region.known = region.name not in str(error)
+                    if region.known:
+                        raise
+        request.raw_input_contents.append(picture.tobytes())
+        return self._rpc.call("ModelInfer", request)
 
 
 @contextmanager

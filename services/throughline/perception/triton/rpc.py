@@ -49,13 +49,21 @@ class TritonRpc:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._closed = threading.Event()
 
-    def call(self, method: str, request: Message, patience_seconds: float | None = None) -> Any:
-        """The answer to `request`. Raises DependencyUnavailable, InvalidInput, NotFound or, after close(), Cancelled."""
+    def call(
+        self,
+        method: str,
+        request: Message,
+        patience_seconds: float | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Any:
+        """The answer to `request`; patience and timeout are the connection's own unless given. Raises DependencyUnavailable,
+        InvalidInput, NotFound or, after close(), Cancelled."""
         patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        timeout = self._request_timeout_seconds if timeout_seconds is None else timeout_seconds
         deadline, pause = time.monotonic() + patience, 0.05
         while True:
             try:
-                return getattr(self._stub, method)(request, timeout=self._request_timeout_seconds)
+                return getattr(self._stub, method)(request, timeout=timeout)
             except grpc.RpcError as failure:
                 if not _passes(failure) or time.monotonic() + pause > deadline:
                     raise self._translated(failure, patience) from failure
