@@ -1,4 +1,4 @@
-"""A video file as it was recorded: opened with care, and the packets of it that can be used. Nothing is decoded here."""
+"""A video file as it was recorded: opened with care, and the packets of it that can be used. Decoding them is left to others."""
 
 from __future__ import annotations
 
@@ -72,16 +72,17 @@ _READ_BYTES = 2**19
 
 
 @contextmanager
-def open_clip(file: Path | Readable) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_clip(file: Path | Readable, *, to_decode: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its first real video stream; raise UnusableClip where there is none.
 
-    Edit lists are passed over: every frame that was recorded comes, in the order of decoding.
+    Edit lists are passed over: every frame that was recorded comes, in the order of decoding. Frames can be decoded only if the
+    file was opened `to_decode`.
     """
     if not (file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)):
         raise UnusableClip("chunk_empty", "it has no bytes")
     is_mp4 = _head(file)[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"styp")
     options = {"ignore_editlist": "1"}
-    if is_mp4:  # which states when each packet is decoded; elsewhere FFmpeg has to decode some to find that out
+    if is_mp4 and not to_decode:  # which states when each packet is decoded; elsewhere FFmpeg has to decode some to find that out
         options["skip_frame"] = "all"
     try:
         if isinstance(file, Path):

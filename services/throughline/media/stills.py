@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -36,28 +37,35 @@ def frames_by_number(path: Path, numbers: Sequence[int], threads: int = 0) -> It
     number_of = {ticks[number]: number for number in sorted(set(numbers)) if 0 <= number < len(ticks)}
     with _usable(path), ClipScan(path) as scan:
         size, turned = scan.format.upright, scan.format.rotation_degrees
-    with av.open(str(path), options={"ignore_editlist": "1"}) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = av.codec.context.ThreadType.AUTO
-        stream.codec_context.thread_count = threads
-        for packet in container.demux(stream):
-            if not number_of:
-                return
-            try:
-                pictures = packet.decode()
-            except av.InvalidDataError:
-                continue
-            for picture in pictures:
-                number = number_of.pop(-1 if picture.pts is None else picture.pts, None)
-                if number is not None:
-                    time = Instant(ticks_to_ns(ticks[number] - ticks[0], base))
-                    yield number, Frame(time, 0, size, turned, picture, 0)
+    for pts, picture in _decoded(path, threads):
+        number = number_of.pop(pts, None)
+        if number is not None:
+            yield number, Frame(Instant(ticks_to_ns(pts - ticks[0], base)), 0, size, turned, picture, 0)
+        if not number_of:
+            return
 
 
 def _ticks(path: Path) -> tuple[list[int], Fraction]:
     """PTS of all frames, in order of display, and their unit."""
     with _usable(path), open_clip(path) as (container, stream):
         return sorted({pts for _, pts in ClipPackets(container, stream)}), stream.time_base or Fraction(1, 90_000)
+
+
+def _decoded(path: Path, threads: int) -> Iterator[tuple[int, av.VideoFrame]]:
+    """PTS and picture of all frames that decode, in order of display."""
+    with _usable(path), open_clip(path, to_decode=True) as (container, stream):
+        stream.thread_type = av.codec.context.ThreadType.AUTO
+        stream.codec_context.thread_count = threads
+        for packet, pts in chain(ClipPackets(container, stream), [(None, 0)]):
+            if packet is not None:
+                packet.pts = pts  # where its format doesn't say when it is shown
+            try:
+                pictures = stream.decode(packet)
+            except av.InvalidDataError:
+                continue
+            for picture in pictures:
+                if picture.pts is not None:
+                    yield picture.pts, picture
 
 
 @contextmanager
