@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.perception.frames import frame
 from throughline.domain.geometry import Size
+from throughline.media.frame import Frame, Picture
 from throughline.perception.associate import Sighting
 from throughline.perception.crops import BestMoments, cut, qualities, sharpness
 
@@ -103,6 +104,24 @@ def test_a_crop_has_the_pixels_of_the_whole_picture(rotation: int, pixel_format:
         (63, 47, 64, 48),
     ):
         np.testing.assert_array_equal(cut(whole, (left, top, right, bottom))(), whole.rgb()[top:bottom, left:right])
+
+
+@pytest.mark.parametrize(("rotation", "pixel_format"), [(0, "yuv422p"), (180, "yuv420p")])
+def test_a_picture_is_converted_once_for_all_crops(
+    rotation: int, pixel_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted: list[Frame] = []
+    convert = Frame.rgb
+
+    def counted(self: Frame, size: Size | None = None) -> Picture:
+        converted.append(self)
+        return convert(self, size)
+
+    monkeypatch.setattr(Frame, "rgb", counted)
+    whole = frame(np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8), rotation, pixel_format=pixel_format)
+    for left in range(0, 60, 10):
+        cut(whole, (left, 0, left + 4, 20))()
+    assert len(converted) == 1
 
 
 def test_a_tall_crop_is_made_smaller_in_proportion() -> None:

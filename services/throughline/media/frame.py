@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import av
 import numpy as np
@@ -31,6 +31,8 @@ class Frame:
     """Clockwise turn from `picture` to upright: 0, 90, 180 or 270."""
     picture: av.VideoFrame
     part: int
+    _whole: list[Picture] = field(default_factory=list, init=False, repr=False)
+    """The upright picture, once a cutout needed it."""
 
     @property
     def span(self) -> Interval:
@@ -58,10 +60,12 @@ class Frame:
 
     def cutout(self, rows: slice, columns: slice) -> Callable[[], Picture]:
         """A part of the upright picture, to be asked for when it is needed, also once the frame is gone: the same pixels as `rgb` has
-        there. Where the camera hangs upright nothing is converted before, and nothing else then."""
+        there. Where the camera hangs upright nothing is converted before, and nothing else then; elsewhere the whole picture, once."""
         as_shown = (self.picture.width, self.picture.height) == (self.size.width, self.size.height)
         if self.rotation_degrees or not as_shown or self.picture.format.name not in PLANAR:
-            pixels = self.rgb()[rows, columns].copy()
+            if not self._whole:
+                self._whole.append(self.rgb())
+            pixels = self._whole[0][rows, columns].copy()
             return lambda: pixels
         return Cutout.of(self.picture, rows, columns).rgb
 
