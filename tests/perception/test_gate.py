@@ -68,6 +68,23 @@ def test_footage_too_short_to_tell_is_busy() -> None:
     assert all(each.busy for each in stretches(short, GateSettings()))
 
 
+def test_footage_of_keyframes_alone_tells_nothing() -> None:
+    whole = coded()
+    frames = CodedFrames(whole.times_ns, whole.sizes, np.ones(len(whole), np.bool_), whole.wanted)
+    assert all(each.busy for each in stretches(frames, GateSettings()))
+
+
+def test_a_stretch_of_keyframes_alone_is_busy_and_two_looks_beside_each_other_are_not() -> None:
+    whole = coded()
+    keyframes = whole.keyframes | ((whole.times_ns > 30 * SECOND) & (whole.times_ns < 33 * SECOND))
+    frames = CodedFrames(whole.times_ns, whole.sizes, keyframes, whole.wanted)
+    assert busy_seconds(frames)
+    last = np.flatnonzero(whole.wanted)[-1]
+    keyframes = whole.keyframes.copy()
+    keyframes[last] = True  # what comes before it may end in a look, so that nothing lies between
+    assert busy_seconds(CodedFrames(whole.times_ns, whole.sizes, keyframes, whole.wanted)) == []
+
+
 def test_nothing_wanted_is_nothing_to_divide() -> None:
     assert stretches(CodedFrames.of([]), GateSettings()) == []
     assert stretches(CodedFrames.of([(0, 10, True, True)]), GateSettings()) == []

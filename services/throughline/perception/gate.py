@@ -53,16 +53,19 @@ class Stretch:
 def stretches(coded: CodedFrames, settings: GateSettings) -> list[Stretch]:
     """The wanted frames from the first to the last, divided at looks; none where fewer than two frames are wanted.
 
-    Busy is what has larger packets than is usual in this footage, by more than they vary, and what lies beside it: who comes
-    slowly shows little at first.
+    Busy is what has larger packets than is usual in this footage, by more than they vary, or only keyframes, which tell nothing, and
+    what lies beside it: who comes slowly shows little at first.
     """
     looks = _looks(coded, seconds_to_ns(settings.longest_seconds))
     sizes = _mean_sizes(coded, looks)
-    if len(sizes) < _LEAST_STRETCHES:
-        moving = np.ones(len(sizes), np.bool_)
+    told = np.isfinite(sizes)
+    # Where no packet tells, something may move if there is a frame between the two looks that would be skipped.
+    moving = ~told & (np.diff(np.cumsum(coded.wanted)[looks]) > 1)
+    if told.sum() < _LEAST_STRETCHES:
+        moving[:] = True
     else:
-        lowest, low = np.quantile(sizes, [_LOWEST, _LOW])
-        moving = sizes > low + max(_SPREADS * (low - lowest), _LEAST_RISE * low)
+        lowest, low = np.quantile(sizes[told], [_LOWEST, _LOW])
+        moving[told] = sizes[told] > low + max(_SPREADS * (low - lowest), _LEAST_RISE * low)
     busy = moving.copy()
     busy[1:] |= moving[:-1]
     busy[:-1] |= moving[1:]
@@ -102,8 +105,8 @@ def _looks(coded: CodedFrames, longest_ns: int) -> NDArray[np.int64]:
 
 
 def _mean_sizes(coded: CodedFrames, looks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(n - 1,) bytes of a packet after each look up to the next, keyframes left out; 0 where there is none."""
+    """(n - 1,) bytes of a packet after each look up to the next, keyframes left out; infinite where there is none."""
     sizes = np.where(coded.keyframes, 0, coded.sizes)
     totals = np.concatenate([[0], np.cumsum(sizes)])
-    counts = np.concatenate([[0], np.cumsum(~coded.keyframes)])
-    return np.asarray(np.diff(totals[looks + 1]) / np.maximum(np.diff(counts[looks + 1]), 1))
+    counts = np.diff(np.concatenate([[0], np.cumsum(~coded.keyframes)])[looks + 1])
+    return np.where(counts > 0, np.diff(totals[looks + 1]) / np.maximum(counts, 1), np.inf)
