@@ -7,7 +7,7 @@ import pytest
 from tests.tracker.footage import moment
 from throughline.domain.footage import Reel, ReelChunk
 from throughline.domain.time import Interval
-from throughline.tracker.pieces import Piece, cut_into_pieces
+from throughline.tracker.pieces import Piece, PieceReport, Skipped, cut_into_pieces
 
 
 def chunk(name: str, start: float | None, end: float = 0.0) -> ReelChunk:
@@ -63,3 +63,19 @@ def test_pieces(
 )
 def test_a_pieces_file_is_named_after_its_chunk(name: str, file: str) -> None:
     assert Piece(chunk(name, 0, 1), Interval(moment(0), moment(1))).file_name == file
+
+
+def report(*skipped: tuple[float, float]) -> PieceReport:
+    """Of a piece at 10 frames/s."""
+    spans = tuple(Interval(moment(start), moment(end)) for start, end in skipped)
+    return PieceReport("cam1", "a", Interval(moment(0), moment(60)), 10.0, "digest", 1, 0, 0, len(spans), spans)
+
+
+def test_skipped_spans_are_joined_over_the_edge_of_pieces_and_never_over_what_was_analysed() -> None:
+    skipped = Skipped()
+    skipped.add(report((0, 10), (10.2, 20), (30, 59.9)))
+    skipped.add(report((60, 70), (70.1, 80)))
+    skipped.add(report((80.2, 90)))
+    found = [((span.start - moment(0)) / 1e9, (span.end - moment(0)) / 1e9) for span in skipped.spans]
+    assert found == [(0, 10), (10.2, 20), (30, 70), (70.1, 80), (80.2, 90)]
+    assert skipped.frames == 6

@@ -218,15 +218,17 @@ def test_parts_make_no_difference_to_the_tracks(workspace: Workspace, stage: Tra
         assert many[number] == pytest.approx(span, abs=0.1)
 
 
-def test_long_chunks_are_kept_in_pieces(
-    workspace: Workspace, tiny_client: InferenceClient, stage: TrackStage, tmp_path: Path
-) -> None:
+def test_long_chunks_are_kept_in_pieces(workspace: Workspace, tiny_client: InferenceClient, tmp_path: Path) -> None:
     Recording((FIRST,), chunk_seconds=4.0).publish(workspace, "cam1")
-    cut = TrackStage(workspace, tiny_client, TrackerSettings(piece_seconds=1.0))
-    in_pieces = run(cut)
-    assert len(list((tmp_path / "workspace" / "detections").iterdir())) == 4
-    shutil.rmtree(tmp_path / "workspace" / "tracks")
-    assert run(stage).artifact.key == in_pieces.artifact.key, "a setting that changes no track is not in the key"
+    keys = []
+    for skips, seconds in ((False, 1.0), (False, 300.0), (True, 1.0), (True, 300.0)):
+        settings = TrackerSettings(piece_seconds=seconds, skip_quiet=skips)
+        keys.append(run(TrackStage(workspace, tiny_client, settings)).artifact.key)
+        if len(keys) == 1:
+            assert len(list((tmp_path / "workspace" / "detections").iterdir())) == 4
+        shutil.rmtree(tmp_path / "workspace" / "tracks")
+    assert keys[0] == keys[1], "a setting that changes no track is not in the key"
+    assert keys[2] != keys[3], "what is skipped depends on the pieces"
 
 
 def test_a_person_who_stays_over_a_gap_is_two_tracks(workspace: Workspace, stage: TrackStage) -> None:

@@ -23,9 +23,11 @@ from throughline.tracker.progress import FrameProgress
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.watch import Watch
 
-STAGE_REVISION = 2
+STAGE_REVISION = 3
 """Raise it when the same frames would give other detections."""
 REPORT_FILE = "piece.json"
+_NEIGHBOURS = 1.5
+"""How far apart, in frames of the rate, two wanted frames are at most if no other lies between."""
 _LONGEST_NAME = 120
 """Bytes; file systems take 255."""
 
@@ -70,12 +72,12 @@ class Skipped:
         self.spans: list[Interval] = []
 
     def add(self, report: PieceReport) -> None:
-        """Count the next piece; what it skipped is joined to what the one before did where only two looks lie between."""
+        """Count the next piece. If it began with a look and the one before ended with one, what they skipped there is one span."""
         self.frames += report.skipped_frames
-        for span in report.skipped:
-            joins = self.spans and span.start - self.spans[-1].end <= 2 * NS_PER_SECOND / report.rate
-            start = self.spans.pop().start if joins else span.start
-            self.spans.append(Interval(start, span.end))
+        spans = list(report.skipped)
+        if spans and self.spans and spans[0].start - self.spans[-1].end <= _NEIGHBOURS * NS_PER_SECOND / report.rate:
+            spans[0] = Interval(self.spans.pop().start, spans[0].end)
+        self.spans += spans
 
 
 def cut_into_pieces(reel: Reel, window: Interval | None, piece_seconds: float) -> list[Piece]:

@@ -69,7 +69,10 @@ class TrackerSettings(ServiceSettings):
         default=2.0, gt=0, le=2.0, description="in quiet footage a frame is looked at so often at least"
     )
     look_score: float = Field(
-        default=0.2, ge=0, le=1, description="detector score from which on somebody may be there, so nothing is skipped"
+        default=0.2,
+        ge=0,
+        le=0.2,
+        description="detector score from which on somebody may be there, so nothing is skipped; at most 0.2, on which redaction relies",
     )
     follow_camera: bool = Field(
         default=False,

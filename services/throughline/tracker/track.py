@@ -116,7 +116,7 @@ class TrackStage:
             association=asdict(self._settings.association),
             joining=asdict(self._settings.joining),
             crops_per_track=self._settings.crops_per_track,
-            gate=None if self._settings.gate is None else asdict(self._settings.gate),
+            gate=self._gate_key(where),
         )
         with self._workspace.claim(folder, lambda: work.report(0, 0, "frames")) as ready:
             if ready is not None:
@@ -130,6 +130,11 @@ class TrackStage:
                 client.check_served(detector, reid)
         artifact = self._workspace.get(folder)
         return TrackedReel(artifact, read_summary(artifact), False)
+
+    def _gate_key(self, where: Where) -> dict[str, object] | None:
+        """What is skipped depends on the pieces too: each is judged by itself."""
+        gate = self._settings.gate
+        return None if gate is None else {**asdict(gate), "piece_seconds": _piece_seconds(self._settings, where)}
 
 
 @dataclass
@@ -187,9 +192,7 @@ class _Run:
         self, work: Work, incidents: list[Incident], skipped: Skipped
     ) -> Iterator[tuple[Size, FrameDetections]]:
         """All frames that are asked for, in order, with the size of their pictures."""
-        seconds = (
-            min(self.settings.piece_seconds, _SPAN_PIECE_SECONDS) if self.where.spans else self.settings.piece_seconds
-        )
+        seconds = _piece_seconds(self.settings, self.where)
         pieces = [
             piece
             for piece in cut_into_pieces(self.reader.reel, self.where.window, seconds)
@@ -205,6 +208,10 @@ class _Run:
             skipped.add(report)
             if report.damaged_packets:
                 incidents.append(_damage(piece, report.damaged_packets, report.camera))
+
+
+def _piece_seconds(settings: TrackerSettings, where: Where) -> float:
+    return min(settings.piece_seconds, _SPAN_PIECE_SECONDS) if where.spans else settings.piece_seconds
 
 
 def _noted(
