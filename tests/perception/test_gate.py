@@ -74,15 +74,21 @@ def test_footage_of_keyframes_alone_tells_nothing() -> None:
     assert all(each.busy for each in stretches(frames, GateSettings()))
 
 
-def test_a_stretch_of_keyframes_alone_is_busy_and_two_looks_beside_each_other_are_not() -> None:
+def test_a_stretch_of_keyframes_alone_is_busy() -> None:
     whole = coded()
     keyframes = whole.keyframes | ((whole.times_ns > 30 * SECOND) & (whole.times_ns < 33 * SECOND))
-    frames = CodedFrames(whole.times_ns, whole.sizes, keyframes, whole.wanted)
-    assert busy_seconds(frames)
-    last = np.flatnonzero(whole.wanted)[-1]
-    keyframes = whole.keyframes.copy()
-    keyframes[last] = True  # what comes before it may end in a look, so that nothing lies between
-    assert busy_seconds(CodedFrames(whole.times_ns, whole.sizes, keyframes, whole.wanted)) == []
+    ((start, *_), *_, (_, end)) = busy_seconds(CodedFrames(whole.times_ns, whole.sizes, keyframes, whole.wanted))
+    assert 26 <= start <= 31
+    assert 32 <= end <= 37
+
+
+def test_two_looks_with_nothing_but_a_keyframe_between_them_are_not_busy() -> None:
+    whole, some = coded(60.0), slice(0, 20 * RATE + 6)
+    keyframes = whole.keyframes[some].copy()
+    keyframes[-2:] = True  # the last look but one is at 20.2 s, the last one two frames later
+    frames = CodedFrames(whole.times_ns[some], whole.sizes[some], keyframes, whole.wanted[some])
+    assert stretches(frames, GateSettings())[-1].first == 20 * RATE + 3
+    assert busy_seconds(frames) == []
 
 
 def test_nothing_wanted_is_nothing_to_divide() -> None:
