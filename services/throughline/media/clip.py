@@ -82,9 +82,8 @@ def open_clip(file: Path | Readable, *, to_decode: bool = False) -> Iterator[tup
         raise UnusableClip("chunk_empty", "it has no bytes")
     is_mp4 = _head(file)[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"styp")
     options = {"ignore_editlist": "1"}
-    if (
-        is_mp4 and not to_decode
-    ):  # which states when each packet is decoded; elsewhere FFmpeg has to decode some to find that out
+    if is_mp4 and not to_decode:
+        # It states when each packet is decoded; elsewhere FFmpeg has to decode some to find that out.
         options["skip_frame"] = "all"
     try:
         if isinstance(file, Path):

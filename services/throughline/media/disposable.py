@@ -35,7 +35,9 @@ def disposable_in(stream: VideoStream) -> IsDisposable:
         return _units_of(extradata[_AVCC_LENGTH], _is_h264_disposable)
     if context.name == "hevc" and len(extradata) > _HVCC_LENGTH:
         layers = extradata[_HVCC_LENGTH] >> 3 & 7  # 0 where the writer didn't know
-        return _units_of(extradata[_HVCC_LENGTH], lambda one, other: 0 < layers <= other & 7 and _is_hevc(one))
+        return _units_of(
+            extradata[_HVCC_LENGTH], lambda first, second: 0 < layers <= second & 7 and _is_hevc_disposable(first)
+        )
     return lambda _: False
 
 
@@ -83,6 +85,6 @@ def _is_h264_disposable(first: int, _: int) -> bool:
     return kind in _H264_PASSING or (kind == _H264_SLICE and importance == 0)
 
 
-def _is_hevc(first: int) -> bool:
+def _is_hevc_disposable(first: int) -> bool:
     kind = first >> 1 & 63
     return kind in _HEVC_SUB_LAYER_NON_REFERENCE or kind in _HEVC_PASSING
