@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.domain.errors import NoUsableFootage
+from throughline.domain.errors import InvalidInput, NoUsableFootage
 from throughline.domain.footage import ChunkObject, Listing, Reel
 from throughline.domain.geometry import Size
 from throughline.domain.time import NS_PER_SECOND, Instant
@@ -30,9 +30,9 @@ from throughline.storage.objects import file_uri, open_objects
 from throughline.storage.tables import TRACKS_FILE, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import TrackSummary
-from throughline.tracker.identities.layout import ANALYSIS_FILE, SUMMARY_FILE
+from throughline.tracker.identities.layout import ANALYSIS_FILE, SUMMARY_FILE, printable
 from throughline.tracker.identities.layout import TRACKS_FILE as TRACKS_CSV
-from throughline.tracker.identities.publish import published
+from throughline.tracker.identities.publish import claimed, published
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.track import EVERYWHERE, TrackStage
 from throughline.wire.settings import ServiceSettings
@@ -62,6 +62,21 @@ class Analysis:
     start: Instant | None
 
 
+def check_places(asked: Analysis) -> None:
+    """Raise InvalidInput where the outputs would replace the video, or cannot be put where they were asked for."""
+    for path in (asked.video, asked.out):
+        if printable(path) != str(path):
+            raise InvalidInput(f"the path {printable(path)} is no text in UTF-8; rename it, or give another --out")
+    if printable(asked.camera) != asked.camera:
+        raise InvalidInput(f"--camera: {printable(asked.camera)} is no text in UTF-8; give another name")
+    if asked.out.exists() and not asked.out.is_dir():
+        raise InvalidInput(f"{asked.out} is a file, and the outputs need a folder; give one as --out")
+    for name in (ANALYSIS_FILE, TRACKS_CSV, SUMMARY_FILE):
+        place = asked.out / name
+        if place.exists() and place.samefile(asked.video):
+            raise InvalidInput(f"{place} is the video itself and would be replaced; give another folder as --out")
+
+
 def analyse(asked: Analysis, client: InferenceClient, work: Work) -> TrackSummary:
     """Write analysis.mp4, tracks.csv and summary.json, all or none. Raise NoUsableFootage where the file gives no video."""
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -85,6 +100,7 @@ def analyse(asked: Analysis, client: InferenceClient, work: Work) -> TrackSummar
         tracks = read_tracks(tracked.artifact.path(TRACKS_FILE)).tracks()
         with (
             ReelReader(collated.reel, collated.artifact.path) as reader,
+            claimed(asked.out, work.check),
             published(asked.out) as stage,
         ):
             times = np.array([time.ns for time in reader.frame_times()], np.int64)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from throughline.cli.analysis import Analysis, analyse
+from throughline.cli.analysis import Analysis, analyse, check_places
 from throughline.cli.identify import shown_work
 from throughline.cli.inference import Models, Triton, inference
 from throughline.domain.errors import InvalidInput, NotFound
@@ -16,7 +16,10 @@ from throughline.domain.time import Instant
 
 def analyze(
     video: Annotated[
-        Path, typer.Argument(help="The video: anything that FFmpeg reads as H.264, HEVC, AV1, VP9, MPEG-4 or MJPEG.")
+        Path,
+        typer.Argument(
+            help="The video: anything that FFmpeg reads as H.264, HEVC, AV1, VP9, MPEG-4 or MJPEG. Links are followed."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -34,8 +37,10 @@ def analyze(
     if not video.is_file():
         raise NotFound(f"{video} is no file; give a video")
     place = (out or Path(video.stem)).absolute()
+    asked = Analysis(video.resolve(), place, camera or place.name, rate, _moment(start))
+    check_places(asked)
     with inference(triton, models) as client, shown_work() as work:
-        found = analyse(Analysis(video.absolute(), place, camera or place.name, rate, _moment(start)), client, work)
+        found = analyse(asked, client, work)
     print(f"{found.track_count} tracks of {found.box_count} boxes in {found.frame_count} analysed frames")
     for incident in found.incidents:
         print(f"warning: {incident.message}")

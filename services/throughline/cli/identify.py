@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from throughline.cli.inference import Models, Triton, inference
 from throughline.domain.work import Step, Work
-from throughline.tracker.identities.check import Check, check_root
+from throughline.tracker.identities.check import Checked, check_root
 from throughline.tracker.identities.config import ReidConfig, read_config
 from throughline.tracker.identities.layout import REPORT_FILE
 from throughline.tracker.identities.run import Found
@@ -27,21 +27,23 @@ def identify(
     root: Annotated[Path, typer.Argument(help="Folder of <video>/tracks.csv, as `throughline analyze` makes them.")],
     config: Annotated[Path | None, typer.Option(help="A reid.yaml; default: ROOT/reid.yaml if there is one.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only examine the identities that are there.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Write nothing where a video cannot be used.")] = False,
     triton: Triton = "",
     models: Models = None,
 ) -> None:
-    """Give one identity to all tracks of a person, over all videos below ROOT. Status 1 where a check of the outcome fails.
+    """Give one identity to all tracks of a person, over all videos below ROOT.
 
-    Videos that were described before are not described again, and identities keep their numbers.
+    Videos that were described before are not described again, and identities keep their numbers. A video that cannot be used is left
+    out, and told. Status 0: all is right. 1: a check of the outcome fails. 2: no check fails, but videos were left out.
     """
     settings = _config(root, config)
     if not check:
         with inference(triton, models) as client, shown_work() as work:
-            _say(root, identify_root(root, settings, client, work))
-    checks = check_root(root, settings)
-    _show(checks)
-    if not all(each.passed for each in checks):
-        raise typer.Exit(1)
+            _say(root, identify_root(root, settings, client, work, strict=strict))
+    checked = check_root(root, settings)
+    _show(checked)
+    if checked.status:
+        raise typer.Exit(checked.status)
 
 
 def _config(root: Path, given: Path | None) -> ReidConfig:
@@ -66,6 +68,8 @@ def _say(root: Path, found: Found) -> None:
     result = found.outcome
     identities, tracks = result.identities, result.tracks
     for incident in result.made.incidents:
+        if incident.subject in found.skipped:  # told at the end
+            continue
         warning = f"warning: {incident.subject}: {incident.message}"
         Console(stderr=True).print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
     print(
@@ -87,8 +91,12 @@ def _say(root: Path, found: Found) -> None:
     print(root / REPORT_FILE)
 
 
-def _show(checks: Sequence[Check]) -> None:
+def _show(checked: Checked) -> None:
     console = Console()
-    for each in checks:
+    for each in checked.checks:
         verdict = "[green]ok[/]    " if each.passed else "[red]failed[/]"
         console.print(f"{verdict} {escape(each.what)}: {escape(each.found)}", highlight=False, soft_wrap=True)
+    for name, problem in checked.skipped.items():
+        console.print(f"[yellow]left out[/] {escape(name)}: {escape(problem)}", highlight=False, soft_wrap=True)
+    if checked.skipped:
+        print(f"videos left out: {len(checked.skipped)}; put that right, and run `throughline identify` again")

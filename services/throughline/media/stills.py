@@ -61,7 +61,7 @@ def _decoded(path: Path, threads: int) -> Iterator[tuple[int, av.VideoFrame]]:
                 packet.pts = pts  # where its format doesn't say when it is shown
             try:
                 pictures = stream.decode(packet)
-            except av.InvalidDataError:
+            except av.FFmpegError:
                 continue
             for picture in pictures:
                 if picture.pts is not None:

@@ -174,6 +174,26 @@ def test_what_all_tracks_of_a_camera_share_is_taken_out() -> None:
     assert len(groups(tracks, plain)) != 60
 
 
+def test_work_is_stopped_while_nothing_may_be_merged() -> None:
+    vectors = np.ones((100, 1), np.float32)
+    a, b = np.triu_indices(100, 1)
+    looked_at = 0
+
+    def refused(_: object, __: object) -> bool:
+        nonlocal looked_at
+        looked_at += 1
+        return True
+
+    def stop() -> None:
+        if looked_at:
+            raise Cancelled
+
+    edges = Edges(a.astype(np.int32), b.astype(np.int32), np.ones(len(a), np.float32))
+    with pytest.raises(Cancelled):
+        agglomerate(vectors, edges, 0.5, refused, stop)
+    assert looked_at < len(a)
+
+
 def test_work_that_is_cancelled_ends() -> None:
     work = Work()
     work.cancel()

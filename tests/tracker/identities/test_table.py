@@ -109,3 +109,23 @@ def test_what_is_no_text_is_said_to_be_none(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00\x80frame")
     with pytest.raises(InvalidInput, match="no text in UTF-8"):
         read_rows(path)
+
+
+@pytest.mark.parametrize("comment", ["# by a tool; of 3, rows, and, more, commas\n", "#,,,,,,,,\n" * 1000, "\n\n#;\n"])
+def test_comments_say_nothing_about_what_separates_columns(tmp_path: Path, comment: str) -> None:
+    path = tmp_path / "tracks.csv"
+    path.write_text(f"{comment}1 7 10 20 30 80 0.9\n")
+    assert read_rows(path).boxes.tolist() == [BOX]
+
+
+def test_classes_of_our_own_tables_are_read_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.csv"
+    path.write_text("frame,track_id,class,left,top,right,bottom\n0,1,'=bag,0,0,9,9\n0,2,'bag,0,0,9,9\n")
+    assert read_rows(path).classes == ("=bag", "'bag")
+
+
+def test_a_frame_that_no_video_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.csv"
+    path.write_text("9000000000000,7,10,20,30,80\n")
+    with pytest.raises(InvalidInput, match="line 1: frame 9000000000000 is after frame"):
+        read_rows(path)

@@ -41,14 +41,11 @@ def agglomerate(
     sums over the product of their sizes. Pairs as close as each other are taken in order of rows. `check` is called every so often.
     """
     clusters = _Clusters(vectors, edges)
-    merged = 0
-    for a, b in clusters.closest(least):
-        if apart(clusters.members[a], clusters.members[b]):
-            continue
-        clusters.merge(a, b, least)
-        merged += 1
-        if merged % _CHECK_EVERY == 0:
+    for looked_at, (a, b) in enumerate(clusters.closest(least)):
+        if looked_at % _CHECK_EVERY == 0:
             check()
+        if not apart(clusters.members[a], clusters.members[b]):
+            clusters.merge(a, b, least)
     return _numbered(clusters.root)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +52,11 @@ class Constraints:
             wrong |= rules.gate(tracks, a, b)
         return wrong
 
+    def blocks(self, a: Rows, b: Rows) -> Iterator[tuple[int, Matrix]]:
+        """`forbidden` of some of `a` after others: the place in `a` of the first, and (k, len(b))."""
+        step = max(1, _AT_ONCE // max(1, len(b)))
+        return ((start, self.forbidden(a[start : start + step], b)) for start in range(0, len(a), step))
+
     def apart(self, a: Rows, b: Rows) -> bool:
         """Whether any of `a` can't be the same person as any of `b`."""
-        step = max(1, _AT_ONCE // max(1, len(b)))
-        return any(self.forbidden(a[start : start + step], b).any() for start in range(0, len(a), step))
+        return any(block.any() for _, block in self.blocks(a, b))

@@ -1,12 +1,14 @@
-"""What is kept of a video's described tracks: embeddings/<video>_track_embeds.npz and <video>_track_meta.csv."""
+"""What is kept of a video's described tracks: embeddings/<video>_track_embeds.npz."""
 
 from __future__ import annotations
 
-import csv
+import struct
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +17,31 @@ from throughline.domain.errors import CorruptArtifact
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.storage.partial import whole_file
 
-_ARRAYS = (
-    "made_of",
-    "track_ids",
-    "embeds",
-    "sample_tracks",
-    "sample_frames",
-    "sample_qualities",
-    "samples",
-    "thumbs",
-    "thumb_ends",
+_ARRAYS = {
+    "made_of": ("U", 0),
+    "sample_tracks": ("i", 1),
+    "sample_frames": ("i", 1),
+    "sample_qualities": ("f", 1),
+    "samples": ("f", 2),
+    "thumbs": ("u", 1),
+    "thumb_ends": ("i", 1),
+    "lost_frames": ("i", 1),
+}
+"""What is read of an .npz: kind of type, and dimensions."""
+_BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
 )
+"""What numpy and zipfile raise about files that are broken, encrypted, or no archives of arrays."""
 _UNIT = 0.02
 
 
@@ -34,7 +50,8 @@ class Described:
     """The crops of one video's tracks, rows in order of (track, frame).
 
     made_of: digest of all that they were made of; sample_tracks, sample_frames: (m,) int64; sample_qualities: (m,) float32 in 0..1;
-    samples: (m, d) float32 unit vectors; thumbs: m small pictures, JPEG, empty where none is kept.
+    samples: (m, d) float32 unit vectors; thumbs: m small pictures, JPEG, empty where none is kept; lost_frames: those that
+    crops were to be cut from, and did not decode.
     """
 
     made_of: str
@@ -43,6 +60,7 @@ class Described:
     sample_qualities: NDArray[np.float32]
     samples: NDArray[np.float32]
     thumbs: tuple[bytes, ...]
+    lost_frames: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def descriptors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(t,) track ids and their (t, d) descriptors: unit means of the crops' vectors weighted by quality."""
@@ -66,31 +84,21 @@ def write_described(path: Path, described: Described, dtype: str) -> None:
             samples=described.samples.astype(dtype),
             thumbs=thumbs,
             thumb_ends=np.cumsum([len(each) for each in described.thumbs], dtype=np.int64),
+            lost_frames=described.lost_frames,
         )
 
 
 def made_of(path: Path) -> str:
-    """The digest that an .npz carries; empty where there is no such file, or none that can be read."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return str(arrays["made_of"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return ""
+    """The digest that an .npz carries; empty where there is no such file. Raise CorruptArtifact where it cannot be read."""
+    return str(_arrays(path, ("made_of",))["made_of"]) if path.exists() else ""
 
 
 def read_described(path: Path) -> Described:
     """Read an .npz; raise CorruptArtifact where it is broken, or holds values that are no unit vectors."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = [name for name in _ARRAYS if name not in arrays]
-            if missing:
-                raise CorruptArtifact(f"{path} lacks {', '.join(missing)}")
-            got = {name: arrays[name] for name in _ARRAYS}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise CorruptArtifact(f"{path} cannot be read: {error}") from error
-    samples = np.asarray(got["samples"], np.float32)
+    got = _arrays(path, _ARRAYS)
     count = len(got["sample_tracks"])
-    if samples.ndim != 2 or not count == len(samples) == len(got["thumb_ends"]) == len(got["sample_qualities"]):
+    samples = got["samples"].astype(np.float32)
+    if samples.ndim != 2 or not count == len(samples) == len(got["sample_frames"]) == len(got["sample_qualities"]):
         raise CorruptArtifact(f"{path}: its arrays are not equally long")
     lengths = np.linalg.norm(samples, axis=1)
     if not (
@@ -102,32 +110,51 @@ def read_described(path: Path) -> Described:
         raise CorruptArtifact(f"{path}: {wrong} of {count} vectors are not of length 1, or not numbers")
     return Described(
         str(got["made_of"]),
-        got["sample_tracks"].astype(np.int64),
-        got["sample_frames"].astype(np.int64),
-        got["sample_qualities"].astype(np.float32),
+        got["sample_tracks"],
+        got["sample_frames"],
+        got["sample_qualities"],
         samples,
-        _pictures(got["thumbs"], got["thumb_ends"]),
+        tuple(_pictures(path, got, range(count))),
+        got["lost_frames"],
     )
 
 
-def read_thumbs(path: Path) -> dict[int, list[bytes]]:
-    """Small pictures by track, the best first; raise CorruptArtifact where the file is broken."""
-    described = read_described(path)
+def read_thumbs(path: Path, wanted: Collection[int]) -> dict[int, list[bytes]]:
+    """Small pictures of the tracks `wanted`, the best first; nothing else stays in memory. Raise CorruptArtifact for a broken file."""
+    got = _arrays(path, ("sample_tracks", "sample_qualities", "thumbs", "thumb_ends"))
+    best = np.argsort(-got["sample_qualities"], kind="stable")
+    best = best[np.isin(got["sample_tracks"][best], list(wanted))]
     shown: dict[int, list[bytes]] = {}
-    for row in np.argsort(-described.sample_qualities, kind="stable").tolist():
-        if described.thumbs[row]:
-            shown.setdefault(int(described.sample_tracks[row]), []).append(described.thumbs[row])
+    pictures = _pictures(path, got, best.tolist())
+    for number, picture in zip(got["sample_tracks"][best].tolist(), pictures, strict=True):
+        if picture:
+            shown.setdefault(number, []).append(picture)
     return shown
 
 
-def _pictures(content: NDArray[np.uint8], ends: NDArray[np.int64]) -> tuple[bytes, ...]:
-    whole, starts = content.tobytes(), [0, *ends.tolist()[:-1]]
-    return tuple(whole[start:end] for start, end in zip(starts, ends.tolist(), strict=True))
+def _arrays(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Arrays of an .npz by name; raise CorruptArtifact where it is broken, or they are of another type."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            got = {name: arrays[name] for name in names}
+    except _BROKEN as error:
+        raise CorruptArtifact(f"{path} cannot be read: {error}") from error
+    wrong = [name for name, array in got.items() if _type_of(array) != _ARRAYS[name]]
+    if wrong:
+        raise CorruptArtifact(f"{path}: {', '.join(wrong)} are of another type than descriptors have")
+    return got
 
 
-def write_meta(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
-    """Write a table for people and other tools; it appears whole or not at all."""
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(lines)
+def _type_of(content: NDArray[Any] | bytes) -> tuple[str, int]:
+    """Kind and dimensions of an array; numpy gives members of an archive that are none as bytes."""
+    return ("", 0) if isinstance(content, bytes) else (content.dtype.kind, content.ndim)
+
+
+def _pictures(path: Path, got: Mapping[str, NDArray[Any]], rows: Iterable[int]) -> Iterator[bytes]:
+    """The pictures of some crops."""
+    thumbs, ends = got["thumbs"], got["thumb_ends"]
+    edges = np.concatenate([np.zeros(1, np.int64), ends])
+    if len(ends) != len(got["sample_tracks"]) or (np.diff(edges) < 0).any() or edges[-1] != len(thumbs):
+        raise CorruptArtifact(f"{path}: its pictures are not those of its crops")
+    for row in rows:
+        yield thumbs[edges[row] : edges[row + 1]].tobytes()

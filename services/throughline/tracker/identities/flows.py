@@ -26,12 +26,14 @@ class Flow:
 def flows(tracks: Tracks, ids: NDArray[np.int64], similarity: NDArray[np.float64]) -> list[Flow]:
     """Every way that was taken, the busiest first. ids: (n,) identities; similarity: (n,) of each track with the others of its identity.
 
-    Videos whose start is not known are left out, unless that holds for all: then all are taken to begin at the same moment.
+    A sighting that lies within another one of the same identity is no way: who is seen by a second camera meanwhile has not left the
+    first. Videos whose start is not known are left out, unless that holds for all: then all are taken to begin at the same moment.
     """
     timed = np.array([video.is_timed for video in tracks.videos], bool)
     usable = timed[tracks.video] if timed.any() else np.ones(len(tracks), bool)
     rows = np.flatnonzero(usable)
-    rows = rows[np.lexsort((tracks.ends_ns[rows], tracks.starts_ns[rows], ids[rows]))]
+    rows = rows[np.lexsort((-tracks.ends_ns[rows], tracks.starts_ns[rows], ids[rows]))]
+    rows = rows[_lasting(ids[rows], tracks.ends_ns[rows])]
     names, place = np.unique([video.camera for video in tracks.videos], return_inverse=True)
     camera = np.asarray(place)[tracks.video[rows]]
     went = np.flatnonzero((ids[rows][1:] == ids[rows][:-1]) & (camera[1:] != camera[:-1]))
@@ -47,6 +49,14 @@ def flows(tracks: Tracks, ids: NDArray[np.int64], similarity: NDArray[np.float64
             Flow(str(names[start]), str(names[end]), int(at.sum()), int(np.median(gaps[at])), float(sure[at].mean()))
         )
     return sorted(found, key=lambda flow: (-flow.count, flow.start, flow.end))
+
+
+def _lasting(ids: NDArray[np.int64], ends_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,): which sightings last longer than all before them of the same identity; rows by identity and start."""
+    _, identity = np.unique(ids, return_inverse=True)
+    moments, moment = np.unique(ends_ns, return_inverse=True)
+    latest = identity * len(moments) + moment  # grows with the identity, so that none is compared with another's
+    return np.concatenate([np.ones(min(1, len(ids)), bool), latest[1:] > np.maximum.accumulate(latest)[:-1]])
 
 
 def sankey(found: list[Flow]) -> dict[str, object]:

@@ -53,9 +53,10 @@ def picks(
 
 
 def write_galleries(
-    folder: Path, tracks: Tracks, picked: Mapping[int, Iterable[Pick]], pictures_of: Callable[[int], Shown]
+    folder: Path, tracks: Tracks, picked: Mapping[int, Iterable[Pick]], pictures_of: Callable[[int, set[int]], Shown]
 ) -> dict[int, list[Path]]:
-    """Write galleries/global_<id>/*.jpg; by identity, where its pictures are. `pictures_of`: those of a video, by its place.
+    """Write galleries/global_<id>/*.jpg; by identity, where its pictures are. `pictures_of`: those of a video, by its place,
+    and of the tracks whose numbers are given.
 
     One video's pictures are in memory at a time.
     """
@@ -65,7 +66,7 @@ def write_galleries(
             wanted[int(tracks.video[pick.row])].append((identity, place, pick))
     written: defaultdict[int, list[tuple[int, Path]]] = defaultdict(list)
     for video, asked in sorted(wanted.items()):
-        shown = pictures_of(video)
+        shown = pictures_of(video, {int(tracks.numbers[pick.row]) for _, _, pick in asked})
         for identity, place, pick in asked:
             number = int(tracks.numbers[pick.row])
             pictures = shown.get(number, [])

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from throughline.domain.errors import InvalidInput, NotFound
-from throughline.domain.time import NS_PER_SECOND, Instant
-from throughline.media.stills import frame_times
-from throughline.tracker.identities.table import BoxRows, read_rows
+from throughline.domain.errors import FailedPrecondition, InvalidInput, NotFound
+from throughline.domain.time import Instant
 from throughline.tracker.identities.tracks import Video
 
 TRACKS_FILE, SUMMARY_FILE, ANALYSIS_FILE = "tracks.csv", "summary.json", "analysis.mp4"
@@ -28,7 +25,12 @@ TRACKS_GLOBAL_FILE, SUMMARY_GLOBAL_FILE = "tracks_global.csv", "summary_global.j
 _SOURCE_KEYS = ("source", "source_video", "video_path", "input", "input_video", "video")
 _START_KEYS = ("start", "start_time", "recorded_at")
 _RATE_KEYS = ("fps", "frame_rate", "frames_per_second")
+_GALLERY = "global_"
 _LARGEST_SUMMARY = 2**24
+_LONGEST_NAME = 238
+"""Bytes; with what is put after it, a file's name."""
+LATEST = Instant.parse("2200-01-01T00:00:00Z")
+"""No video is of a later time."""
 
 
 @dataclass(frozen=True)
@@ -55,80 +57,82 @@ class VideoFolder:
     def picture_source(self) -> Path | None:
         """The video that crops are cut from: the source, else the one with boxes drawn into it; None where neither is there."""
         analysis = self.folder / ANALYSIS_FILE
-        return next((path for path in (self.source, analysis) if path is not None and path.is_file()), None)
+        with readable(self.folder):
+            return next((path for path in (self.source, analysis) if path is not None and path.is_file()), None)
 
 
-@dataclass(frozen=True)
-class Footage:
-    """The rows of one video's tracks.csv with the times of their boxes.
-
-    times_ns: (n,) int64; UTC where the video's start is known, else since its own start.
-    """
-
-    rows: BoxRows
-    times_ns: NDArray[np.int64]
-
-
-def find_videos(root: Path) -> list[VideoFolder]:
-    """Every folder below `root` with a tracks.csv, in order of name. Raise NotFound where there is none."""
+def video_folders(root: Path) -> list[Path]:
+    """Every folder below `root` with a tracks.csv, in order of name. Raise NotFound where there is none, and InvalidInput where one of
+    them is a folder that outputs are put into."""
     if not root.is_dir():
-        raise NotFound(f"{root} is no folder; give one that holds <video>/{TRACKS_FILE}")
+        raise NotFound(f"{printable(root)} is no folder; give one that holds <video>/{TRACKS_FILE}")
+    if not _is_text(str(root.absolute())):
+        raise InvalidInput(f"the path {printable(root.absolute())} is no text in UTF-8; rename the folder")
+    for name, what in ((GALLERIES_FOLDER, "pictures"), (EMBEDDINGS_FOLDER, "descriptors")):
+        if (root / name / TRACKS_FILE).exists():
+            raise InvalidInput(f"{root / name} is where {what} are put; give the folder of this video another name")
     folders = sorted(path.parent for path in root.glob(f"*/{TRACKS_FILE}") if not path.parent.name.startswith("."))
     if not folders:
         raise NotFound(
             f"no <video>/{TRACKS_FILE} lies below {root}; make them with `throughline analyze VIDEO --out {root}/<video>`"
         )
-    return [_video(folder) for folder in folders]
+    return folders
 
 
-def read_footage(video: VideoFolder) -> Footage:
-    """The boxes of a video with their times: those of the file, else those that its frames have in the video, else by its rate."""
-    rows = read_rows(video.tracks_csv, video.class_names, corners=video.corners)
-    start_ns = 0 if video.start is None else video.start.ns
-    if not len(rows.frames):
-        return Footage(rows, np.zeros(0, np.int64))
-    if rows.times_ns is not None:
-        times = rows.times_ns
-        return Footage(rows, times if _is_utc(times) else times + start_ns)
-    if video.rate is not None:
-        return Footage(rows, start_ns + rows.frames * NS_PER_SECOND * video.rate.denominator // video.rate.numerator)
-    source = video.picture_source()
-    if source is None:
+def check_writable(root: Path) -> None:
+    """Raise FailedPrecondition where outputs cannot be put below `root`, and InvalidInput where they would replace somebody's own files."""
+    if not os.access(root, os.W_OK):
+        raise FailedPrecondition(f"{root} cannot be written to, and outputs belong there; make it writable, or copy it")
+    for folder in (root / GALLERIES_FOLDER, root / EMBEDDINGS_FOLDER):
+        if folder.exists() and not folder.is_dir():
+            raise InvalidInput(f"{folder} is a file, and outputs belong into a folder of this name; move it elsewhere")
+    galleries = root / GALLERIES_FOLDER
+    there = galleries.iterdir() if galleries.exists() else ()
+    others = [path for path in there if not path.name.startswith((".", _GALLERY))]
+    if others:
         raise InvalidInput(
-            f"{video.tracks_csv} has no column of times, {video.folder / SUMMARY_FILE} no fps, "
-            f"and there is no {ANALYSIS_FILE}; give one of them"
+            f"{galleries} holds {printable(others[0].name)}, and all in there is replaced by pictures of identities; move it elsewhere"
         )
-    known = frame_times(source)
-    last = int(rows.frames.max())
-    if last >= len(known):
-        raise InvalidInput(
-            f"{video.tracks_csv} has boxes in frame {last}, and {source} only {len(known)} frames; is it of another video?"
-        )
-    return Footage(rows, start_ns + known[rows.frames])
 
 
-_FIRST_UTC_NS = Instant.parse("1990-01-01T00:00:00Z").ns
-
-
-def _is_utc(times_ns: NDArray[np.int64]) -> bool:
-    return bool(len(times_ns)) and int(times_ns.min()) >= _FIRST_UTC_NS
-
-
-def _video(folder: Path) -> VideoFolder:
+def read_video(folder: Path) -> VideoFolder:
+    """What a video's summary.json says; raise InvalidInput where that, or the folder's name, cannot be used."""
+    if not _is_text(folder.name):
+        raise InvalidInput("the folder's name is no text in UTF-8; rename it")
+    if len(folder.name.encode()) > _LONGEST_NAME:
+        raise InvalidInput(f"the folder's name has more than {_LONGEST_NAME} bytes; rename it")
     path = folder / SUMMARY_FILE
-    summary = _summary(path)
-    source = _text(summary, _SOURCE_KEYS)
-    names = summary.get("class_names", ())
-    start = _start(path, summary)
-    return VideoFolder(
-        folder=folder,
-        video=Video(folder.name, str(summary.get("camera") or folder.name), start is not None),
-        start=start,
-        rate=_number(path, summary, _RATE_KEYS),
-        source=folder / source if source else None,
-        class_names=_class_names(names),
-        corners=_has_corners(path, summary),
-    )
+    with readable(path):
+        summary = _summary(path)
+        source = _text(summary, _SOURCE_KEYS)
+        start = _start(path, summary)
+        return VideoFolder(
+            folder=folder,
+            video=Video(folder.name, printable(summary.get("camera") or folder.name), start is not None),
+            start=start,
+            rate=_number(path, summary, _RATE_KEYS),
+            source=folder / source if source else None,
+            class_names=_class_names(summary.get("class_names", ())),
+            corners=_has_corners(path, summary),
+        )
+
+
+def printable(name: object) -> str:
+    """A path, or an error with one in it, as text that can be written anywhere, also where it is none in UTF-8."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
+
+
+def _is_text(name: str) -> bool:
+    return printable(name) == name
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise InvalidInput where the operating system lets nobody read what the block reads."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}; put that right") from error
 
 
 def _summary(path: Path) -> Mapping[str, Any]:
@@ -138,7 +142,7 @@ def _summary(path: Path) -> Mapping[str, Any]:
         raise InvalidInput(f"{path} is larger than {_LARGEST_SUMMARY} bytes; is it a summary?")
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path} is no JSON: {error}; correct it, or remove it") from error
     if not isinstance(content, dict):
         raise InvalidInput(f"{path} holds no JSON object; correct it, or remove it")
@@ -157,13 +161,20 @@ def _text(summary: Mapping[str, Any], keys: tuple[str, ...]) -> str:
 
 
 def _start(path: Path, summary: Mapping[str, Any]) -> Instant | None:
-    if isinstance(ns := summary.get("start_ns"), int):
-        return Instant(ns)
-    text = _text(summary, _START_KEYS)
-    try:
-        return Instant.parse(text) if text else None
-    except ValueError as error:
-        raise InvalidInput(f"{path}: start: {error}") from error
+    start = None
+    if (ns := summary.get("start_ns")) is not None:
+        if not isinstance(ns, int) or isinstance(ns, bool):
+            raise InvalidInput(f"{path}: start_ns: {ns!r} is no whole number of nanoseconds since 1970")
+        start = Instant(ns)
+    else:
+        given = next((summary[key] for key in _START_KEYS if summary.get(key)), None)
+        try:
+            start = None if given is None else Instant.parse(str(given))
+        except (ValueError, OverflowError) as error:
+            raise InvalidInput(f"{path}: start: {error}") from error
+    if start is not None and not 0 <= start.ns < LATEST.ns:
+        raise InvalidInput(f"{path}: the start, {start.ns} ns since 1970, is not from 1970 to {LATEST}; correct it")
+    return start
 
 
 def _number(path: Path, summary: Mapping[str, Any], keys: tuple[str, ...]) -> Fraction | None:
@@ -182,10 +193,8 @@ def _number(path: Path, summary: Mapping[str, Any], keys: tuple[str, ...]) -> Fr
 def _class_names(names: object) -> tuple[str, ...]:
     if isinstance(names, dict):  # {"0": "person", ...}, as some tools write them
         size = max((int(key) for key in names if str(key).isdecimal()), default=-1) + 1
-        return tuple(
-            str(names.get(str(number), names.get(number, f"class {number}"))) for number in range(min(size, 10_000))
-        )
-    return tuple(str(name) for name in names) if isinstance(names, list) else ()
+        return tuple(printable(names.get(str(number), f"class {number}")) for number in range(min(size, 10_000)))
+    return tuple(printable(name) for name in names) if isinstance(names, list) else ()
 
 
 def meta_file(video: str) -> str:
@@ -200,4 +209,4 @@ def embeds_file(video: str) -> str:
 
 def gallery_folder(number: int) -> str:
     """Below ROOT: the pictures of one identity."""
-    return f"{GALLERIES_FOLDER}/global_{number:06d}"
+    return f"{GALLERIES_FOLDER}/{_GALLERY}{number:06d}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from throughline.domain.time import NS_PER_SECOND
 from throughline.domain.work import Incident
 from throughline.perception.triton.card import ModelCard
 from throughline.tracker.identities.associate import Identities
+from throughline.tracker.identities.cells import text_cell
 from throughline.tracker.identities.config import ReidConfig
 from throughline.tracker.identities.flows import Flow, flows, sankey
 from throughline.tracker.identities.layout import FLOWS_CSV, FLOWS_JSON, MAP_FILE, MERGED_FILE
@@ -32,6 +33,8 @@ class Made:
     config: ReidConfig
     card: ModelCard
     incidents: tuple[Incident, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Why videos were left out, by their names."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,13 @@ def write_outcome(folder: Path, found: Outcome) -> None:
         json.dumps(analytics(found), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     lines = [
-        (flow.start, flow.end, flow.count, f"{flow.median_ns / NS_PER_SECOND:.3f}", f"{flow.confidence:.4f}")
+        (
+            text_cell(flow.start),
+            text_cell(flow.end),
+            flow.count,
+            f"{flow.median_ns / NS_PER_SECOND:.3f}",
+            f"{flow.confidence:.4f}",
+        )
         for flow in found.flows
     ]
     _write_csv(folder / FLOWS_CSV, ("from", "to", "count", "median_transit_seconds", "confidence"), lines)
@@ -94,6 +103,7 @@ def analytics(found: Outcome) -> dict[str, Any]:
         "num_globals": found.identity_count,
         "num_tracks": len(tracks),
         "num_videos": len(names),
+        "skipped": dict(found.made.skipped),
         "unique_by_class": found.unique_by_class,
         "tracks_by_class": dict(zip(tracks.class_names, by_class, strict=True)),
         "tracks_by_video": dict(zip(names, by_video, strict=True)),
@@ -148,7 +158,7 @@ def _write_map(path: Path, found: Outcome) -> None:
     starts, ends, counts = (column.tolist() for column in columns)
     similar = ["" if np.isnan(value) else f"{value:.4f}" for value in found.similarity.tolist()]
     lines = (
-        (name, number, identity, camera, tracks.class_names[place], *rest)
+        (text_cell(name), number, identity, text_cell(camera), text_cell(tracks.class_names[place]), *rest)
         for (name, number), identity, camera, place, *rest in zip(
             tracks.keys,
             found.ids.tolist(),

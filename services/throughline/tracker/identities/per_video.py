@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.tracker.identities.layout import SUMMARY_GLOBAL_FILE, TRACKS_GLOBAL_FILE, Footage
+from throughline.tracker.identities.cells import text_cell
+from throughline.tracker.identities.footage import Footage
+from throughline.tracker.identities.layout import SUMMARY_GLOBAL_FILE, TRACKS_GLOBAL_FILE
 from throughline.tracker.identities.outputs import Outcome
 
 _COLUMNS = ("frame", "time_ns", "track_id", "global_id", "class", "score", "left", "top", "right", "bottom")
@@ -56,4 +58,6 @@ def _write_boxes(path: Path, footage: Footage, id_of: Mapping[int, int]) -> None
         writer.writerow(_COLUMNS)
         for at, frame, time, number, box, score in zip(order.tolist(), *columns, boxes, scores, strict=True):
             edges = [f"{edge:.2f}" for edge in box]
-            writer.writerow([frame, time, number, id_of.get(number, ""), rows.classes[at], f"{score:.4f}", *edges])
+            writer.writerow(
+                [frame, time, number, id_of.get(number, ""), text_cell(rows.classes[at]), f"{score:.4f}", *edges]
+            )

@@ -6,24 +6,40 @@ are moved to their places at once, and where that was broken off, by whoever com
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from throughline.storage.partial import flush
+from throughline.storage.claims import file_claim
+from throughline.storage.object_store import go_on
+from throughline.storage.partial import flush, whole_file
 from throughline.storage.staging import staging_folder
 
+_CLAIM = ".identities.claim"
 _COMPLETE = ".identities.complete"
 _FORMER = ".former"
+
+
+@contextmanager
+def claimed(root: Path, on_wait: Callable[[], None] = go_on) -> Iterator[None]:
+    """Hold the sole right to read and publish what belongs together below `root`, while the block runs; others wait.
+
+    Where nothing can be written nobody publishes, and nothing is held. `on_wait` is called every moment of waiting; what it raises
+    ends that.
+    """
+    with file_claim(root / _CLAIM, on_wait) if os.access(root, os.W_OK) else nullcontext():
+        yield
 
 
 @contextmanager
 def published(root: Path, replaced: tuple[str, ...] = ()) -> Iterator[Path]:
     """Yield an empty folder; at the end what it holds takes its places below `root`. After an error nothing has changed.
 
-    `replaced`: folders that the new ones replace as a whole. One process at a time.
+    `replaced`: folders that the new ones replace as a whole. Needs the claim.
     """
     finish_publishing(root, replaced)
     with staging_folder(root, "identities") as stage:
@@ -36,19 +52,40 @@ def published(root: Path, replaced: tuple[str, ...] = ()) -> Iterator[Path]:
 
 
 def finish_publishing(root: Path, replaced: tuple[str, ...] = ()) -> None:
-    """Move what a process left complete to its places; it may be broken off at any moment, and called again."""
+    """Move what a process left complete to its places; it may be broken off at any moment, and called again. Needs the claim."""
     complete = root / _COMPLETE
     if not complete.is_dir():
         return
     for name in replaced:
         if (complete / name).exists():
-            if (root / name).exists():
-                former = complete / _FORMER / name
-                former.parent.mkdir(exist_ok=True)
-                (root / name).rename(former)
-            (complete / name).rename(root / name)
+            _replace_folder(complete / name, root / name, complete / _FORMER / name)
     for path in sorted(complete.rglob("*")):
         place = root / path.relative_to(complete)
         if path.is_file() and _FORMER not in path.relative_to(complete).parts and place.parent.is_dir():
-            path.replace(place)
+            _replace_file(path, place)
     shutil.rmtree(complete)
+
+
+def _replace_folder(new: Path, place: Path, former: Path) -> None:
+    """Have `new` stand at `place`; what a folder of another disk holds, mounted or linked there, is replaced file by file."""
+    if place.is_symlink() or place.is_mount():
+        for path in place.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        shutil.copytree(new, place, dirs_exist_ok=True)
+        shutil.rmtree(new)
+        return
+    if place.exists():
+        former.parent.mkdir(exist_ok=True)
+        place.rename(former)
+    new.rename(place)
+
+
+def _replace_file(new: Path, place: Path) -> None:
+    try:
+        new.replace(place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with whole_file(place) as partial:  # its folder is of another disk
+            shutil.copyfile(new, partial)
+        new.unlink()

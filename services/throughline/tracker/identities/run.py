@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from throughline.domain.calibration import Calibration
 from throughline.domain.errors import InvalidInput
@@ -17,73 +17,80 @@ from throughline.domain.topology import Topology
 from throughline.domain.work import Incident, Work
 from throughline.perception.triton.client import InferenceClient
 from throughline.storage import documents
-from throughline.storage.claims import file_claim
 from throughline.storage.manifest import artifact_key, describe_file
 from throughline.tracker.identities.associate import associate
 from throughline.tracker.identities.config import ReidConfig
 from throughline.tracker.identities.constraints import Rules
-from throughline.tracker.identities.descriptors import Described, read_thumbs
-from throughline.tracker.identities.embedding import THUMBS_PER_TRACK, Describer, check_backbone
+from throughline.tracker.identities.descriptors import read_thumbs
+from throughline.tracker.identities.embedding import Describer, check_backbone
+from throughline.tracker.identities.footage import read_footage
 from throughline.tracker.identities.galleries import picks, write_galleries
 from throughline.tracker.identities.gate import topology_gate
-from throughline.tracker.identities.history import History, Run, read_history, read_map
+from throughline.tracker.identities.gathering import Gathering
+from throughline.tracker.identities.history import History, Run, away, read_history, read_map
 from throughline.tracker.identities.layout import (
     GALLERIES_FOLDER,
     HISTORY_FILE,
     REPORT_FILE,
-    VideoFolder,
+    check_writable,
     embeds_file,
-    find_videos,
-    read_footage,
+    video_folders,
 )
 from throughline.tracker.identities.outputs import Made, Outcome, outcome, write_outcome
 from throughline.tracker.identities.per_video import write_video
-from throughline.tracker.identities.publish import finish_publishing, published
+from throughline.tracker.identities.publish import claimed, finish_publishing, published
 from throughline.tracker.identities.report import write_report
-from throughline.tracker.identities.spans import video_tracks
 from throughline.tracker.identities.stable import Numbered, numbered
-from throughline.tracker.identities.tracks import Tracks, VideoTracks, gathered
+from throughline.tracker.identities.taken import THUMBS_PER_TRACK
+from throughline.tracker.identities.tracks import Tracks, gathered
 from throughline.wire.topology_document import parse_topology
 
-CLAIM_FILE = ".identities.claim"
 REPLACED = (GALLERIES_FOLDER,)
 
 
 @dataclass(frozen=True)
 class Found:
-    """A run's outcome, and how many videos' descriptors were found ready."""
+    """A run's outcome, how many videos' descriptors were found ready, and why which videos were left out."""
 
     outcome: Outcome
     numbered: Numbered
     reused: int
+    skipped: Mapping[str, str]
 
 
-def identify(root: Path, config: ReidConfig, client: InferenceClient, work: Work) -> Found:
+def identify(root: Path, config: ReidConfig, client: InferenceClient, work: Work, *, strict: bool = False) -> Found:
     """Identify everybody below `root` and write it there. One process at a time does so; others wait.
 
-    Raises NotFound and InvalidInput for what is wrong with the folder or the files in it, FailedPrecondition for a model that does
-    not fit. What is written changes as a whole, or not at all.
+    Videos that cannot be used are left out. Raises NotFound and InvalidInput for what is wrong with the folder or all videos in it
+    (with `strict`, with any), FailedPrecondition for a model that does not fit. What is written changes as a whole, or not at all.
     """
     card = client.model(config.backbone.name)
     check_backbone(card, config)
     topology = read_topology(config)
-    videos = find_videos(root)
-    with file_claim(root / CLAIM_FILE, work.check):
+    folders = video_folders(root)
+    check_writable(root)
+    with claimed(root, work.check):
         finish_publishing(root, REPLACED)
-        describer = Describer(root, config, client, card)
-        gathering = _Gathering(describer, work)
-        for video in videos:
-            gathering.add(video)
+        gathering = Gathering(Describer(root, config, client, card), work, strict=strict)
+        for folder in folders:
+            gathering.add(folder)
+        if not gathering.folders:
+            name, problem = next(iter(gathering.skipped.items()))
+            raise InvalidInput(f"none of the {len(folders)} videos below {root} can be used; {name}: {problem}")
         tracks = gathered(gathering.parts)
         rules, incidents = rules_of(config, topology, tracks)
         found = associate(tracks, config.associate, rules, card.calibration, work)
-        history, before = read_history(root), read_map(root)
+        history = read_history(root)
+        before = {**history.away_ids, **read_map(root)}
         numbers = numbered(found.clusters, tracks.keys, before, history.next_id)
-        made = Made(config, card, (*gathering.incidents, *incidents))
+        made = Made(config, card, (*gathering.incidents, *incidents), gathering.skipped)
         result = outcome(tracks, found, numbers.ids, made)
-        asked = _asked(gathering.made_of, config, card.calibration)
-        _write(root, result, gathering, _continued(history, asked, result, numbers, videos))
-    return Found(result, numbers, gathering.reused)
+        asked = _asked(tracks, gathering.made_of, config, card.calibration)
+        history = replace(
+            _continued(history, asked, result, numbers, gathering.skipped), away=away(before, gathering.skipped)
+        )
+        _write(root, result, gathering, history)
+    return Found(result, numbers, gathering.reused, gathering.skipped)
 
 
 def read_topology(config: ReidConfig) -> Topology | None:
@@ -122,43 +129,7 @@ def rules_of(config: ReidConfig, topology: Topology | None, tracks: Tracks) -> t
     return Rules(settings.same_class_only, settings.allow_merge_same_video, overlap_ns, gate), incidents
 
 
-class _Gathering:
-    """Takes video after video; keeps of each its tracks in short, not its crops."""
-
-    def __init__(self, describer: Describer, work: Work) -> None:
-        self.parts: list[VideoTracks] = []
-        self.incidents: list[Incident] = []
-        self.made_of: dict[str, str] = {}
-        self.folders: dict[str, VideoFolder] = {}
-        self.best: dict[tuple[str, int], float] = {}
-        """Quality of the best crop of each track."""
-        self.reused = 0
-        self._describer = describer
-        self._work = work
-
-    def add(self, video: VideoFolder) -> None:
-        footage = read_footage(video)
-        described, incidents, is_ready = self._describer.described(video, footage, self._work)
-        ids, vectors = described.descriptors()
-        by_number: Mapping[int, NDArray[np.float32]] = dict(zip(ids.tolist(), vectors, strict=True))
-        class_filter = self._describer.config.embed.class_filter
-        part = video_tracks(video, footage, class_filter, by_number, self._describer.card.embedding_dim or 0)
-        self.parts.append(part)
-        self.incidents += incidents
-        if not len(part.numbers):
-            self.incidents.append(Incident("video_without_tracks", video.name, "no tracks are in its tracks.csv"))
-        self.made_of[video.name] = described.made_of
-        self.folders[video.name] = video
-        self.reused += is_ready
-        self._note_qualities(video.name, described)
-
-    def _note_qualities(self, name: str, described: Described) -> None:
-        qualities = described.sample_qualities.tolist()
-        for number, quality in zip(described.sample_tracks.tolist(), qualities, strict=True):
-            self.best[name, number] = max(quality, self.best.get((name, number), 0.0))
-
-
-def _write(root: Path, found: Outcome, gathering: _Gathering, history: History) -> None:
+def _write(root: Path, found: Outcome, gathering: Gathering, history: History) -> None:
     tracks, settings = found.tracks, found.made.config.galleries
     qualities = np.array([gathering.best.get(key, 0.0) for key in tracks.keys], np.float64)
     picked = picks(tracks, found.ids, qualities, settings.per_identity, THUMBS_PER_TRACK)
@@ -166,7 +137,10 @@ def _write(root: Path, found: Outcome, gathering: _Gathering, history: History) 
         write_outcome(stage, found)
         (stage / GALLERIES_FOLDER).mkdir()
         pictures = write_galleries(
-            stage, tracks, picked, lambda place: read_thumbs(root / embeds_file(tracks.videos[place].name))
+            stage,
+            tracks,
+            picked,
+            lambda place, wanted: read_thumbs(root / embeds_file(tracks.videos[place].name), wanted),
         )
         write_report(stage / REPORT_FILE, found, pictures)
         (stage / HISTORY_FILE).write_bytes(documents.dump(history))
@@ -174,29 +148,34 @@ def _write(root: Path, found: Outcome, gathering: _Gathering, history: History) 
             write_video(stage / name, name, read_footage(video), found)
 
 
-def _continued(history: History, asked: str, found: Outcome, numbers: Numbered, videos: list[VideoFolder]) -> History:
-    """The history with this run; as it was where nothing had changed since the last one."""
-    names = tuple(sorted(video.name for video in videos))
+def _continued(history: History, asked: str, found: Outcome, numbers: Numbered, skipped: Collection[str]) -> History:
+    """The history with this run; with no more runs where nothing had changed since the last one."""
     if history.runs and history.runs[-1].asked == asked:
-        return history
+        return replace(history, next_id=numbers.next_id)
+    names = tuple(video.name for video in found.tracks.videos)
     run = Run(
         number=len(history.runs) + 1,
         asked=asked,
         tracks=len(found.tracks),
         identities=found.identity_count,
         added_videos=tuple(sorted(set(names) - set(history.videos))),
-        removed_videos=tuple(sorted(set(history.videos) - set(names))),
+        removed_videos=tuple(sorted(set(history.videos) - set(names) - set(skipped))),
         merges=numbers.merges,
         splits=numbers.splits,
+        skipped_videos=tuple(sorted(skipped)),
     )
-    return History(numbers.next_id, names, (*history.runs, run))
+    return replace(history, next_id=numbers.next_id, videos=names, runs=(*history.runs, run))
 
 
-def _asked(made_of: Mapping[str, str], config: ReidConfig, calibration: Calibration | None) -> str:
+def _asked(tracks: Tracks, made_of: Mapping[str, str], config: ReidConfig, calibration: Calibration | None) -> str:
     """Stands for all that identities depend on."""
     topology = config.associate.topology
+    columns = (tracks.video, tracks.numbers, tracks.classes, tracks.starts_ns, tracks.ends_ns)
     return artifact_key(
         descriptors=dict(made_of),
+        videos=[[video.name, video.camera, video.is_timed] for video in tracks.videos],
+        classes=tracks.class_names,
+        tracks=hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest(),
         associate=config.associate.model_dump(mode="json", exclude={"topology"}),
         topology="" if topology is None else describe_file(topology).sha256,
         calibration="" if calibration is None else calibration.digest,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.tracker.identities.layout import Footage, VideoFolder
+from throughline.tracker.identities.footage import Footage
+from throughline.tracker.identities.layout import VideoFolder
 from throughline.tracker.identities.tracks import VideoTracks
 
 
@@ -33,11 +35,11 @@ def video_tracks(
         if vector is not None:
             matrix[row] = vector
     return VideoTracks(
-        video=video.video,
+        video=replace(video.video, is_timed=footage.is_timed),
         numbers=numbers[kept],
         class_names=tuple(names[at] for at in kept),
-        starts_ns=footage.times_ns[firsts[kept]],
-        ends_ns=footage.times_ns[lasts[kept]],
+        starts_ns=np.minimum.reduceat(footage.times_ns, firsts)[kept] if len(firsts) else footage.times_ns,
+        ends_ns=np.maximum.reduceat(footage.times_ns, firsts)[kept] if len(firsts) else footage.times_ns,
         box_counts=counts[kept].astype(np.int64),
         vectors=matrix,
     )

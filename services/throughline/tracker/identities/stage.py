@@ -113,13 +113,7 @@ def _make(place: Path, cameras: Sequence[CameraTracks], config: ReidConfig, card
     (place / REELS_FILE).write_text(json.dumps(reels, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     picked = picks(tracks, numbers.ids, _qualities(tracks, by_name), config.galleries.per_identity, _PICTURES_PER_TRACK)
 
-    def pictures(video: int) -> Shown:
-        wanted = {
-            int(tracks.numbers[pick.row])
-            for chosen in picked.values()
-            for pick in chosen
-            if tracks.video[pick.row] == video
-        }
+    def pictures(video: int, wanted: set[int]) -> Shown:
         return _pictures(by_name[tracks.videos[video].name], wanted)
 
     write_report(place / REPORT_FILE, result, write_galleries(place, tracks, picked, pictures))

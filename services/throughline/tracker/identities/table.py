@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 from throughline.domain.errors import InvalidInput
 from throughline.domain.geometry import Boxes
 from throughline.perception.detect import PERSON
+from throughline.tracker.identities.cells import cell_text
 
 T = TypeVar("T")
 Line = tuple[int, list[str]]
 """Number of a line and its cells."""
 
 _LARGEST = 2**53
+_LARGEST_FRAME = 2**36
+_LONGEST_LINE = 2**16
+_COMMENT = "#"
 _BLOCK = 65_536
 """Lines that are text in memory at once."""
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -90,24 +94,27 @@ def read_rows(path: Path, class_names: Sequence[str] = (), *, corners: bool = Fa
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            sample = file.read(4096)
+            delimiter = _delimiter(file)
             file.seek(0)
-            lines = _lines(path, file, _delimiter(sample))
+            lines = _lines(path, file, delimiter)
             return _parsed(path, lines, class_names, _CORNERS if corners else _MOT)
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is no text in UTF-8: {error}; save it as CSV in UTF-8") from error
 
 
-def _delimiter(sample: str) -> str:
-    first = next((line for line in sample.splitlines() if line.strip()), "")
-    return max(",;\t ", key=lambda sign: (first.strip().count(sign), sign == ","))
+def _delimiter(file: TextIO) -> str:
+    """The sign that stands most often in the first line that is no comment."""
+    first = ""
+    while (not first or first.startswith(_COMMENT)) and (line := file.readline(_LONGEST_LINE)):
+        first = line.strip()
+    return max(",;\t ", key=lambda sign: (first.count(sign), sign == ","))
 
 
 def _lines(path: Path, file: Iterator[str], delimiter: str) -> Iterator[Line]:
     reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
     try:
         for row in reader:
-            if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#"):
+            if any(cell.strip() for cell in row) and not row[0].lstrip().startswith(_COMMENT):
                 yield reader.line_num, [cell.strip() for cell in row]
     except csv.Error as error:
         raise InvalidInput(f"{path}, line {reader.line_num}: {error}; save it as CSV") from error
@@ -240,10 +247,13 @@ def _rows(table: _Table, class_names: Sequence[str], first_frame: int) -> BoxRow
     frames = np.array(table.read("frame", _whole), np.int64) - first_frame
     ids = np.array(table.read("track", _whole), np.int64)
     boxes = _boxes(table)
-    wrong = (frames < 0) | (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+    wrong = (frames < 0) | (frames > _LARGEST_FRAME) | (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
     if wrong.any():
         at = int(wrong.argmax())
-        what = f"frame {frames[at] + first_frame} is before the first" if frames[at] < 0 else "the box has no area"
+        what = "the box has no area"
+        if not 0 <= frames[at] <= _LARGEST_FRAME:
+            where = "before the first" if frames[at] < 0 else f"after frame {_LARGEST_FRAME}"
+            what = f"frame {frames[at] + first_frame} is {where}"
         raise InvalidInput(f"{table.path}, line {table.lines[at][0]}: {what}; correct or remove the line")
     times = None
     for name, parse in (("seconds", _nanoseconds), ("time_ns", _whole)):
@@ -276,7 +286,7 @@ def _classes(table: _Table, class_names: Sequence[str]) -> list[str]:
     def named(text: str) -> str:
         """a class"""
         if not _NUMBER.fullmatch(text):
-            return text or PERSON
+            return cell_text(text) or PERSON
         number = int(float(text))
         if number < 0:
             return PERSON
