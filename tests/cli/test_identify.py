@@ -207,7 +207,7 @@ def put_nan(path: Path) -> None:
     np.savez(path, **content)
 
 
-@pytest.mark.parametrize(("harm", "said"), [(break_off, "was made of something else"), (put_nan, "not of length 1")])
+@pytest.mark.parametrize(("harm", "said"), [(break_off, "cannot be read"), (put_nan, "not of length 1")])
 def test_descriptors_that_cannot_be_used_are_made_anew(
     root: Path, identify: Identify, harm: Callable[[Path], None], said: str
 ) -> None:
@@ -276,11 +276,24 @@ def test_bad_input_is_named_and_nothing_is_written(
     (root / path).write_text(content)
     if content == "{}":
         (root / "cam1" / "analysis.mp4").unlink()
-    result = identify(root)
+    result = identify(root, "--strict")
     assert result.exit_code == 1, result.output
     assert said in result.stderr
     assert "Traceback" not in result.output
     assert not (root / "global_id_map.csv").exists()
+
+
+def test_a_video_that_cannot_be_used_is_left_out_and_told(root: Path, identify: Identify, rows: Rows) -> None:
+    (root / "cam2" / "tracks.csv").write_text("frame,id\n1,2\n")
+    for result in (identify(root), run("identify", root, "--check")):
+        assert result.exit_code == 2, result.output
+        assert f"left out cam2: {root / 'cam2' / 'tracks.csv'}, line 1: no column for left,top,right" in result.output
+        assert "videos left out: 1; put that right, and run `throughline identify` again" in result.output
+    assert {name for name, _ in rows(root)} == {"cam1", "cam3"}
+    (root / "cam1" / "tracks.csv").write_text("no,table\n")
+    result = run("identify", root, "--check")
+    assert result.exit_code == 1
+    assert "failed every video can be read: cam1: " in result.output
 
 
 def test_an_empty_root_says_what_to_do(tmp_path: Path, identify: Identify) -> None:
@@ -294,7 +307,47 @@ def test_what_is_no_video_is_not_analysed(tmp_path: Path, tiny_triton: TritonSer
     assert result.exit_code == 1
     assert "gives no video" in result.stderr
     assert "is no file" in run("analyze", tmp_path / "none.mp4").stderr
+    assert "is a file, and the outputs need a folder" in run("analyze", tmp_path / "text.mp4", "--out", __file__).stderr
     assert "--start" in run("analyze", tmp_path / "text.mp4", "--start", "soon", "--triton", "x:1").stderr
+
+
+@pytest.mark.parametrize("how", ["itself", "hardlink_to", "symlink_to"])
+def test_outputs_never_replace_the_video_itself(tmp_path: Path, how: str) -> None:
+    video, place = tmp_path / "video.mp4", tmp_path / "out" / "analysis.mp4"
+    video.write_text("a video")
+    place.parent.mkdir()
+    if how == "itself":
+        video = video.rename(place)
+    else:
+        getattr(place, how)(video)
+    result = run("analyze", video, "--out", place.parent, "--triton", "localhost:1")
+    assert result.exit_code == 1
+    assert "analysis.mp4 is the video itself and would be replaced; give another folder as --out" in result.stderr
+    assert video.read_text() == "a video"
+
+
+def test_a_link_to_a_video_without_a_suffix_is_followed(
+    analysed: Path,
+    tmp_path: Path,
+    tiny_triton: TritonServer,  # noqa: F811
+) -> None:
+    video = Path(shutil.copy(analysed / "cam2.mp4", tmp_path / "recording"))
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "today"
+    link.symlink_to(video)
+    result = run("analyze", link, "--out", tmp_path / "out", "--triton", tiny_triton.grpc_address)
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "out" / "summary.json").read_bytes())["source"] == str(video)
+    result = run("analyze", video, "--out", video, "--triton", tiny_triton.grpc_address)
+    assert "is a file, and the outputs need a folder; give one as --out" in result.stderr
+
+
+def test_a_path_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    video = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
+    video.write_text("a video")
+    result = run("analyze", video, "--out", tmp_path / "out", "--triton", "localhost:1")
+    assert result.exit_code == 1
+    assert "caf\\udce9.mp4 is no text in UTF-8; rename it" in result.stderr
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:

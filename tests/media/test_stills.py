@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.media.clips import Clip, make_clip, number_in
+from throughline.domain.errors import InvalidInput
 from throughline.media.stills import frame_times, frames_by_number
 
 COUNT = 60
@@ -33,3 +34,22 @@ def test_numbers_that_a_file_does_not_have_are_passed_over(tmp_path: Path) -> No
     clip = make_clip(tmp_path / "clip.avi", Clip(range(COUNT), time_base=Fraction(1, 15), b_frames=3, gop=20))
     assert [number for number, _ in frames_by_number(clip, [5, COUNT + 5, -1])] == [5]
     assert list(frames_by_number(clip, [])) == []
+
+
+@pytest.mark.parametrize("size", [0, 5, 0x21000000, 0x7FFFFFF0])
+def test_of_a_file_that_lies_about_a_frame_comes_what_decodes(tmp_path: Path, size: int) -> None:
+    path = make_clip(tmp_path / "clip.mp4", Clip(range(COUNT), time_base=Fraction(1, 15)))
+    content = bytearray(path.read_bytes())
+    thirtieth = content.index(b"stsz") + 4 + 12 + 4 * 30
+    content[thirtieth : thirtieth + 4] = size.to_bytes(4, "big")
+    path.write_bytes(content)
+    found = [number for number, _ in frames_by_number(path, range(COUNT), threads=1)]
+    assert 0 < len(found) < COUNT
+
+
+@pytest.mark.parametrize("length", [0, 8, 700])
+def test_what_gives_no_video_is_refused(tmp_path: Path, length: int) -> None:
+    path = make_clip(tmp_path / "clip.mp4", Clip(range(COUNT), time_base=Fraction(1, 15)))
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(InvalidInput, match=r"clip\.mp4 cannot be used"):
+        list(frames_by_number(path, [0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,22 @@ def test_a_file_of_something_else_is_refused_by_name(tmp_path: Path) -> None:
         read_detections(tracks)
     (tmp_path / "embeddings.parquet").write_bytes(tracks.read_bytes())
     with pytest.raises(CorruptArtifact, match=r"embeddings\.parquet has columns|cannot be read"):
+        read_embeddings(tmp_path)
+
+
+@on_files
+@given(data=st.data())
+def test_broken_tables_are_called_corrupt(tmp_path: Path, data: st.DataObject) -> None:
+    write_tracks(tmp_path / "tracks.parquet", some_tracks({(1, 1)}, seed=0))
+    with EmbeddingWriter(tmp_path, 4) as writer:
+        writer.add(1, 1, 1.0, "crops/1.jpg", np.ones(4, np.float32))
+    path = tmp_path / data.draw(st.sampled_from(["tracks.parquet", "embeddings.npy", "embeddings.parquet"]))
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    with suppress(CorruptArtifact):
+        read_tracks(tmp_path / "tracks.parquet")
         read_embeddings(tmp_path)
 
 

@@ -62,7 +62,7 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
     """A whole table, checked against its schema. Raises CorruptArtifact when the file holds something else."""
     with _readable(path):
         table = pq.read_table(path, columns=list(columns) if columns else None, **options)
-    _check(path, table.schema, schema if columns is None else pa.schema([schema.field(name) for name in columns]))
+        _check(path, table.schema, schema if columns is None else pa.schema([schema.field(name) for name in columns]))
     return table
 
 
@@ -77,7 +77,7 @@ def read_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, ValueError, pa.ArrowException, KeyError) as error:
         raise CorruptArtifact(
             f"{path} cannot be read as a table: {error}; delete its artifact to make it anew"
         ) from error

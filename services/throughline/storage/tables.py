@@ -19,6 +19,7 @@ from throughline.domain.errors import CorruptArtifact
 from throughline.domain.geometry import Boxes
 from throughline.domain.time import Interval
 from throughline.domain.tracks import TrackEmbeddings, TrackTable
+from throughline.storage.arrays import unbroken
 from throughline.storage.columns import BOX_FIELDS, ROW_GROUP, TableWriter, read_batches, read_table, schema
 
 TRACKS_FILE = "tracks.parquet"
@@ -170,10 +171,10 @@ def read_embeddings(folder: Path) -> TrackEmbeddings:
     """Embeddings of a folder that holds both files; the vectors stay on disk until they are used."""
     table = read_table(folder / INDEX_FILE, EMBEDDINGS)
     path = folder / VECTORS_FILE
-    try:
+    with unbroken(path, "delete its artifact to make it anew"):
         vectors: NDArray[np.float32] = np.load(path, mmap_mode="r" if table.num_rows else None, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise CorruptArtifact(f"{path} cannot be read: {error}; delete its artifact to make it anew") from error
+        if not isinstance(vectors, np.ndarray):
+            raise TypeError("it is an archive")
     if vectors.ndim != 2 or len(vectors) != table.num_rows or vectors.dtype != np.float32:
         raise CorruptArtifact(f"{path} holds {vectors.dtype} {vectors.shape}; its index has {table.num_rows} rows")
     track_ids, times_ns, qualities = (table[name].to_numpy() for name in ("track_id", "time_ns", "quality"))

@@ -71,6 +71,18 @@ def test_an_error_changes_nothing(tmp_path: Path) -> None:
     assert content(tmp_path) == expected("old")
 
 
+def test_a_linked_folder_stays_linked_and_holds_the_new_files_alone(tmp_path: Path) -> None:
+    root, away = tmp_path / "root", tmp_path / "away"
+    fill(root, "old")
+    (root / "galleries").rename(away)
+    (root / "galleries").symlink_to(away)
+    with published(root, REPLACED) as stage:
+        fill(stage, "new")
+    assert (root / "galleries").is_symlink()
+    assert content(root) == {"map.csv": "new", "video/tracks.csv": "new"}
+    assert content(away) == {"new/a.jpg": "new"}
+
+
 def test_files_of_a_folder_that_is_gone_meanwhile_are_left_out(tmp_path: Path) -> None:
     with published(tmp_path, REPLACED) as stage:
         fill(stage, "new")

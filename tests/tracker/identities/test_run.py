@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,8 @@ import pytest
 from tests.tracker.identities.conftest import CONFIG, Film, Identify
 from throughline.domain.errors import InvalidInput
 from throughline.tracker.identities.check import check_root
-from throughline.tracker.identities.config import Backbone
+from throughline.tracker.identities.config import Associate, Backbone, Embed
+from throughline.tracker.identities.publish import claimed
 
 MONDAY, TUESDAY = "2026-03-02T10:00:00Z", "2026-03-03T10:00:00Z"
 
@@ -54,6 +58,10 @@ def far_boxes(folder: Path) -> None:
     (folder / "tracks.csv").write_text("frame,track_id,left,top,right,bottom\n0,1,9000,9000,9100,9100\n")
 
 
+def negative_boxes(folder: Path) -> None:
+    (folder / "tracks.csv").write_text("frame,track_id,left,top,right,bottom\n0,1,-200,9,-100,200\n")
+
+
 def folder_for_table(folder: Path) -> None:
     (folder / "tracks.csv").unlink()
     (folder / "tracks.csv").mkdir()
@@ -69,7 +77,8 @@ HARMS = [
     (empty_film, "it has no bytes"),
     (no_film, "and there is no analysis.mp4; give one of them"),
     (break_table, "no column for left,top,right,bottom"),
-    (far_boxes, "lie far outside"),
+    (far_boxes, "lie outside of its 256x256"),
+    (negative_boxes, "lie outside of its 256x256"),
     (folder_for_table, "cannot be read"),
     (break_summary, "is no JSON"),
 ]
@@ -213,6 +222,27 @@ def test_pictures_that_are_not_of_identities_are_never_replaced(video: Film, ide
     assert (root / "galleries" / "holiday.jpg").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["galleries", "embeddings"])
+def test_a_file_where_outputs_belong_is_named(video: Film, identify_root: Identify, name: str) -> None:
+    root = video("cam1", (1, 2)).parent
+    (root / name).write_text("mine")
+    with pytest.raises(InvalidInput, match=f"{name} is a file, and outputs belong into a folder of this name"):
+        identify_root()
+
+
+def test_boxes_of_which_nothing_is_seen_give_no_crop(video: Film, identify_root: Identify) -> None:
+    folder = video("cam1", (1, 2), (2, 5))
+    table = folder / "tracks.csv"
+    table.write_text(table.read_text() + "0,3,250,9,300,200\n2,4,260,9,300,200\n")
+    found = identify_root(CONFIG.model_copy(update={"embed": Embed(frame_stride=2, min_box_size=16)})).outcome.tracks
+    assert dict(zip(found.numbers.tolist(), found.embedded.tolist(), strict=True)) == {
+        1: True,
+        2: True,
+        3: False,
+        4: False,
+    }
+
+
 def test_a_folder_whose_name_is_no_utf_8_is_left_out(video: Film, identify_root: Identify) -> None:
     root = video("cam1", (1, 2)).parent
     (root / "cam1").rename(os.fsdecode(os.fsencode(root) + b"/caf\xe9"))
@@ -232,6 +262,52 @@ def test_names_that_spreadsheets_would_take_for_formulas_are_quoted_and_read_bac
     assert set(numbers) == {("'=cmd()", 1), ("''cam", 1)}
     assert identify_root().numbered.ids.tolist() == list(numbers.values())
     assert check_root(root, CONFIG).status == 0
+
+
+def test_a_check_waits_for_who_is_publishing(video: Film, identify_root: Identify) -> None:
+    root = video("cam1", (1, 2)).parent
+    identify_root()
+    half = root / ".identities.complete" / "global_id_map.csv"
+    statuses: list[int] = []
+    checking = threading.Thread(target=lambda: statuses.append(check_root(root, CONFIG).status))
+    with claimed(root):
+        half.parent.mkdir()
+        half.write_text("half")
+        checking.start()
+        checking.join(0.5)
+        assert half.read_text() == "half"
+        shutil.rmtree(half.parent)
+    checking.join()
+    assert statuses == [0]
+
+
+def test_runs_at_once_leave_what_one_of_them_made(video: Film, identify_root: Identify, tmp_path: Path) -> None:
+    root = video("cam1", (1, 2)).parent
+    video("cam2", (1, 5))
+    identify_root()
+    loose = CONFIG.model_copy(update={"associate": Associate(min_sim=-1, scale="cosine")})
+    with ThreadPoolExecutor(6) as pool:
+        runs = [pool.submit(identify_root, config) for config in (loose, CONFIG) * 2]
+        checks = [pool.submit(check_root, root, CONFIG) for _ in range(2)]
+    assert {each.result().skipped == {} for each in runs} == {True}
+    assert {each.result().checks[-1].found.split(",")[0] for each in checks} <= {"1 in the map", "2 in the map"}
+    assert all(each.passed for each in check_root(root, CONFIG).checks)
+    assert sorted(path.name for path in root.iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize("block", [1, 1_000_000])
+def test_wrong_pairs_are_counted_once_whatever_is_looked_at_in_one_go(
+    video: Film, identify_root: Identify, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    root = video("cam1", *((number, 2) for number in range(1, 6))).parent
+    identify_root()
+    path = root / "global_id_map.csv"
+    path.write_text(re.sub(r"^(cam1,\d+),\d+", r"\1,1", path.read_text(), flags=re.MULTILINE))
+    monkeypatch.setattr("throughline.tracker.identities.constraints._AT_ONCE", block)
+    found = {each.what: each.found for each in check_root(root, CONFIG).checks}
+    assert found["no identity is there twice in a video at one time, more than 0.3 s"] == (
+        "10 pairs of tracks, such as #1: cam1 1 and cam1 2; #1: cam1 1 and cam1 3; #1: cam1 1 and cam1 4"
+    )
 
 
 def test_videos_linked_from_other_disks_are_identified_there(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 
 from throughline.domain.errors import CorruptArtifact
 from throughline.domain.tracks import TrackEmbeddings
+from throughline.storage.arrays import unbroken
 from throughline.storage.partial import whole_file
 
 _ARRAYS = {
@@ -28,20 +26,6 @@ _ARRAYS = {
     "lost_frames": ("i", 1),
 }
 """What is read of an .npz: kind of type, and dimensions."""
-_BROKEN = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    IndexError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-)
-"""What numpy and zipfile raise about files that are broken, encrypted, or no archives of arrays."""
 _UNIT = 0.02
 
 
@@ -134,11 +118,8 @@ def read_thumbs(path: Path, wanted: Collection[int]) -> dict[int, list[bytes]]:
 
 def _arrays(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]]:
     """Arrays of an .npz by name; raise CorruptArtifact where it is broken, or they are of another type."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            got = {name: arrays[name] for name in names}
-    except _BROKEN as error:
-        raise CorruptArtifact(f"{path} cannot be read: {error}") from error
+    with unbroken(path), np.load(path, allow_pickle=False) as arrays:
+        got = {name: arrays[name] for name in names}
     wrong = [name for name, array in got.items() if _type_of(array) != _ARRAYS[name]]
     if wrong:
         raise CorruptArtifact(f"{path}: {', '.join(wrong)} are of another type than descriptors have")

@@ -49,7 +49,8 @@ class Describer:
         """
         path = self.root / embeds_file(video.name)
         source = video.picture_source()
-        key = self._key(video, source)
+        with readable(video.folder):
+            key = self._key(video, source)
         incidents: list[Incident] = []
         described = _kept(path, key, video.name, incidents)
         is_ready = described is not None

@@ -32,9 +32,11 @@ class Sample(NamedTuple):
 def chosen(rows: BoxRows, size: Size, settings: Embed) -> dict[int, list[Sample]]:
     """By frame, the samples to cut: of each track the best boxes among those of every `frame_stride`-th frame, spread over its time.
 
-    A track that is in none of these frames gives what it has. Boxes that are too small, or of a class that is not asked for, give none.
+    A track that is in none of these frames gives what it has. Boxes of which too little is in the picture, or of a class that is not
+    asked for, give none.
     """
-    sides = rows.boxes[:, 2:] - rows.boxes[:, :2]
+    seen = np.clip(rows.boxes, 0, np.array([size.width, size.height] * 2, np.float32))
+    sides = seen[:, 2:] - seen[:, :2]
     usable = (sides >= settings.min_box_size).all(axis=1)
     if settings.class_filter is not None:
         usable &= np.array([name in settings.class_filter for name in rows.classes], bool)
@@ -59,11 +61,13 @@ def chosen(rows: BoxRows, size: Size, settings: Embed) -> dict[int, list[Sample]
 
 
 def check_inside(rows: BoxRows, size: Size, source: Path) -> None:
-    """Raise InvalidInput where many boxes lie far outside: edges were taken for sizes, or the video is another one."""
-    outside = (rows.boxes[:, 2] > _FAR * size.width) | (rows.boxes[:, 3] > _FAR * size.height)
+    """Raise InvalidInput where many boxes lie outside or reach far out: edges were taken for sizes, or the video is another one."""
+    edges = np.array([size.width, size.height])
+    beyond = (rows.boxes[:, 2:] > _FAR * edges) | (rows.boxes[:, :2] >= edges) | (rows.boxes[:, 2:] <= 0)
+    outside = beyond[:, 0] | beyond[:, 1]
     if outside.mean() > _MOST_OUTSIDE:
         raise InvalidInput(
-            f"{source}: {int(outside.sum())} of {len(outside)} boxes lie far outside of its {size.width}x{size.height}; are they of "
+            f"{source}: {int(outside.sum())} of {len(outside)} boxes lie outside of its {size.width}x{size.height}; are they of "
             'another video? If the columns are left,top,right,bottom, name them, or set "box_format": "xyxy" in summary.json'
         )
 
