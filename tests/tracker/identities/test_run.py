@@ -225,7 +225,26 @@ def test_pictures_that_are_not_of_identities_are_never_replaced(video: Film, ide
 def test_a_file_where_outputs_belong_is_named(video: Film, identify_root: Identify, name: str) -> None:
     root = video("cam1", (1, 2)).parent
     (root / name).write_text("mine")
-    with pytest.raises(InvalidInput, match=f"{name} is a file, and outputs belong into a folder of this name"):
+    with pytest.raises(InvalidInput, match=f"{name} is no folder, and outputs belong into one of this name"):
+        identify_root()
+    (root / name).unlink()
+    (root / name).symlink_to("nowhere")
+    with pytest.raises(InvalidInput, match=f"{name} is no folder"):
+        identify_root()
+
+
+def test_a_video_whose_outputs_cannot_be_put_beside_it_is_left_out(
+    video: Film, identify_root: Identify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = video("cam1", (1, 2)).parent
+    video("cam2", (1, 2))
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "cam2")  # as on a disk that is read-only
+    found = identify_root()
+    assert "cam2 cannot be written to, and outputs belong there" in found.skipped["cam2"]
+    assert set(ids(root)) == {("cam1", 1)}
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != root)
+    assert check_root(root, CONFIG).status == 2
+    with pytest.raises(InvalidInput, match="root cannot be written to"):
         identify_root()
 
 

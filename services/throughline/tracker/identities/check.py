@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,8 +57,8 @@ def check_root(root: Path, config: ReidConfig) -> Checked:
     """Everything that has to hold of the identities below `root`. Raise NotFound where there are none."""
     if not root.is_dir():
         raise NotFound(f"{printable(root)} is no folder; give one that `throughline identify` was run on")
-    with claimed(root):
-        if os.access(root, os.W_OK):
+    with claimed(root) as is_held:
+        if is_held:
             finish_publishing(root, REPLACED)
         if not (root / MAP_FILE).is_file():
             raise NotFound(f"{root / MAP_FILE} is missing; run `throughline identify {root}` first")

@@ -13,7 +13,7 @@ from throughline.domain.work import Incident, Work
 from throughline.tracker.identities.descriptors import Described
 from throughline.tracker.identities.embedding import Describer
 from throughline.tracker.identities.footage import read_footage
-from throughline.tracker.identities.layout import VideoFolder, printable, read_video
+from throughline.tracker.identities.layout import VideoFolder, check_writable, printable, read_video
 from throughline.tracker.identities.spans import video_tracks
 from throughline.tracker.identities.tracks import VideoTracks
 
@@ -51,6 +51,7 @@ class Gathering:
             self.incidents.append(Incident("video_skipped", name, f"left out: {problem}"))
 
     def _take(self, video: VideoFolder) -> None:
+        check_writable(video.folder)
         footage = read_footage(video)
         described, incidents, is_ready = self._describer.described(video, footage, self._work)
         ids, vectors = described.descriptors()

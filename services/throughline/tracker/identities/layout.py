@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from throughline.domain.errors import FailedPrecondition, InvalidInput, NotFound
+from throughline.domain.errors import InvalidInput, NotFound
 from throughline.domain.time import Instant
 from throughline.tracker.identities.tracks import Video
 
@@ -79,20 +79,27 @@ def video_folders(root: Path) -> list[Path]:
     return folders
 
 
-def check_writable(root: Path) -> None:
-    """Raise FailedPrecondition where outputs cannot be put below `root`, and InvalidInput where they would replace somebody's own files."""
-    if not os.access(root, os.W_OK):
-        raise FailedPrecondition(f"{root} cannot be written to, and outputs belong there; make it writable, or copy it")
-    for folder in (root / GALLERIES_FOLDER, root / EMBEDDINGS_FOLDER):
-        if folder.exists() and not folder.is_dir():
-            raise InvalidInput(f"{folder} is a file, and outputs belong into a folder of this name; move it elsewhere")
+def check_outputs(root: Path) -> None:
+    """Raise InvalidInput where outputs cannot be put below `root`, or would replace somebody's own files."""
+    check_writable(root)
     galleries = root / GALLERIES_FOLDER
+    for folder in (galleries, root / EMBEDDINGS_FOLDER):
+        if folder.is_dir():
+            check_writable(folder)
+        elif folder.exists() or folder.is_symlink():
+            raise InvalidInput(f"{folder} is no folder, and outputs belong into one of this name; move it elsewhere")
     there = galleries.iterdir() if galleries.exists() else ()
     others = [path for path in there if not path.name.startswith((".", _GALLERY))]
     if others:
         raise InvalidInput(
             f"{galleries} holds {printable(others[0].name)}, and all in there is replaced by pictures of identities; move it elsewhere"
         )
+
+
+def check_writable(folder: Path) -> None:
+    """Raise InvalidInput where nothing can be put into a folder."""
+    if not os.access(folder, os.W_OK):
+        raise InvalidInput(f"{folder} cannot be written to, and outputs belong there; make it writable, or copy it")
 
 
 def read_video(folder: Path) -> VideoFolder:

@@ -25,14 +25,15 @@ _FORMER = ".former"
 
 
 @contextmanager
-def claimed(root: Path, on_wait: Callable[[], None] = go_on) -> Iterator[None]:
+def claimed(root: Path, on_wait: Callable[[], None] = go_on) -> Iterator[bool]:
     """Hold the sole right to read and publish what belongs together below `root`, while the block runs; others wait.
 
-    Where nothing can be written nobody publishes, and nothing is held. `on_wait` is called every moment of waiting; what it raises
-    ends that.
+    Yields False where nothing can be written: nobody publishes there, and nothing is held. `on_wait` is called every moment of
+    waiting; what it raises ends that.
     """
-    with file_claim(root / _CLAIM, on_wait) if os.access(root, os.W_OK) else nullcontext():
-        yield
+    is_writable = os.access(root, os.W_OK)
+    with file_claim(root / _CLAIM, on_wait) if is_writable else nullcontext():
+        yield is_writable
 
 
 @contextmanager
@@ -58,7 +59,9 @@ def finish_publishing(root: Path, replaced: tuple[str, ...] = ()) -> None:
         return
     for name in replaced:
         if (complete / name).exists():
-            _replace_folder(complete / name, root / name, complete / _FORMER / name)
+            former = complete / _FORMER / name
+            former.parent.mkdir(exist_ok=True)
+            _replace_folder(complete / name, root / name, former)
     for path in sorted(complete.rglob("*")):
         place = root / path.relative_to(complete)
         if path.is_file() and _FORMER not in path.relative_to(complete).parts and place.parent.is_dir():
@@ -67,15 +70,14 @@ def finish_publishing(root: Path, replaced: tuple[str, ...] = ()) -> None:
 
 
 def _replace_folder(new: Path, place: Path, former: Path) -> None:
-    """Have `new` stand at `place`; what a folder of another disk holds, mounted or linked there, is replaced file by file."""
+    """Have `new` stand at `place`, and one of them be at `former` then; a folder that is mounted or linked there gets a copy."""
     if place.is_symlink() or place.is_mount():
         for path in place.iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         shutil.copytree(new, place, dirs_exist_ok=True)
-        shutil.rmtree(new)
+        new.rename(former)
         return
     if place.exists():
-        former.parent.mkdir(exist_ok=True)
         place.rename(former)
     new.rename(place)
 

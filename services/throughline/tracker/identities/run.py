@@ -32,7 +32,7 @@ from throughline.tracker.identities.layout import (
     GALLERIES_FOLDER,
     HISTORY_FILE,
     REPORT_FILE,
-    check_writable,
+    check_outputs,
     embeds_file,
     video_folders,
 )
@@ -68,7 +68,7 @@ def identify(root: Path, config: ReidConfig, client: InferenceClient, work: Work
     check_backbone(card, config)
     topology = read_topology(config)
     folders = video_folders(root)
-    check_writable(root)
+    check_outputs(root)
     with claimed(root, work.check):
         finish_publishing(root, REPLACED)
         gathering = Gathering(Describer(root, config, client, card), work, strict=strict)

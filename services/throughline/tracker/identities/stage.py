@@ -31,8 +31,8 @@ from throughline.tracker.identities.stable import numbered
 from throughline.tracker.identities.tracks import Tracks, Video, VideoTracks, gathered
 from throughline.tracker.rank_stage import check_models
 
-STAGE_REVISION = 1
-"""Raise it when the same tracks would give other identities."""
+STAGE_REVISION = 2
+"""Raise it when the same tracks would give other identities, or ways between cameras."""
 REELS_FILE = "reels.json"
 _REQUEST_FILE = "request.json"
 _PICTURES_PER_TRACK = 2
