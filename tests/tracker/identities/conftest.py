@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.perception.triton.conftest import tiny_repository, tiny_triton  # noqa: F401 - fixtures
 from tests.tracker.footage import RATE, SIZE, Painted
 from throughline.domain.work import Work
 from throughline.media.encode import Encoder, EncoderSettings
