@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -64,7 +64,7 @@ class Camera:
     shift_ns: int = 0
     loose: Sequence[tuple[int, tuple[float, float, float, float]]] = ()
     """Detections that belong to no track: frame, and box."""
-    searched: range = range(2**31)
+    searched: Container[int] = range(2**31)
     """Frames among which the detector looked."""
     x264: Mapping[str, str] | None = None
     """Options of x264, a GOP of a second; None for those of films, which has no B-frames."""

@@ -270,3 +270,40 @@ def test_a_long_frame_of_which_only_the_end_was_searched_is_left_out_of_a_hidden
     made = timelines.render_timeline(workspace, order, FilmSettings(), Work()).artifact
     (appearance,) = load(TimelineDocument, made.path("timeline.json").read_bytes()).appearances
     assert appearance.camera_time.start == camera_time(64)
+
+
+def test_a_hidden_film_leaves_out_what_nobody_looked_at_within_an_appearance(tmp_path: Path) -> None:
+    looked = {*range(10, 71), *range(120, 181)}
+    seen = [Seen(1, 20, 60, best=30), Seen(2, 130, 170)]
+    camera = Camera("a", 1, seen, frames=range(200), searched=looked)
+    workspace, refs = build(tmp_path, [camera])
+    tracks = tuple(track_id(refs[0], number) for number in (1, 2))
+    order = timelines.TimelineOrder("job", 1, tracks, refs, redaction=Redaction.BODIES)
+    made = timelines.render_timeline(workspace, order, FilmSettings(bridge_seconds=10), Work()).artifact
+
+    appearances = load(TimelineDocument, made.path("timeline.json").read_bytes()).appearances
+    assert [each.tracks for each in appearances] == [(track,) for track in tracks]
+    spans = [(each.camera_time.start, each.camera_time.end) for each in appearances]
+    assert spans == [(camera_time(14), camera_time(81)), (camera_time(110), camera_time(177))]
+
+
+def test_looks_around_an_appearance_count_for_it(tmp_path: Path) -> None:
+    camera = Camera("a", 1, [Seen(1, 50, 70)], searched={30, *range(48, 72)})
+    workspace, refs = build(tmp_path, [camera])
+    order = timelines.TimelineOrder("job", 1, (track_id(refs[0], 1),), refs, redaction=Redaction.BODIES)
+    settings = FilmSettings(before_seconds=0.95, after_seconds=0)
+    made = timelines.render_timeline(workspace, order, settings, Work()).artifact
+
+    (appearance,) = load(TimelineDocument, made.path("timeline.json").read_bytes()).appearances
+    assert appearance.camera_time.start == camera_time(31)
+
+
+def test_gaps_in_the_footage_part_no_appearance_of_a_hidden_film(tmp_path: Path) -> None:
+    camera = Camera("a", 1, [Seen(1, 10, 150)], frames=(*range(60), *range(110, 160)))
+    workspace, refs = build(tmp_path, [camera])
+    order = timelines.TimelineOrder("job", 1, (track_id(refs[0], 1),), refs, redaction=Redaction.BODIES)
+    settings = FilmSettings(bridge_seconds=10)
+    made = timelines.render_timeline(workspace, order, settings, Work()).artifact
+
+    (appearance,) = load(TimelineDocument, made.path("timeline.json").read_bytes()).appearances
+    assert appearance.camera_time == Interval(camera_time(4), camera_time(157))

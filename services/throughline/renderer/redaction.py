@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
@@ -40,24 +40,21 @@ class Redactor:
         """Whether anything is hidden at all."""
         return self.what is not Redaction.NONE
 
-    def reachable(self, source: CameraSource, appearance: Appearance) -> Appearance:
-        """As much of an appearance as can be shown: where something is to be hidden, what lies about the looks of the detector,
-        which end with the job's time window."""
+    def reachable(self, source: CameraSource, appearance: Appearance) -> Iterator[Appearance]:
+        """As much of an appearance as can be shown, in order: where something is to be hidden, what lies about the looks of the
+        detector, which end with the job's time window and leave out what a fast search did not look at closely."""
         if not self.hides:
-            return appearance
-        span = source.clock.interval_to_camera(appearance.span)
-        looked = source.everybody(span)[1].looked_ns
-        searched = Interval(Instant(int(looked[0])), Instant(int(looked[-1]))).padded(_UNSEEN_NS // 2, _UNSEEN_NS // 2)
-        first, last = (
-            source.shown_at(max(span.start, searched.start)),
-            source.shown_at(min(span.end + -1, searched.end)),
-        )
-        start = span.start
-        if first is not None:
-            is_near = looked[0] - first.start.ns <= _UNSEEN_NS  # unlike a long frame, of which only the end is
-            start = max(start, first.start if is_near else first.end)
-        end = span.end if last is None else min(span.end, last.end)
-        return replace(appearance, span=source.clock.interval_to_utc(Interval(start, end)))
+            yield appearance
+            return
+        around = source.around(appearance.span)
+        looked = source.everybody(around.padded(_UNSEEN_NS, _UNSEEN_NS))[1].looked_ns
+        times = np.array([time.ns for time in source.frame_times(around)], np.int64)
+        for first, last in _searched(times, looked):
+            whole = Interval(Instant(first), source.frame_span(Instant(last)).end)
+            span = source.clock.interval_to_utc(whole).intersection(appearance.span)
+            tracks = tuple(track for track in appearance.tracks if source.track(track).box_count(whole))
+            if span is not None and tracks:
+                yield Appearance(appearance.camera, span, tracks)
 
     def hiding(self, source: CameraSource, span: Interval, subject: Iterable[TrackId]) -> Hiding | None:
         """What hides everybody but the subject in a camera's frames of a span of UTC; None where nothing is to be hidden.
@@ -117,6 +114,19 @@ def pixelate(picture: Planes | Image, hidden: Boxes, clear: Boxes, coarse: int) 
             layer[rows, columns] = cv2.resize(means, (wide, high), interpolation=cv2.INTER_NEAREST)
         for rows, columns, pixels in kept:
             layer[rows, columns] = pixels
+
+
+def _searched(times_ns: NDArray[np.int64], looked_ns: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of frames, by their times in order, about which the detector looked, or whose neighbours' looks
+    reach so far; a run ends half as far from its outermost looks."""
+    before = np.searchsorted(looked_ns, times_ns + _UNSEEN_NS, side="right")
+    near = before > np.searchsorted(looked_ns, times_ns - _UNSEEN_NS)
+    edges = np.flatnonzero(np.diff(near, prepend=False, append=False)).reshape(-1, 2)
+    for row, until in edges.tolist():
+        first_look = looked_ns[np.searchsorted(looked_ns, times_ns[row] - _UNSEEN_NS)]
+        last_look = looked_ns[before[until - 1] - 1]
+        shown = np.searchsorted(times_ns, [first_look - _UNSEEN_NS // 2, last_look + _UNSEEN_NS // 2], side="right") - 1
+        yield int(times_ns[max(row, shown[0])]), int(times_ns[min(until - 1, shown[1])])
 
 
 def check_covered(camera: str, crowd: Crowd, span: Interval, subject: Collection[int]) -> None:

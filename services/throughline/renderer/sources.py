@@ -115,6 +115,11 @@ class CameraSource:
         """Frames that begin within a span of UTC, in order. The rounding of clock maps is allowed for on both sides."""
         return self.reader.frames(self.around(span))
 
+    def frame_times(self, span: Interval) -> list[Instant]:
+        """When the frames begin that do so within a span of the camera's time, in order. Nothing is decoded."""
+        with self._seeking:
+            return self.reader.frame_times(span)
+
     def shown_at(self, time: Instant) -> Interval | None:
         """When the frame shown at a time of the camera begins and ends; None where there is no footage. Nothing is decoded."""
         with self._seeking:

@@ -154,9 +154,10 @@ class _Timeline:
                     Incident("track_not_shown", f"{track.camera}/{track.number}", message, track.camera)
                 )
         return merged(
-            self._redactor.reachable(source, appearance)
+            shown
             for source, found in ((self._sources.camera(camera), found) for camera, found in seen.items())
             for appearance in appearances(source, found, self._settings)
+            for shown in self._redactor.reachable(source, appearance)
         )
 
     def _tell_of_hidden(self, segments: Sequence[Segment]) -> None:
