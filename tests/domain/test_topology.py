@@ -35,13 +35,37 @@ WAY = Topology(transits={("a", "b"): Transit(5 * SECOND, 60 * SECOND)})
         (seen("a", 0, 10), seen("b", 15, 20), None),
         (seen("a", 0, 10, 1.0), seen("b", 12.5, 20), None),  # the clock of a may be off by that
         (seen("a", 0, 10), seen("b", 8, 20), Objection.SAME_TIME),
-        (seen("a", 0, 10, 1.0), seen("b", 8, 20), None),
+        (seen("a", 0, 10, 2.5), seen("b", 8, 20), None),
+        (
+            seen("a", 0, 10, 1.0),
+            seen("b", 8, 20),
+            Objection.TOO_SOON,
+        ),  # 1 s apart, and no more, if the clock is 3 s off
+        (seen("a", 0, 10), seen("b", 9.8, 20), Objection.TOO_SOON),
+        (seen("a", 0, 10), seen("b", 0.1, 0.2), None),  # from b to a, of which nothing is known
+        (seen("a", 0, 0.2), seen("b", 0, 0.2), None),
+        (seen("b", 0, 10), seen("a", 9.8, 20), None),
         (seen("b", 0, 10), seen("a", 11, 20), None),  # the other direction was not given
         (seen("a", 0, 10), seen("c", 2, 8), None),  # nobody said that a and c do not overlap
     ],
 )
 def test_what_cannot_be_is_told_from_what_may_be(one: Sighting, other: Sighting, objection: Objection | None) -> None:
     assert judged(WAY, one, other).objection == objection
+
+
+def test_a_least_time_that_is_given_both_ways_holds_whoever_came_first() -> None:
+    both = Topology(transits={("a", "b"): Transit(5 * SECOND), ("b", "a"): Transit(5 * SECOND)})
+    assert judged(both, seen("a", 0, 0.2), seen("b", 0, 0.2)).objection is Objection.TOO_SOON
+    assert judged(both, seen("a", 0, 10), seen("b", 0.1, 0.2)).objection is Objection.TOO_SOON
+
+
+def test_taking_over_needs_no_time_where_none_is_given() -> None:
+    apart = Topology(frozenset("ab"), overlaps_complete=True)
+    assert judged(apart, seen("a", 0, 10), seen("b", 9.8, 20)) == Judgement()
+    usual = Topology(transits={("a", "b"): Transit(median_ns=30 * SECOND, spread=1.3)})
+    found = judged(usual, seen("a", 0, 10), seen("b", 9.8, 20))
+    assert found.ratio == pytest.approx(0.5)
+    assert found.reason == "seen by a and b at once for 0.2 s; 30.0 s is usual"
 
 
 def test_a_reason_names_cameras_and_seconds() -> None:

@@ -121,22 +121,28 @@ class Topology:
     def judge(self, one: Sighting, other: Sighting, window_ns: int) -> Judgement:
         """What the times of two sightings by different cameras say. `window_ns`: how long the cameras looked, in which anybody
         else could have come at any moment."""
-        first, second = (one, other) if one.span.start <= other.span.start else (other, one)
+        first, second = sorted((one, other), key=lambda each: (each.span, each.camera))
         slack_ns = round(_SURE * math.hypot(first.uncertainty_ns, second.uncertainty_ns))
-        shared_ns = min(first.span.end, second.span.end) - second.span.start
-        if shared_ns > 0:
-            apart = self.overlapping(first.camera, second.camera) is False
-            if apart and shared_ns > HANDOVER_NS + slack_ns:
-                reason = f"seen by {first.camera} and {second.camera} at once for {_seconds(shared_ns)}; their views do not overlap"
-                return Judgement(Objection.SAME_TIME, 0.0, reason)
+        gap_ns = second.span.start - min(first.span.end, second.span.end)
+        if gap_ns < 0 and self.overlapping(first.camera, second.camera) is not False:
             return UNKNOWN
-        return self._judge_way(first.camera, second.camera, -shared_ns, slack_ns, window_ns)
+        if -gap_ns > HANDOVER_NS + slack_ns:
+            reason = f"{_at_once(first.camera, second.camera, gap_ns)}; their views do not overlap"
+            return Judgement(Objection.SAME_TIME, 0.0, reason)
+        forth = self._judge_way(first.camera, second.camera, gap_ns, slack_ns, window_ns)
+        back_ns = first.span.start - second.span.end
+        if forth.objection is None or -back_ns > HANDOVER_NS + slack_ns:
+            return forth
+        back = self._judge_way(second.camera, first.camera, back_ns, slack_ns, window_ns)
+        return (
+            forth if back.objection else back
+        )  # they may have gone the other way, for all that is sure of their times
 
     def _judge_way(self, start: str, end: str, gap_ns: int, slack_ns: int, window_ns: int) -> Judgement:
         transit = self.transit(start, end)
         if transit is None:
             return UNKNOWN
-        text = f"{_seconds(gap_ns)} from {start} to {end}"
+        text = f"{_seconds(gap_ns)} from {start} to {end}" if gap_ns >= 0 else _at_once(start, end, gap_ns)
         if gap_ns + slack_ns + HANDOVER_NS < transit.least_ns:
             return Judgement(Objection.TOO_SOON, 0.0, f"{text}; it takes {_seconds(transit.least_ns)} at least")
         ratio, known = 1.0, []
@@ -155,6 +161,10 @@ def _lognormal_ratio(gap_ns: int, median_ns: int, spread: float, slack_ns: int, 
     z = (math.log(gap) - math.log(median_ns / NS_PER_SECOND)) / sigma
     density = math.exp(-z * z / 2) / (gap * sigma * math.sqrt(2 * math.pi))
     return (1 - DIRECT) + DIRECT * density * window_ns / NS_PER_SECOND
+
+
+def _at_once(one: str, other: str, gap_ns: int) -> str:
+    return f"seen by {one} and {other} at once for {_seconds(-gap_ns)}"
 
 
 def _seconds(ns: int) -> str:

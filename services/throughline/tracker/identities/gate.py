@@ -31,10 +31,16 @@ def topology_gate(topology: Topology, tracks: Tracks) -> Gate:
         one, other = camera[among.video[a]][:, None], camera[among.video[b]][None]
         starts = among.starts_ns[a][:, None], among.starts_ns[b][None]
         ends = among.ends_ns[a][:, None], among.ends_ns[b][None]
-        shared = np.minimum(*ends) - np.maximum(*starts)
-        at_once = apart[one, other] & (shared > HANDOVER_NS)
-        way = np.where(starts[0] <= starts[1], least_ns[one, other], least_ns[other, one])
-        too_soon = (shared <= 0) & (HANDOVER_NS - shared < way)
+        gap = np.maximum(*starts) - np.minimum(*ends)
+        is_apart = apart[one, other]
+        at_once = is_apart & (gap < -HANDOVER_NS)
+        comes_first = (starts[0] < starts[1]) | ((starts[0] == starts[1]) & (ends[0] <= ends[1]))
+        forth, back = (
+            np.where(comes_first == way, least_ns[one, other], least_ns[other, one]) for way in (True, False)
+        )
+        back_gap = np.minimum(*starts) - np.where(comes_first, ends[1], ends[0])
+        not_back = (back_gap < -HANDOVER_NS) | (back_gap + HANDOVER_NS < back)
+        too_soon = ((gap >= 0) | is_apart) & (gap + HANDOVER_NS < forth) & not_back
         known = timed[among.video[a]][:, None] & timed[among.video[b]][None] & (one != other)
         return np.asarray(known & (at_once | too_soon))
 
