@@ -63,3 +63,20 @@ def test_parts_of_a_site_between_which_nobody_goes_are_measured_apart() -> None:
 def test_an_exact_measurement_still_leaves_a_tenth_of_a_second() -> None:
     (first, _) = measure_clocks(between("a", "b", {True: [0] * 20, False: [0] * 20}))
     assert first == MeasuredClock("a", 0, 50_000_000, 40)
+
+
+def test_clocks_that_were_given_are_what_the_others_are_held_to() -> None:
+    gaps = between("a", "b", walked(10, 0, 60, 1)) | between("a", "c", walked(12, 4, 60, 2))
+    gaps |= between("b", "c", walked(8, 4, 60, 3)) | between("d", "e", walked(10, 3, 60, 4))
+    found = {each.camera: each for each in measure_clocks(gaps, given={"c"})}
+    assert {camera: each.held for camera, each in found.items()} == {"a": True, "b": True, "d": False, "e": False}
+    for camera in "ab":
+        assert found[camera].offset_ns / SECOND == pytest.approx(-4, abs=3 * found[camera].uncertainty_ns / SECOND)
+    assert found["d"].offset_ns == pytest.approx(-found["e"].offset_ns, abs=1), "nobody knows which of the two is off"
+    assert [each.camera for each in measure_clocks(gaps, given={"a", "b", "c"})] == ["d", "e"]
+
+
+def test_of_several_given_clocks_each_counts_as_it_was_measured() -> None:
+    gaps = between("a", "b", walked(10, 2, 60, 1)) | between("b", "c", walked(10, -2, 60, 2))
+    (found,) = measure_clocks(gaps, given={"a", "c"})
+    assert found.offset_ns / SECOND == pytest.approx(2, abs=3 * found.uncertainty_ns / SECOND)

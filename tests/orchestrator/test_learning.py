@@ -14,6 +14,7 @@ from throughline.orchestrator.jobs import Jobs, Submission
 from throughline.orchestrator.learning import Learning, clock_incident
 from throughline.orchestrator.ranking import FIRST_ROUND, Ranking
 from throughline.orchestrator.rounds import RoundId, Rounds
+from throughline.orchestrator.view import View
 from throughline.storage.records import Records
 from throughline.v1 import common_pb2 as common
 from throughline.v1 import orchestrator_pb2 as pb
@@ -129,6 +130,40 @@ def test_clock_maps_that_a_job_brings_are_allowed_for(deployment: Deployment) ->
     assert learning.clocks(deployment.job(clock_maps=right)) == []
     asked = request(options=pb.JobOptions(site="store", apply_measured_clocks=True, clock_maps=right))
     assert list(learning.corrected(asked)[0].options.clock_maps) == right
+
+
+def test_measured_clocks_are_held_to_those_that_the_job_gives(deployment: Deployment) -> None:
+    walked_both_ways(deployment, ahead=6)
+    learning = Learning(deployment.records, enabled=False)
+    right = common.ClockMap(camera="cam1", uncertainty_ns=1)
+    asked = request(options=pb.JobOptions(site="store", apply_measured_clocks=True, clock_maps=[right]))
+    corrected, (incident,) = learning.corrected(asked)
+    assert {clock.camera: clock.offset_ns for clock in corrected.options.clock_maps} == {"cam1": 0, "cam2": -6 * SECOND}
+    assert "6.00 s (±0.50 s) ahead of those that the job gives" in incident.message
+
+
+def test_cameras_that_take_no_part_get_no_clock(deployment: Deployment) -> None:
+    walked_both_ways(deployment, ahead=6)
+    learning = Learning(deployment.records, enabled=False)
+    options = pb.JobOptions(site="store", apply_measured_clocks=True, cameras=["cam1", "cam3"])
+    corrected, incidents = learning.corrected(request(options=options))
+    assert [clock.camera for clock in corrected.options.clock_maps] == ["cam1"]
+    assert [each.camera for each in incidents] == ["cam1"]
+
+
+def test_measured_clocks_of_cameras_without_footage_are_taken_back(deployment: Deployment) -> None:
+    walked_both_ways(deployment, ahead=6)
+    learning = Learning(deployment.records, enabled=False)
+    idle = common.ClockMap(camera="cam9", offset_ns=SECOND)
+    asked = request(options=pb.JobOptions(site="store", apply_measured_clocks=True, clock_maps=[idle]))
+    corrected, incidents = learning.corrected(asked)
+    job_id, _ = deployment.jobs.create(Submission(corrected, "digest", "{}", "cam1", "", incidents=incidents))
+    assert learning.drop_idle(job_id, ["cam1", "cam3"])
+    assert not learning.drop_idle(job_id, ["cam1", "cam3"])
+    options = deployment.jobs.assignment(job_id).request.options
+    assert [clock.camera for clock in options.clock_maps] == ["cam9", "cam1"], "what the caller gave stays"
+    job = View(deployment.records).job(job_id)
+    assert [(each.code, each.camera) for each in job.incidents] == [("clock_offset_applied", "cam1")]
 
 
 def test_unless_it_is_switched_on_nothing_is_learned(deployment: Deployment) -> None:

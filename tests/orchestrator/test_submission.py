@@ -23,6 +23,7 @@ from throughline.domain.errors import (
 )
 from throughline.domain.time import Instant
 from throughline.orchestrator.jobs import Submission
+from throughline.orchestrator.requests import digest_of
 from throughline.orchestrator.submission import check_submission
 from throughline.storage.objects import open_objects
 from throughline.v1 import common_pb2 as common
@@ -104,6 +105,8 @@ def test_a_good_request_is_taken_with_its_query(tmp_path: Path) -> None:
         (options(max_rounds=11), "options.max_rounds: is 11; expected 1 to 10"),
         (options(max_rounds=-1), "options.max_rounds: is -1; expected 1 to 10"),
         (options(site="x" * 200), "options.site: has 200 characters; at most 128"),
+        (options(site="store\n12"), r"options.site: 'store\\n12' has characters that nobody sees"),
+        (options(site="store\u202e12"), "options.site: .* has characters that nobody sees"),
         (
             options(topology_yaml="transits: soon"),
             "options.topology_yaml: topology transits: is 'soon'; expected a list",
@@ -157,6 +160,12 @@ def test_a_query_outside_of_the_time_window_is_refused_by_the_cameras_own_clock(
     assert caught.value.path == "observations[0].time"
     slow = common.ClockMap(camera="cam1", offset_ns=hour)
     assert check(tmp_path, options(time_window=window, clock_maps=[slow]))
+    measured = options(time_window=window, clock_maps=[slow])
+    settings = settings_for(tmp_path, "127.0.0.1:7")
+    asked = options(time_window=window, apply_measured_clocks=True)
+    submission = check_submission(asked, open_objects(settings), settings, lambda _: (measured, ()))
+    assert submission.request == measured
+    assert submission.digest == digest_of(asked)
     doubtful = common.ClockMap(camera="cam1", uncertainty_ns=hour // 3)
     assert check(tmp_path, options(time_window=window, clock_maps=[doubtful]))
 

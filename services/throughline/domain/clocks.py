@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,21 +24,22 @@ _SURE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class MeasuredClock:
-    """UTC of a camera is `offset_ns` off what most others agree on, positive where it is ahead; one standard deviation; from `pairs`
-    transits between it and others."""
+    """UTC of a camera is `offset_ns` off what most others agree on, or where it is `held`, off the clocks that were given; positive
+    where it is ahead; one standard deviation; from `pairs` transits between it and others."""
 
     camera: str
     offset_ns: int
     uncertainty_ns: int
     pairs: int
+    held: bool = False
 
     @property
     def is_sure(self) -> bool:
         return abs(self.offset_ns) > _SURE * self.uncertainty_ns
 
 
-def measure_clocks(gaps: Mapping[Way, Sequence[int]]) -> tuple[MeasuredClock, ...]:
-    """Clocks of all cameras between which enough people went both ways, in order of name.
+def measure_clocks(gaps: Mapping[Way, Sequence[int]], given: Collection[str] = ()) -> tuple[MeasuredClock, ...]:
+    """Clocks of all cameras between which enough people went both ways but those of `given` ones, in order of name.
 
     gaps: by way the nanoseconds from leaving one view to entering the other, negative where they overlap. A clock that is ahead makes
     the way to its camera longer and the way back shorter by as much: half the difference of the medians is the offset. What the ways
@@ -51,7 +52,7 @@ def measure_clocks(gaps: Mapping[Way, Sequence[int]]) -> tuple[MeasuredClock, ..
     }
     clocks: list[MeasuredClock] = []
     for group in _groups(found):
-        clocks += _settled(group, {way: each for way, each in found.items() if way[0] in group})
+        clocks += _settled(group, {way: each for way, each in found.items() if way[0] in group}, given)
     return tuple(sorted(clocks, key=lambda each: each.camera))
 
 
@@ -79,7 +80,9 @@ def _groups(ways: Mapping[Way, object]) -> list[list[str]]:
     return sorted(sorted(group) for group in groups)
 
 
-def _settled(group: list[str], ways: Mapping[Way, tuple[tuple[float, float], int]]) -> list[MeasuredClock]:
+def _settled(
+    group: list[str], ways: Mapping[Way, tuple[tuple[float, float], int]], given: Collection[str]
+) -> list[MeasuredClock]:
     index = {camera: number for number, camera in enumerate(group)}
     normal, right = np.zeros((len(group), len(group))), np.zeros(len(group))
     pairs = np.zeros(len(group), np.int64)
@@ -89,10 +92,13 @@ def _settled(group: list[str], ways: Mapping[Way, tuple[tuple[float, float], int
         normal += np.outer(difference, difference) / variance
         right += difference * offset / variance
         pairs += (difference != 0) * count
-    inverse = np.linalg.pinv(normal)
-    offsets: NDArray[np.float64] = inverse @ right
-    offsets -= np.median(offsets)
+    free = [index[camera] for camera in group if camera not in given]
+    inverse = np.linalg.pinv(normal[np.ix_(free, free)])
+    offsets: NDArray[np.float64] = inverse @ right[free]
+    held = len(free) < len(group)
+    if not held:
+        offsets -= np.median(offsets)
     return [
-        MeasuredClock(camera, round(offsets[row]), round(math.sqrt(inverse[row, row])), int(pairs[row]))
-        for camera, row in index.items()
+        MeasuredClock(group[row], round(offset), round(math.sqrt(variance)), int(pairs[row]), held)
+        for row, offset, variance in zip(free, offsets.tolist(), np.diag(inverse).tolist(), strict=True)
     ]

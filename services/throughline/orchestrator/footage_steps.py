@@ -38,14 +38,13 @@ class FootageSteps:
     def list_footage(self, errand: Errand) -> tuple[str, str, list[str]]:
         """Pin the footage, and keep the request beside it; return the listing's URI and key, and the cameras."""
         job_id, started_ns = errand.job_id, time.time_ns()
-        assignment = self.ledger.jobs.assignment(job_id)
+        assignment = self._keep_request(job_id)
         request = assignment.request
-        self.documents.write(
-            job_id, "request.json", json_format.MessageToJson(request, preserving_proto_field_name=True)
-        )
         asked = ListFootageRequest(job_id=job_id, footage_uri=request.footage_uri, cameras=request.options.cameras)
         listing = self.stages.list_footage(errand, asked)
         cameras = [camera.camera for camera in listing.cameras]
+        if self.ledger.learning.drop_idle(job_id, cameras):
+            assignment = self._keep_request(job_id)
         self.ledger.jobs.add_run(job_id, "list", "", started_ns, runs=1)
         self.ledger.jobs.add_incidents(job_id, "list", [*listing.incidents, *_idle_clocks(assignment, cameras)])
         if assignment.camera not in cameras:
@@ -55,6 +54,12 @@ class FootageSteps:
             )
         self.ledger.cameras.save_listing(job_id, cameras)
         return listing.footage.uri, listing.footage.key, cameras
+
+    def _keep_request(self, job_id: str) -> Assignment:
+        assignment = self.ledger.jobs.assignment(job_id)
+        text = json_format.MessageToJson(assignment.request, preserving_proto_field_name=True)
+        self.documents.write(job_id, "request.json", text)
+        return assignment
 
     def collate(self, errand: Errand, camera: str, footage: tuple[str, str]) -> bool:
         """Make the camera's reel; return whether anything was usable.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import and_, exists, select
 from sqlalchemy.orm import Session
 
 from throughline.domain.clocks import MeasuredClock, measure_clocks
@@ -18,7 +18,7 @@ from throughline.domain.work import Incident
 from throughline.orchestrator.jobs import locked
 from throughline.orchestrator.ranking import track_ref
 from throughline.storage.records import Records
-from throughline.storage.records.models import Answer, CandidateTrack, Job, JobRequest, QueryTrack, Search
+from throughline.storage.records.models import Answer, CandidateTrack, Job, JobIncident, JobRequest, QueryTrack, Search
 from throughline.v1.common_pb2 import ArtifactRef
 from throughline.v1.orchestrator_pb2 import SubmitJobRequest
 from throughline.v1.tracker_pb2 import LearnedTransit
@@ -26,8 +26,7 @@ from throughline.wire.convert import clock_map_from_proto, clock_map_to_proto, t
 
 _JOBS_AT_MOST = 500
 """The newest ones of a site teach; stores are moved around."""
-_AT_ONCE = 1000
-"""Pairs in one question to the database."""
+_APPLIED = "clock_offset_applied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +74,35 @@ class Learning:
         options = request.options
         if not options.apply_measured_clocks:
             return request, ()
-        with self._records.read() as session:
-            measured = measure_clocks(gaps_of(_people(session, request)))
         given = {clock.camera for clock in options.clock_maps}
-        used = [each for each in measured if each.is_sure and each.camera not in given]
+        with self._records.read() as session:
+            measured = measure_clocks(gaps_of(_people(session, request)), given)
+        used = [each for each in measured if each.is_sure and (not options.cameras or each.camera in options.cameras)]
         changed = SubmitJobRequest.FromString(request.SerializeToString())
         changed.options.clock_maps.extend(
             clock_map_to_proto(each.camera, ClockMap(-each.offset_ns, uncertainty_ns=each.uncertainty_ns))
             for each in used
         )
         return changed, tuple(
-            Incident("clock_offset_applied", each.camera, f"{_told(each)}; it is corrected by that", each.camera)
-            for each in used
+            Incident(_APPLIED, each.camera, f"{_told(each)}; it is corrected by that", each.camera) for each in used
         )
+
+    def drop_idle(self, job_id: str, cameras: Collection[str]) -> bool:
+        """Take measured clocks back out of a job's request that are of none of its cameras; return whether there were any."""
+        with self._records.write() as session:
+            locked(session, job_id)
+            applied = session.scalars(select(JobIncident).filter_by(job_id=job_id, code=_APPLIED))
+            idle = [incident for incident in applied if incident.camera not in cameras]
+            for incident in idle:
+                session.delete(incident)
+            if idle:
+                row, names = session.get_one(JobRequest, job_id), {incident.camera for incident in idle}
+                request = SubmitJobRequest.FromString(row.request)
+                kept = [clock for clock in request.options.clock_maps if clock.camera not in names]
+                del request.options.clock_maps[:]
+                request.options.clock_maps.extend(kept)
+                row.request = request.SerializeToString()
+        return bool(idle)
 
 
 def clock_incident(clock: MeasuredClock) -> Incident:
@@ -100,10 +115,11 @@ def clock_incident(clock: MeasuredClock) -> Incident:
 
 
 def _told(clock: MeasuredClock) -> str:
+    others = "those that the job gives" if clock.held else "those of most others"
     way = "ahead of" if clock.offset_ns > 0 else "behind"
     seconds, uncertain = abs(clock.offset_ns) / NS_PER_SECOND, clock.uncertainty_ns / NS_PER_SECOND
     return (
-        f"the clock of camera {clock.camera} is {seconds:.2f} s (±{uncertain:.2f} s) {way} those of most others, "
+        f"the clock of camera {clock.camera} is {seconds:.2f} s (±{uncertain:.2f} s) {way} {others}, "
         f"by {clock.pairs} confirmed transits"
     )
 
@@ -125,18 +141,18 @@ def _people(session: Session, request: SubmitJobRequest, but: str = "") -> Itera
     if not site:
         newest = newest.where(Job.footage_uri == request.footage_uri)
     jobs = list(session.scalars(newest.order_by(Job.created_ns.desc()).limit(_JOBS_AT_MOST)))
-    standing: dict[tuple[str, str], str] = {}
-    answers = select(Answer.job_id, Answer.pair_id, Answer.verdict).where(Answer.job_id.in_(jobs))
-    for job_id, pair_id, verdict in session.execute(answers.order_by(Answer.annotated_ns, Answer.id)):
-        standing[job_id, pair_id] = verdict
-    confirmed = {pair for pair, verdict in standing.items() if verdict == "valid"}
-    pair_ids = [pair_id for _, pair_id in confirmed]
+    standing: dict[tuple[str, int, str], str] = {}
+    answers = select(Answer.job_id, Answer.round, Answer.pair_id, Answer.verdict).where(Answer.job_id.in_(jobs))
+    for job_id, number, pair_id, verdict in session.execute(answers.order_by(Answer.annotated_ns, Answer.id)):
+        standing[job_id, number, pair_id] = verdict
+    answered = and_(
+        *(getattr(Answer, name) == getattr(CandidateTrack, name) for name in ("job_id", "round", "pair_id"))
+    )
+    candidates = select(CandidateTrack).where(exists().where(answered, Answer.verdict == "valid"))
     tracks: dict[str, list[TrackSpan]] = defaultdict(list)
-    for some in (pair_ids[start : start + _AT_ONCE] for start in range(0, len(pair_ids), _AT_ONCE)):
-        candidates = select(CandidateTrack).where(CandidateTrack.job_id.in_(jobs), CandidateTrack.pair_id.in_(some))
-        for candidate in session.scalars(candidates):
-            if (candidate.job_id, candidate.pair_id) in confirmed:
-                tracks[candidate.job_id].append(track_from_proto(track_ref(candidate)))
+    for candidate in session.scalars(candidates.where(CandidateTrack.job_id.in_(jobs))):
+        if standing[candidate.job_id, candidate.round, candidate.pair_id] == "valid":
+            tracks[candidate.job_id].append(track_from_proto(track_ref(candidate)))
     for query in session.scalars(select(QueryTrack).where(QueryTrack.job_id.in_(list(tracks)))):
         tracks[query.job_id].append(track_from_proto(track_ref(query)))
     requests = select(JobRequest.job_id, JobRequest.request).where(JobRequest.job_id.in_(list(tracks)))

@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 
 from throughline.domain.errors import InvalidInput, LimitExceeded, ThroughlineError
 from throughline.orchestrator.alerting import Herald
@@ -122,9 +121,8 @@ class Orchestrator:
         known = self._ledger.jobs.known(request.request_id, digest_of(request))
         if known is not None:
             return pb.SubmitJobResponse(job_id=known, existed=True)
-        submission = check_submission(request, self._objects, self._settings)
-        corrected, incidents = self._ledger.learning.corrected(request)
-        job_id, existed = self._ledger.jobs.create(replace(submission, request=corrected, incidents=incidents))
+        submission = check_submission(request, self._objects, self._settings, self._ledger.learning.corrected)
+        job_id, existed = self._ledger.jobs.create(submission)
         tracing.link_job(job_id)
         self._sweeper.wake()
         if not existed:

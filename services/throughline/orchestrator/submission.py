@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from throughline.domain.errors import FailedPrecondition, InvalidInput, PermissionDenied, ThroughlineError
+from throughline.domain.work import Incident
 from throughline.orchestrator.jobs import Submission
 from throughline.orchestrator.requests import check_request_id, digest_of
 from throughline.orchestrator.rounds import MOST_ROUNDS
@@ -42,8 +43,22 @@ _YEAR_NS = 366 * 86_400 * 10**9
 _LATEST_NS = 2**63 - 1 - 2 * _YEAR_NS
 
 
-def check_submission(request: SubmitJobRequest, objects: ObjectStore, settings: OrchestratorSettings) -> Submission:
-    """A request that can be run, with its query; reads the query where it is given by URI.
+Corrected = tuple[SubmitJobRequest, tuple[Incident, ...]]
+"""A request with all the clocks that its job has, and what to tell of those."""
+
+
+def as_it_came(request: SubmitJobRequest) -> Corrected:
+    """No clock is known but those that it brings."""
+    return request, ()
+
+
+def check_submission(
+    request: SubmitJobRequest,
+    objects: ObjectStore,
+    settings: OrchestratorSettings,
+    correct: Callable[[SubmitJobRequest], Corrected] = as_it_came,
+) -> Submission:
+    """A request that can be run, with its query; reads the query where it is given by URI. `correct` gives it its clocks.
 
     Raises the one error there is, or InvalidInput that lists them all, a line each.
     """
@@ -59,9 +74,11 @@ def check_submission(request: SubmitJobRequest, objects: ObjectStore, settings: 
     if document is not None:
         problems += _query_problems(document, options)
         if not problems:
-            _check_window(document, options)
+            corrected, incidents = correct(request)
+            _check_window(document, corrected.options)
             topology = _topology_text(options, settings)
-            return Submission(request, digest_of(request), text, document.camera, document.label, topology)
+            digest = digest_of(request)
+            return Submission(corrected, digest, text, document.camera, document.label, topology, incidents)
     raise _joined(problems)
 
 
@@ -204,6 +221,8 @@ def _film(options: JobOptions) -> Iterator[str]:
 def _topology(options: JobOptions) -> Iterator[str]:
     if len(options.site) > SITE_AT_MOST:
         yield f"site: has {len(options.site)} characters; at most {SITE_AT_MOST}"
+    elif not options.site.isprintable():
+        yield f"site: {options.site!r} has characters that nobody sees; expected letters, digits, signs and plain spaces"
     if options.topology_yaml:
         try:
             parse_topology(options.topology_yaml)

@@ -229,12 +229,12 @@ class JobOptions(_message.Message):
     topology_yaml: _builtins.str
     """What is known of the site: transit times between cameras and overlapping views, YAML, at most 1 MiB. Default: the deployment's."""
     site: _builtins.str
-    """Name of the site, at most 128 characters. What answers teach is used for jobs of the same site only. Default: jobs over the same
+    """Name of the site, at most 128 printable characters. What answers teach is used for jobs of the same site only. Default: jobs over the same
     footage_uri are of one site.
     """
     apply_measured_clocks: _builtins.bool
-    """Whether clock offsets that were measured from confirmed pairs correct the clocks that clock_maps leaves out. Default no: an incident
-    tells of them.
+    """Whether clock offsets that were measured from confirmed pairs correct the clocks that clock_maps leaves out, held to those that it
+    gives. Default no: an incident tells of them.
     """
     @_builtins.property
     def time_window(self) -> _common_pb2.Interval:
@@ -1032,7 +1032,7 @@ class AnnotationResultResponse(_message.Message):
     """Pairs of the round without an answer."""
     @_builtins.property
     def unknown_pair_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Pair ids that the job does not know; the rest was taken all the same."""
+        """Pair ids that were not asked about in the round; the rest was taken all the same."""
 
     def __init__(
         self,
