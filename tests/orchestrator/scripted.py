@@ -47,7 +47,7 @@ class Script:
         """Camera time that reels cover, where it matters."""
         self.candidates = 3
         self.later: tuple[int, ...] = ()
-        """New candidates of the second round and those after it; none in rounds beyond."""
+        """New candidates of the second round and those after it; none in rounds beyond. Whoever was not asked about comes again."""
         self.scouted: list[tracker_pb2.Candidate] = []
         """Whom the first pass of a fast search finds."""
         self.models = "a" * 64
@@ -207,17 +207,20 @@ class Tracker(tracker_pb2_grpc.TrackerServicer):
             return tracker_pb2.RankCandidatesResponse(candidates=self.script.scouted, compared=9)
         self.script.finish("RankCandidates", f"{request.job_id}/{number}")
         cameras = [camera.camera for camera in request.cameras]
-        count = (self.script.candidates, *self.script.later, *[0] * number)[number - 1]
+        asked = {(track.camera, track.track_id) for track in request.asked}
+        counts = enumerate((self.script.candidates, *self.script.later)[:number], start=1)
         candidates = [
             tracker_pb2.Candidate(
-                pair_id=f"pair{index}" if number == 1 else f"round{number}-pair{index}",
-                track=track(cameras[index % len(cameras)], 10 * number + index, 90 + 20 * index),
+                pair_id=f"pair{index}" if appeared == 1 else f"round{appeared}-pair{index}",
+                track=track(cameras[index % len(cameras)], 10 * appeared + index, 90 + 20 * index),
                 similarity=0.9 - 0.01 * index,
                 cosine=0.8 - 0.01 * index,
                 query_crop_uri="file:///workspace/q.jpg",
                 candidate_crop_uri=f"file:///workspace/{index}.jpg",
             )
+            for appeared, count in counts
             for index in range(count)
+            if (cameras[index % len(cameras)], 10 * appeared + index) not in asked
         ]
         return tracker_pb2.RankCandidatesResponse(candidates=candidates, compared=9)
 

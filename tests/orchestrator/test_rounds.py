@@ -11,10 +11,11 @@ from tests.orchestrator.bench import Client
 from tests.orchestrator.scripted import Script, wait_until
 from throughline.domain.errors import InvalidInput
 from throughline.orchestrator.films import FilmId
+from throughline.orchestrator.ranking import Ranking
 from throughline.orchestrator.testimony import testimony as sworn_to
 from throughline.storage.records import Records
 from throughline.v1 import orchestrator_pb2 as pb
-from throughline.v1.common_pb2 import VERDICT_INVALID, VERDICT_UNSURE, VERDICT_VALID, Verdict
+from throughline.v1.common_pb2 import VERDICT_INVALID, VERDICT_UNSPECIFIED, VERDICT_UNSURE, VERDICT_VALID, Verdict
 from throughline.v1.tier_pb2 import ReviewPairsRequest
 
 
@@ -53,6 +54,36 @@ def test_confirmed_tracks_search_again_until_nobody_new_appears(client: Client, 
     for number in (1, 2, 3):
         document = json.loads((home / f"workspace/jobs/{job_id}/rounds/{number}.json").read_text())
         assert (document["round"], document["outcome"]) == (number, "complete")
+
+
+def test_whoever_had_no_clip_is_asked_about_in_the_next_round_and_counts_once(
+    client: Client, script: Script, home: Path
+) -> None:
+    script.unrenderable = {"pair1"}
+    job_id = client.submit(options=pb.JobOptions(max_rounds=2))
+    client.await_round(job_id, 1)
+    script.unrenderable = set()
+    unknown = client.answer(review(script, job_id, 1), {"pair1": VERDICT_VALID})
+    assert (unknown.accepted, list(unknown.unknown_pair_ids)) == (0, ["pair1"])
+    answer(client, script, job_id, 1, VERDICT_VALID)
+    client.await_round(job_id, 2)
+    assert [pair.pair_id for pair in review(script, job_id, 2).pairs] == ["pair1"]
+    assert [track.track_id for track in script.rankings(2)[0].asked] == [10, 12]
+    answer(client, script, job_id, 2, VERDICT_VALID)
+    job = client.until(job_id)
+    assert [(each.round, each.pair_id, each.verdict) for each in job.candidates] == [
+        (1, "pair0", VERDICT_VALID),
+        (1, "pair1", VERDICT_UNSPECIFIED),
+        (1, "pair2", VERDICT_VALID),
+        (2, "pair1", VERDICT_VALID),
+    ]
+    assert sorted(track.track_id for track in script.films[-1].tracks) == [1, 10, 11, 12]
+    assert len(script.alerts[-1].appearances) == 4
+    records = Records.open(f"sqlite:///{home}/orchestrator.db")
+    sworn = sworn_to(records, FilmId(job_id, 1))
+    assert [(pair.round, pair.pair_id) for pair in sworn.pairs] == [(1, "pair0"), (1, "pair2"), (2, "pair1")]
+    assert [track.track_id for track in Ranking(records).confirmed(job_id, 3)] == [10, 12, 11]
+    records.close()
 
 
 def test_by_default_there_is_one_round(client: Client, script: Script) -> None:

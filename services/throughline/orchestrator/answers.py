@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from throughline.domain.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from throughline.orchestrator.films import open_pairs
 from throughline.orchestrator.jobs import locked
+from throughline.orchestrator.ranking import WAS_ASKED
 from throughline.orchestrator.requests import check_request_id, digest_of
 from throughline.orchestrator.rounds import COMPLETE, close_round
 from throughline.orchestrator.words import verdict_word
@@ -61,7 +62,8 @@ class Answers:
             raise NotFound(
                 f"job {job.job_id} has no round {number} of review; answer a round that its ReviewPairs named"
             )
-        pairs = set(session.scalars(select(CandidateTrack.pair_id).filter_by(job_id=job.job_id, round=number)))
+        asked = select(CandidateTrack.pair_id).filter_by(job_id=job.job_id, round=number).where(WAS_ASKED)
+        pairs = set(session.scalars(asked))
         late = bool(review.closed_ns)
         known = [annotation for annotation in request.annotations if annotation.pair_id in pairs]
         for annotation in known:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from throughline.domain.errors import Conflict, FailedPrecondition
 from throughline.orchestrator.jobs import locked
-from throughline.orchestrator.ranking import standing_answers, track_ref
+from throughline.orchestrator.ranking import WAS_ASKED, standing_answers, track_ref
 from throughline.storage.records import Records
 from throughline.storage.records.models import CandidateTrack, Film, QueryTrack
 from throughline.v1.common_pb2 import TrackRef
@@ -35,17 +35,18 @@ def open_pairs(
 ) -> list[CandidateTrack]:
     """Pairs of a round, by default of all, with a clip that nobody has answered, in their order."""
     answered = standing_answers(session, job_id, with_late)
-    query = select(CandidateTrack).filter_by(job_id=job_id).order_by(CandidateTrack.round, CandidateTrack.rank)
+    query = select(CandidateTrack).filter_by(job_id=job_id).where(WAS_ASKED)
     if round_number is not None:
         query = query.filter_by(round=round_number)
-    return [row for row in session.scalars(query) if row.clip_uri and row.pair_id not in answered]
+    rows = session.scalars(query.order_by(CandidateTrack.round, CandidateTrack.rank))
+    return [row for row in rows if (row.round, row.pair_id) not in answered]
 
 
 def plan_film(session: Session, job_id: str, now_ns: int, request_id: str | None = None) -> Film:
     """Ask for the next film, of the answers as they stand now. The caller holds the job's row."""
     with_late = request_id is not None
     answers = standing_answers(session, job_id, with_late)
-    pair_ids = sorted(pair_id for pair_id, answer in answers.items() if answer.verdict == "valid")
+    pair_ids = sorted(answer.pair_id for answer in answers.values() if answer.verdict == "valid")
     latest = session.scalar(select(func.max(Film.revision)).filter_by(job_id=job_id)) or 0
     film = Film(
         job_id=job_id,
@@ -102,7 +103,7 @@ class Films:
             rows: list[QueryTrack | CandidateTrack] = [
                 *session.scalars(select(QueryTrack).filter_by(job_id=film_id.job_id))
             ]
-            candidates = session.scalars(select(CandidateTrack).filter_by(job_id=film_id.job_id))
+            candidates = session.scalars(select(CandidateTrack).filter_by(job_id=film_id.job_id).where(WAS_ASKED))
             confirmed = set(film.pair_ids)
             rows += [row for row in candidates if row.pair_id in confirmed]
         rows.sort(key=lambda row: (row.start_ns, row.end_ns, row.camera, row.track_id))

@@ -15,6 +15,11 @@ from throughline.v1.renderer_pb2 import PairToRender
 from throughline.v1.tracker_pb2 import Candidate
 
 FIRST_ROUND = 1
+WAS_ASKED = CandidateTrack.clip_uri != ""
+"""People were shown the pair; one that could not be rendered may come again, under the same id, in a later round."""
+
+RoundPair = tuple[int, str]
+"""A round's number, and the id of one of its pairs."""
 
 
 def track_ref(row: QueryTrack | CandidateTrack) -> TrackRef:
@@ -69,9 +74,9 @@ class Ranking:
             return list(session.scalars(query))
 
     def earlier(self, job_id: str, number: int) -> list[TrackRef]:
-        """The candidates of all rounds before one."""
+        """The candidates that people were asked about in the rounds before one: whoever had no clip may still be."""
         with self._records.read() as session:
-            query = select(CandidateTrack).filter_by(job_id=job_id).where(CandidateTrack.round < number)
+            query = select(CandidateTrack).filter_by(job_id=job_id).where(CandidateTrack.round < number, WAS_ASKED)
             rows = session.scalars(query.order_by(CandidateTrack.round, CandidateTrack.rank)).all()
         return [track_ref(row) for row in rows]
 
@@ -100,23 +105,24 @@ class Ranking:
             return _counts(session, job_id, number)[0]
 
 
-def standing_answers(session: Session, job_id: str, with_late: bool) -> dict[str, Answer]:
-    """By pair the answer that counts: the latest given, of several at the same moment the last received."""
+def standing_answers(session: Session, job_id: str, with_late: bool) -> dict[RoundPair, Answer]:
+    """By round and pair the answer that counts: the latest given, of several at the same moment the last received."""
     query = select(Answer).filter_by(job_id=job_id).order_by(Answer.annotated_ns, Answer.id)
-    return {answer.pair_id: answer for answer in session.scalars(query) if with_late or not answer.late}
+    return {(answer.round, answer.pair_id): answer for answer in session.scalars(query) if with_late or not answer.late}
 
 
 def confirmed_rows(session: Session, job_id: str) -> list[CandidateTrack]:
     """The candidates that were confirmed in time, in order of rounds and ranks."""
     answers = standing_answers(session, job_id, with_late=False)
     query = select(CandidateTrack).filter_by(job_id=job_id).order_by(CandidateTrack.round, CandidateTrack.rank)
-    return [row for row in session.scalars(query) if row.pair_id in answers and answers[row.pair_id].verdict == "valid"]
+    standing = ((row, answers.get((row.round, row.pair_id))) for row in session.scalars(query))
+    return [row for row, answer in standing if answer is not None and answer.verdict == "valid"]
 
 
 def _counts(session: Session, job_id: str, number: int) -> tuple[int, int]:
     """A round's pairs with a clip, and pairs."""
     query = select(func.count()).select_from(CandidateTrack).filter_by(job_id=job_id, round=number)
-    return session.scalar(query.where(CandidateTrack.clip_uri != "")) or 0, session.scalar(query) or 0
+    return session.scalar(query.where(WAS_ASKED)) or 0, session.scalar(query) or 0
 
 
 def _row(job_id: str, number: int, rank: int, candidate: Candidate) -> CandidateTrack:

@@ -14,7 +14,7 @@ from throughline.domain.pairs import TrackSpan
 from throughline.domain.time import Instant
 from throughline.domain.work import Incident
 from throughline.orchestrator.films import FilmId
-from throughline.orchestrator.ranking import standing_answers, track_ref
+from throughline.orchestrator.ranking import RoundPair, standing_answers, track_ref
 from throughline.storage.manifest import describe_bytes
 from throughline.storage.records import Records
 from throughline.storage.records.models import Answer, CandidateTrack, Film, Job, JobIncident, JobRequest, QueryTrack
@@ -95,10 +95,10 @@ def _query(session: Session, job: Job, asked: JobRequest) -> QueryFacts:
 
 def _pairs(session: Session, film: Film) -> tuple[PairFacts, ...]:
     counted = set(_standing_ids(session, film) if film.answer_ids is None else film.answer_ids)
-    answers: dict[str, list[Statement]] = {}
+    answers: dict[RoundPair, list[Statement]] = {}
     query = select(Answer).filter_by(job_id=film.job_id).order_by(Answer.annotated_ns, Answer.id)
     for answer in session.scalars(query):
-        answers.setdefault(answer.pair_id, []).append(_statement(answer, counted))
+        answers.setdefault((answer.round, answer.pair_id), []).append(_statement(answer, counted))
     candidates = session.scalars(
         select(CandidateTrack).filter_by(job_id=film.job_id).order_by(CandidateTrack.round, CandidateTrack.rank)
     )
@@ -111,10 +111,10 @@ def _pairs(session: Session, film: Film) -> tuple[PairFacts, ...]:
             similarity=f"{row.similarity:.6f}",
             cosine=f"{row.cosine:.6f}",
             shown=row.pair_id in film.pair_ids,
-            answers=tuple(answers[row.pair_id]),
+            answers=tuple(answers[row.round, row.pair_id]),
         )
         for row in candidates
-        if row.pair_id in answers
+        if (row.round, row.pair_id) in answers
     )
 
 

@@ -170,7 +170,7 @@ def _candidates(session: Session, job_id: str) -> list[orchestrator_pb2.Candidat
     query = select(CandidateTrack).filter_by(job_id=job_id).order_by(CandidateTrack.round, CandidateTrack.rank)
     states = []
     for row in session.scalars(query):
-        answer = answers.get(row.pair_id)
+        answer = answers.get((row.round, row.pair_id))
         states.append(
             orchestrator_pb2.CandidateState(
                 pair_id=row.pair_id,
