@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,24 @@ def test_neighbours_of_neighbours_lift_a_hard_pair() -> None:
     better = reranked(plain, nearest=3, expanded=2)
     assert better[0, 4] > better[0, 5]
     assert (better.argmax(axis=1) == np.arange(8)).all()
+
+
+def test_in_blocks_the_likeness_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    person, others = (
+        tracks(RANDOM.normal(size=(5, DIMENSION))),
+        tracks(RANDOM.normal(size=(40, DIMENSION)), crops_each=4),
+    )
+    whole = likenesses(person, others)
+    for cosines in (1, 15 * 9, 15 * 4 * 7, 10_000):
+        monkeypatch.setattr("throughline.domain.likeness._AT_ONCE", cosines)
+        np.testing.assert_allclose(likenesses(person, others), whole, atol=1e-7)
+
+
+def test_however_many_were_confirmed_memory_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("throughline.domain.likeness._AT_ONCE", 2**17)
+    person, others = tracks(RANDOM.normal(size=(150, DIMENSION))), tracks(RANDOM.normal(size=(4_000, DIMENSION)))
+    tracemalloc.start()
+    likenesses(person, others)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * 2**20, "all cosines at once are 41 MiB"

@@ -18,11 +18,13 @@ from throughline.domain.time import ClockMap, Interval
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.workspace import Workspace
+from throughline.tracker import rank_stage
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import person_of
 from throughline.tracker.rank import Calibrations, Ranking, RankRules, Scale, rank
 from throughline.tracker.rank_stage import RankStage
+from throughline.tracker.space import Known
 
 DEFAULT = RankRules()
 CALIBRATION = Calibration((-1.0, 0.6, 1.0), (0.0, 0.5, 1.0), "a straight line on each side of 0.6", 100, 100)
@@ -256,6 +258,21 @@ def test_a_ranking_is_kept_with_its_job_and_another_is_refused(
     with pytest.raises(Conflict, match="round 1 of job job was ranked from other"):
         stage.run(("job", 1), query, cameras, RankRules(0.6, Scale.COSINE))
     assert stage.run(("job", 2), query, cameras, RankRules(0.6, Scale.COSINE))[1].rules.threshold == 0.6
+
+
+def test_a_ranking_of_the_release_before_is_found_again(
+    workspace: Workspace, tiny_client: InferenceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = tiny_client.model(REID).digest
+    cameras = [replace(camera, reid_digest=digest).publish(workspace) for camera in (CAM1, CAM2)]
+    stage, query = stage_of(Store(workspace, cameras), tiny_client)
+    known = Known(topology_yaml="transits: [{between: [cam1, cam2], least: 1}]")
+    rules = RankRules(0.5, Scale.COSINE)
+    with monkeypatch.context() as before:
+        before.setattr(rank_stage, "_document", repr)
+        _, ranking = stage.run(("job", 1), query, cameras, rules, known)
+    assert stage.run(("job", 1), query, cameras, rules, known)[1] == ranking
+    assert stage.run(("job", 2), query, cameras, rules, known)[1].asked != ranking.asked
 
 
 def test_embeddings_of_another_model_are_not_compared(store: Store, tiny_client: InferenceClient) -> None:

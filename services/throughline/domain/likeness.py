@@ -7,7 +7,7 @@ the one of the other track that is most like it, for people look different from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,8 @@ SAME_LOOKS = 0.95
 _KNOWN_BEFORE = 4.0
 """People whose weight the model's own mean look has in a camera's."""
 _TAKEN_OFF = 0.9
+_AT_ONCE = 2**22
+"""Cosines of crops that are in memory at a time: many were confirmed, and cameras have many tracks."""
 _MOST_TRACKS = 2_000
 """Of a camera's tracks so many at most make its mean look, evenly chosen."""
 
@@ -82,11 +84,35 @@ def likenesses(one: TrackEmbeddings, others: TrackEmbeddings) -> Floats:
     """
     if not len(others.track_ids):
         return np.zeros(0)
-    cosines = np.clip(one.vectors @ others.vectors.T, -1, 1).astype(np.float64)
-    _, starts = np.unique(others.track_ids, return_index=True)
-    theirs = np.asarray(others.weights, np.float64)
-    forth = np.average(np.maximum.reduceat(cosines, starts, axis=1), axis=0, weights=one.weights)
-    back = np.add.reduceat(cosines.max(axis=0) * theirs, starts) / np.add.reduceat(theirs, starts)
+    starts = np.unique(others.track_ids, return_index=True)[1]
+    weights = np.asarray(others.weights, np.float64)
+    matches = np.concatenate(
+        [
+            _best_matches(one, others.vectors[rows], weights[rows], firsts)
+            for rows, firsts in _blocks(one, others, starts)
+        ]
+    )
     own = one.descriptors()[1].sum(axis=0)
     means = others.descriptors()[1] @ (own / max(float(np.linalg.norm(own)), 1e-9))
-    return np.asarray((np.clip(means, -1, 1) + (forth + back) / 2) / 2, np.float64)
+    return np.asarray((np.clip(means, -1, 1) + matches) / 2, np.float64)
+
+
+def _blocks(
+    one: TrackEmbeddings, others: TrackEmbeddings, starts: NDArray[np.int64]
+) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """Rows of `others` that hold whole tracks, few enough to be compared with all of `one` at once, and where these begin in them."""
+    edges, first = np.append(starts, len(others.track_ids)), 0
+    most = _AT_ONCE // max(1, len(one.track_ids))
+    while first < len(starts):
+        after = max(first + 1, int(np.searchsorted(edges, edges[first] + most, side="right")) - 1)
+        yield slice(int(edges[first]), int(edges[after])), starts[first:after] - edges[first]
+        first = after
+
+
+def _best_matches(one: TrackEmbeddings, vectors: Vectors, weights: Floats, starts: NDArray[np.int64]) -> Floats:
+    """(t,) mean cosine of each crop with the one of the other side that is most like it, weighted by quality, both ways; `starts`:
+    where the tracks of (m, d) vectors begin."""
+    cosines = np.clip(one.vectors @ vectors.T, -1, 1).astype(np.float64)
+    forth = np.average(np.maximum.reduceat(cosines, starts, axis=1), axis=0, weights=one.weights)
+    back = np.add.reduceat(cosines.max(axis=0) * weights, starts) / np.add.reduceat(weights, starts)
+    return np.asarray((forth + back) / 2, np.float64)

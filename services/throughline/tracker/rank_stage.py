@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from throughline.domain.calibration import Calibration
@@ -38,12 +38,7 @@ class RankStage:
         """Rank all tracks of `cameras` for one round (from 1, or SCOUTS) of a job."""
         job_id, round_number = job_round
         folder = f"jobs/{job_id}/scores/{round_number}"
-        asked = artifact_key(
-            query=query.asked,
-            tracks=sorted([each.artifact.key, repr(each.clock)] for each in cameras),
-            rules=repr(rules),
-            **({} if known == NOTHING else {"known": repr(known)}),
-        )
+        asked, asked_before = (_digest(query, cameras, rules, known, spelled) for spelled in (_document, repr))
         artifact = self._workspace.find(folder)
         if artifact is None:
             card = pinned_reid(self._workspace, self._client, job_id).model(REID)
@@ -55,11 +50,32 @@ class RankStage:
                 (place / RANKING_FILE).write_bytes(documents.dump(ranking))
             artifact = self._workspace.get(folder)
         ranking = read_ranking(artifact)
-        if ranking.asked != asked:
+        if ranking.asked not in (asked, asked_before):
             raise Conflict(
                 f"round {round_number} of job {job_id} was ranked from other tracks or by other rules; submit a new job"
             )
         return artifact, ranking
+
+
+def _digest(
+    query: LocatedQuery,
+    cameras: Sequence[CameraTracks],
+    rules: RankRules,
+    known: Known,
+    spelled: Callable[[object], str],
+) -> str:
+    """Stands for what a round was asked. Releases before this one spelled it as Python does, and jobs that they left may be ranked
+    again."""
+    return artifact_key(
+        query=query.asked,
+        tracks=sorted([each.artifact.key, spelled(each.clock)] for each in cameras),
+        rules=spelled(rules),
+        **({} if known == NOTHING else {"known": spelled(known)}),
+    )
+
+
+def _document(value: object) -> str:
+    return documents.compact(value).decode()
 
 
 def read_ranking(artifact: Artifact) -> Ranking:
