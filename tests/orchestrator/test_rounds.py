@@ -12,6 +12,8 @@ from tests.orchestrator.scripted import Script, wait_until
 from throughline.domain.errors import InvalidInput
 from throughline.orchestrator.films import FilmId
 from throughline.orchestrator.ranking import Ranking
+from throughline.orchestrator.rounds import RoundId
+from throughline.orchestrator.search_steps import PairsPart
 from throughline.orchestrator.testimony import testimony as sworn_to
 from throughline.storage.records import Records
 from throughline.v1 import orchestrator_pb2 as pb
@@ -192,3 +194,24 @@ def test_a_topology_goes_to_every_ranking_and_unknown_cameras_are_told(client: C
 def test_a_topology_that_is_none_is_refused_at_once(client: Client) -> None:
     with pytest.raises(InvalidInput, match=r"options.topology_yaml: topology transits\[0\].least: is '-1'"):
         client.submit(options=pb.JobOptions(topology_yaml="transits: [{from: a, to: b, least: -1}]"))
+
+
+def test_steps_of_two_rounds_wait_apart_and_those_of_the_first_are_called_as_ever() -> None:
+    first, second = RoundId("job", 1), RoundId("job", 2)
+    assert [first.step_number(number) for number in (0, 1, 9_999)] == [0, 1, 9_999]
+    assert not {first.step_number(number) for number in range(10_000)} & {
+        second.step_number(number) for number in range(10_000)
+    }
+    assert (PairsPart(first, 3).task, PairsPart(second, 3).task) == ("pairs/3", "round-2/pairs/3")
+
+
+def test_calls_for_clips_that_fail_in_two_rounds_are_told_of_twice(client: Client, script: Script) -> None:
+    script.later = (1,)
+    script.fail("RenderPairs/1", InvalidInput("no such codec"))
+    job_id = client.submit(options=pb.JobOptions(max_rounds=2))
+    client.await_round(job_id, 1)
+    script.fail("RenderPairs/2", InvalidInput("no such codec"))
+    answer(client, script, job_id, 1, VERDICT_VALID)
+    job = client.await_round(job_id, 2)
+    failed = [each.subject for each in job.incidents if each.code == "pairs_failed"]
+    assert failed == ["1", "round-2/0"]

@@ -56,10 +56,11 @@ class ReviewSteps:
             pairs = [pair for pair in candidates if pair.pair_id in set(pair_ids)]
             self._send(errand, reminder, pairs, deadline_ns)
 
-    def lose_reminder(self, job_id: str, number: int, error: str) -> None:
+    def lose_reminder(self, reminder: Reminder, error: str) -> None:
         """A reminder failed; the round goes on without it."""
-        incident = Incident(code="reminder_failed", subject=str(number), message=f"{error}; the round goes on")
-        self.ledger.jobs.add_incidents(job_id, "review", [incident])
+        subject = f"{reminder.round.prefix}{reminder.number}"
+        incident = Incident(code="reminder_failed", subject=subject, message=f"{error}; the round goes on")
+        self.ledger.jobs.add_incidents(reminder.job_id, "review", [incident])
 
     def _send(self, errand: Errand, reminder: Reminder, pairs: list[CandidateTrack], deadline_ns: int) -> None:
         assignment = self.ledger.jobs.assignment(errand.job_id)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from throughline.domain.time import NS_PER_SECOND, Instant, seconds_to_ns
 from throughline.orchestrator.films import open_pairs, plan_film
 from throughline.orchestrator.jobs import locked
-from throughline.orchestrator.ranking import confirmed_rows
+from throughline.orchestrator.ranking import FIRST_ROUND, confirmed_rows
 from throughline.storage.records import Records
 from throughline.storage.records.models import (
     Answer,
@@ -25,11 +25,11 @@ from throughline.storage.records.models import (
 from throughline.v1.orchestrator_pb2 import SubmitJobRequest
 
 DEFAULT_DEADLINE_SECONDS = 259_200
-
-
 MOST_ROUNDS = 10
 COMPLETE, DEADLINE = "complete", "deadline"
 _FAILED = "failed"
+_STEPS_OF_A_ROUND = 10**6
+"""More than a round has calls for clips, or reminders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,15 @@ class RoundId:
 
     job_id: str
     number: int
+
+    @property
+    def prefix(self) -> str:
+        """What names within the job begin with where they are of this round: nothing for the first."""
+        return "" if self.number == FIRST_ROUND else f"round-{self.number}/"
+
+    def step_number(self, number: int) -> int:
+        """Tells a step of this round from those of others that have the same number in theirs."""
+        return (self.number - FIRST_ROUND) * _STEPS_OF_A_ROUND + number
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,7 @@ class PairsPart:
     @property
     def task(self) -> str:
         """Its name among the parts of the job."""
-        prefix = "" if self.round.number == FIRST_ROUND else f"round-{self.round.number}/"
-        return f"{prefix}pairs/{self.number}"
+        return f"{self.round.prefix}pairs/{self.number}"
 
 
 @dataclass(frozen=True)
@@ -168,9 +167,8 @@ class SearchSteps:
 
     def lose_pairs(self, part: PairsPart, error: str) -> None:
         """A call for clips failed; the job goes on with the others."""
-        incident = Incident(
-            code="pairs_failed", subject=str(part.number), message=f"{error}; the job goes on without these pairs"
-        )
+        subject, message = f"{part.round.prefix}{part.number}", f"{error}; the job goes on without these pairs"
+        incident = Incident(code="pairs_failed", subject=subject, message=message)
         self.ledger.jobs.add_incidents(part.round.job_id, "render_pairs", [incident])
         self.ledger.tasks.finish(part.round.job_id, part.task, error)
 

@@ -166,7 +166,8 @@ class Workflow:
         search, part = self._steps.search, PairsPart(RoundId(job_id, round_number), number)
 
         def body() -> None:
-            step = Step("render pairs", "render_pairs", self._stage_patience, number=number)
+            place = part.round.step_number(number)
+            step = Step("render pairs", "render_pairs", self._stage_patience, number=place)
             self._runner.step(job_id, step, lambda errand: search.render_pairs(errand, part))
 
         self._runner.workflow(job_id, body, lambda error: search.lose_pairs(part, error))
@@ -174,17 +175,16 @@ class Workflow:
     def _remind(self, job_id: str, number: int, round_number: int = FIRST_ROUND) -> None:
         review, reminder = self._steps.review, Reminder(RoundId(job_id, round_number), number)
 
+        def step(name: str, act: Callable[[Errand], R], patience: Patience) -> R:
+            place = reminder.round.step_number(number)
+            return self._runner.step(job_id, Step(name, "review", patience, number=place), act)
+
         def body() -> None:
-            pair_ids, deadline_ns = self._step(
-                job_id, "choose open pairs", "review", lambda _: review.choose_open_pairs(reminder.round)
-            )
+            near, far = self._stage_patience, self._outside_patience
+            open_pairs = step("choose open pairs", lambda _: review.choose_open_pairs(reminder.round), near)
+            step("remind", lambda errand: review.remind(errand, reminder, *open_pairs), far)
 
-            def remind(errand: Errand) -> None:
-                review.remind(errand, reminder, pair_ids, deadline_ns)
-
-            self._runner.step(job_id, Step("remind", "review", self._outside_patience, number=number), remind)
-
-        self._runner.workflow(job_id, body, lambda error: review.lose_reminder(job_id, number, error))
+        self._runner.workflow(job_id, body, lambda error: review.lose_reminder(reminder, error))
 
     def _film(self, job_id: str, revision: int) -> None:
         filming, film = self._steps.film, FilmId(job_id, revision)
