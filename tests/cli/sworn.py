@@ -16,9 +16,12 @@ import numpy as np
 
 from tests.media.clips import Clip, make_clip, steady
 from tests.orchestrator.bench import QUERY, request
+from throughline.domain.calibration import Calibration
 from throughline.domain.footage import Listing, Reel
+from throughline.domain.likeness import SETS
 from throughline.domain.time import NS_PER_SECOND, Instant
 from throughline.domain.tracks import TrackTable
+from throughline.domain.transits import LearnedTransit
 from throughline.domain.work import Work
 from throughline.ingest.collate import CollatedReel, CollateRequest, Collator
 from throughline.ingest.listing import DEFAULT_EXTENSIONS
@@ -38,6 +41,8 @@ from throughline.storage.signing import SigningKey
 from throughline.storage.tables import write_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import SUMMARY_FILE, TrackSummary
+from throughline.tracker.rank import RANKING_FILE, SCORES_FILE, RankRules
+from throughline.tracker.rank import Ranking as Ranked
 from throughline.v1 import common_pb2 as common
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.v1.common_pb2 import VERDICT_INVALID, VERDICT_UNSURE, VERDICT_VALID, ClockMap
@@ -48,6 +53,8 @@ CAMERAS = ("cam1", "entrée [2]")
 CHUNKS, RATE = 3, 30
 OFFSET_NS = -250_000_000
 """Of the second camera's clock."""
+TOPOLOGY = "transits: [{from: cam1, to: 'entrée [2]', most: 60}]"
+CALIBRATION = Calibration((-1.0, 0.25, 1.0), (0.0, 0.5, 1.0), "a labelled day", 40, 400)
 
 
 @dataclass
@@ -96,6 +103,7 @@ def swear(root: Path, suffix: str = "mp4") -> Sworn:
         _camera(workspace, camera, reels[camera], offset)
         for camera, offset in zip(CAMERAS, (0, OFFSET_NS), strict=True)
     ]
+    _rank(workspace, job_id)
     _answer(records, job_id, cameras)
     film_uri = _film(workspace, job_id, reels)
     key = SigningKey.generate()
@@ -116,7 +124,7 @@ def _submit(records: Records, footage_uri: str) -> str:
         clock_maps=[ClockMap(camera=CAMERAS[1], offset_ns=OFFSET_NS)],
     )
     asked = request(footage_uri=footage_uri, options=options)
-    submission = Submission(asked, digest_of(asked), json.dumps(QUERY), CAMERAS[0], "red coat")
+    submission = Submission(asked, digest_of(asked), json.dumps(QUERY), CAMERAS[0], "red coat", TOPOLOGY)
     return Jobs(records).create(submission)[0]
 
 
@@ -143,6 +151,16 @@ def _camera(workspace: Workspace, camera: str, reel: CollatedReel, offset_ns: in
     )
 
 
+def _rank(workspace: Workspace, job_id: str) -> None:
+    """The first round's ranking, without its candidates."""
+    learned = (LearnedTransit(CAMERAS[0], CAMERAS[1], 20 * NS_PER_SECOND, 1.5, 9),)
+    rules = RankRules(0.55)
+    ranking = Ranked("asked", rules, "e" * 64, CALIBRATION, (), 3, 0, (), (), (), TOPOLOGY, learned, SETS)
+    with workspace.create(f"jobs/{job_id}/scores/{FIRST_ROUND}") as made:
+        (made / RANKING_FILE).write_bytes(documents.dump(ranking))
+        (made / SCORES_FILE).write_bytes(b"a table")
+
+
 def _answer(records: Records, job_id: str, cameras: Sequence[CameraTracks]) -> None:
     """Three candidates: one confirmed after second thoughts, one rejected, one unsure; and a late answer."""
     span = common.Interval(start_ns=START.ns, end_ns=START.ns + NS_PER_SECOND)
@@ -152,7 +170,14 @@ def _answer(records: Records, job_id: str, cameras: Sequence[CameraTracks]) -> N
         job_id,
         FIRST_ROUND,
         [
-            Candidate(pair_id=f"pair{number}", track=_track(cameras[1], number, span), similarity=0.9, cosine=1 / 3)
+            Candidate(
+                pair_id=f"pair{number}",
+                track=_track(cameras[1], number, span),
+                similarity=0.9,
+                cosine=1 / 3,
+                appearance_similarity=0.95,
+                space_time="70.0 s from cam1 to entrée [2]; at most 60.0 s as a rule",
+            )
             for number in (1, 2, 3)
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from tests.cli.sworn import Sworn, swear
+from tests.cli.sworn import TOPOLOGY, Sworn, swear
 from tests.orchestrator.processes import FORKSERVER
 from tests.orchestrator.scripted import wait_until
 from throughline.domain.errors import CorruptArtifact, InvalidInput, NotFound
+from throughline.domain.evidence import Role
+from throughline.domain.likeness import SETS
 from throughline.orchestrator import notary as module
 from throughline.orchestrator.films import FilmId, Films
 from throughline.orchestrator.notary import Notary
@@ -79,6 +82,31 @@ def test_a_film_made_anew_that_no_answer_decided_counts_none(sworn: Sworn, film:
     answers = [answer for pair in evidence.pairs for answer in pair.answers]
     assert len(answers) > 3
     assert not any(answer.counted for answer in answers)
+
+
+def test_it_says_by_what_the_pairs_were_ranked(sworn: Sworn) -> None:
+    evidence = unseal(sworn.evidence.read_bytes()).evidence
+    assert evidence.job.topology_sha256 == hashlib.sha256(TOPOLOGY.encode()).hexdigest()
+    assert {(pair.appearance, pair.space_time[:6]) for pair in evidence.pairs} == {("0.950000", "70.0 s")}
+    (ranking,) = evidence.rankings
+    assert (ranking.round, ranking.threshold, ranking.scale, ranking.likeness) == (1, "0.55", "calibrated", SETS)
+    assert (ranking.reid, ranking.learned_transits) == ("e" * 64, 1)
+    assert ranking.calibration is not None
+    assert ranking.calibration.knots == (("-1.0", "0.0"), ("0.25", "0.5"), ("1.0", "1.0"))
+    files = [(file.name, file.sha256) for file in evidence.files if file.role is Role.RANKING]
+    artifact = sworn.workspace.get(f"jobs/{sworn.film_id.job_id}/scores/1")
+    assert files == [(f"1/{name}", artifact.manifest.files[name].sha256) for name in artifact.names()]
+
+
+def test_evidence_of_releases_that_said_nothing_of_rankings_is_read(sworn: Sworn) -> None:
+    whole = json.loads(sworn.evidence.read_bytes())
+    content = whole["evidence"]
+    del content["rankings"], content["job"]["topology_sha256"]
+    content["files"] = [file for file in content["files"] if file["role"] != "ranking"]
+    for pair in content["pairs"]:
+        del pair["appearance"], pair["space_time"]
+    evidence = unseal(json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n").evidence
+    assert (evidence.rankings, evidence.job.topology_sha256, evidence.pairs[0].space_time) == ((), "", "")
 
 
 def attest_and_hang(root: Path, film: FilmId, film_uri: str, cameras: list[bytes]) -> None:

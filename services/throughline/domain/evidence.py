@@ -36,6 +36,8 @@ class Role(StrEnum):
     REEL = "reel"
     """A part of a reel, or the account of what it was made of."""
     TRACKS = "tracks"
+    RANKING = "ranking"
+    """Of a round: its candidates with what they were ranked by, or the scores of all tracks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """What was asked for. `options` as they came, what was left to its default left out; `request_sha256` is of the request's protobuf."""
+    """What was asked for. `options` as they came, what was left to its default left out; `request_sha256` is of the request's protobuf,
+    `topology_sha256` of the text of the topology, the deployment's where the job brought none; empty without one."""
 
     job_id: str
     request_id: str
@@ -57,6 +60,7 @@ class JobFacts:
     submitted: Instant
     footage_uri: str
     options: dict[str, Any]
+    topology_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class PairFacts:
-    """A pair that people answered. `shown`: the film shows its candidate; scores as decimal text; `rank` within its `round`."""
+    """A pair that people answered. `shown`: the film shows its candidate; scores as decimal text; `rank` within its `round`;
+    `appearance`: the similarity by looks alone, and `space_time` why it is another with the rest; both empty in older evidence."""
 
     pair_id: str
     rank: int
@@ -107,6 +112,34 @@ class PairFacts:
     shown: bool
     answers: tuple[Statement, ...]
     round: int = 1
+    appearance: str = ""
+    space_time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFacts:
+    """What turned likenesses into probabilities. `knots`: of the piecewise linear map, likeness and probability as decimal text;
+    `fitted_on`: the labelled data, with so many pairs."""
+
+    fitted_on: str
+    same_pairs: int
+    different_pairs: int
+    knots: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RankingFacts:
+    """How a round was ranked; 0 is the first pass of a fast search. `reid`: digest of the model; `likeness`: what its calibration, None
+    where it has none, is for; `learned_transits`: from so many ways between cameras earlier jobs had taught the times."""
+
+    round: int
+    threshold: str
+    scale: str
+    max_candidates: int
+    reid: str
+    likeness: str
+    calibration: CalibrationFacts | None
+    learned_transits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +259,8 @@ class Evidence:
     pairs: tuple[PairFacts, ...]
     files: tuple[EvidenceFile, ...]
     incidents: tuple[Incident, ...]
+    rankings: tuple[RankingFacts, ...] = ()
+    """None in evidence of earlier releases."""
 
     def spans_on(self, camera: str, part: int | None = None) -> tuple[SpanFacts, ...]:
         """Spans that show a camera, or one part of its reel."""

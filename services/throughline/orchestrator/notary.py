@@ -24,6 +24,7 @@ from throughline.domain.work import Incident
 from throughline.orchestrator.film_account import DOCUMENT, FilmAccount
 from throughline.orchestrator.films import FilmId
 from throughline.orchestrator.provenance import CameraFootage, Tracer
+from throughline.orchestrator.rankings import rankings
 from throughline.orchestrator.testimony import Testimony, testimony
 from throughline.storage import documents
 from throughline.storage.evidence import FILE, QUERY_FILE, seal
@@ -98,6 +99,7 @@ class Notary:
         opened = {refs.camera: self._open(refs) for refs in cameras if refs.camera in shown}
         tracer = Tracer({name: camera.footage for name, camera in opened.items()})
         spans = tracer.spans(account)
+        ranked = list(rankings(self._workspace, said.job.job_id))
         query = describe_bytes(said.query_json.encode())
         return Evidence(
             format=FORMAT,
@@ -124,8 +126,14 @@ class Notary:
                 *self._listing(said.job.job_id),
                 *(file for _, camera in sorted(opened.items()) for file in _camera_files(camera, spans)),
                 *(self._account(refs) for refs in cameras if refs.camera not in shown),
+                *(
+                    replace(_file(Role.RANKING, artifact, name), name=f"{facts.round}/{name}")
+                    for artifact, facts in ranked
+                    for name in artifact.names()
+                ),
             ),
             incidents=said.incidents,
+            rankings=tuple(facts for _, facts in ranked),
         )
 
     def _account(self, refs: CameraTracks) -> EvidenceFile:

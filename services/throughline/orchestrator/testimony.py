@@ -62,6 +62,7 @@ def _job(job: Job, asked: JobRequest) -> JobFacts:
         submitted=Instant(job.created_ns),
         footage_uri=job.footage_uri,
         options=_options(SubmitJobRequest.FromString(asked.request).options),
+        topology_sha256=describe_bytes(asked.topology_yaml.encode()).sha256 if asked.topology_yaml else "",
     )
 
 
@@ -110,6 +111,8 @@ def _pairs(session: Session, film: Film) -> tuple[PairFacts, ...]:
             candidate=_span(row),
             similarity=f"{row.similarity:.6f}",
             cosine=f"{row.cosine:.6f}",
+            appearance=f"{row.appearance:.6f}",
+            space_time=row.space_time,
             shown=row.pair_id in film.pair_ids,
             answers=tuple(answers[row.round, row.pair_id]),
         )

@@ -202,8 +202,7 @@ class Checker:
 
 
 def _kind(file: EvidenceFile) -> str:
-    kinds = {Role.REEL: "reel", Role.TRACKS: "tracks", Role.QUERY: "query", Role.LISTING: "listing"}
-    return kinds.get(file.role, "film")
+    return "film" if file.role is Role.COMPANION else file.role.value
 
 
 def _difference(size: int, found: int) -> str:
