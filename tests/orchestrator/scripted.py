@@ -147,6 +147,11 @@ def track(camera: str, number: int, start: int = 0) -> common.TrackRef:
     return common.TrackRef(camera=camera, track_id=number, span=span, tracks_key=f"tracks-{camera}")
 
 
+def scouted(*tracks: common.TrackRef) -> list[tracker_pb2.Candidate]:
+    """What the first pass of a fast search finds."""
+    return [tracker_pb2.Candidate(pair_id=f"scouted{at}", track=each) for at, each in enumerate(tracks)]
+
+
 class Ingest(ingest_pb2_grpc.IngestServicer):
     def __init__(self, script: Script) -> None:
         self.script = script

@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.orchestrator.processes import Process
-from tests.orchestrator.scripted import Script, wait_until
+from tests.orchestrator.scripted import Script, scouted, track, wait_until
 from throughline.v1 import common_pb2 as common
 from throughline.v1 import orchestrator_pb2 as pb
 from throughline.wire.service import RunningServer
@@ -78,6 +79,54 @@ def test_a_kill_in_a_stage_changes_nothing(process: Process, script: Script, sta
     earlier = STAGES[: STAGES.index(stage)]
     assert {method: script.count(method) for method in earlier} == {method: before[method] for method in earlier}
     assert process.client.submit(request_id="the-request") == job_id
+
+
+MOMENTS = [("Track", 3), ("RankCandidates", 1), ("Track", 5), ("RankCandidates", 2)]
+"""Of a fast search, with how often the method was called by then: the first pass, scouting, the closer look, ranking."""
+
+
+def check_as_a_fast_search(script: Script, job: pb.Job) -> None:
+    check_as_undisturbed(script, job)
+    assert {subject.partition("/")[2] for method, subject in script.done if method == "Track"} == {
+        *("cam1", "cam2", "cam3", "cam2-closer", "cam3-closer")
+    }
+    (ranked,) = {tuple(camera.tracks.key for camera in request.cameras) for request in script.rankings(1)}
+    assert ranked == ("tracks-cam1", "tracks-cam2-closer", "tracks-cam3-closer")
+
+
+def start_fast_search(process: Process, script: Script) -> str:
+    """Hold it in its first pass."""
+    script.scouted = scouted(track("cam2", 1, 60), track("cam3", 2, 70))
+    script.hold("Track", "RankCandidates")
+    return process.client.submit(options=pb.JobOptions(search_mode=pb.SEARCH_MODE_FAST))
+
+
+def go_on(script: Script, method: str) -> None:
+    """Let calls of a method through up to the next one of the other."""
+    script.hold("Track" if method == "RankCandidates" else "RankCandidates")
+    script.release(method)
+
+
+@pytest.mark.parametrize("moment", range(len(MOMENTS)), ids=["first pass", "scouting", "closer look", "ranking"])
+def test_a_kill_in_a_fast_search_changes_nothing(process: Process, script: Script, moment: int) -> None:
+    job_id = start_fast_search(process, script)
+    for method, times in MOMENTS[:moment]:
+        script.await_request(method, times)
+        go_on(script, method)
+    script.await_request(*MOMENTS[moment])
+    process.kill()
+    script.release()
+    process.start()
+    check_as_a_fast_search(script, finish(process, script, job_id))
+
+
+def test_a_tracker_that_dies_in_every_part_of_a_fast_search_changes_nothing(process: Process, script: Script) -> None:
+    job_id = start_fast_search(process, script)
+    for method, times in [("Track", 3), ("RankCandidates", 1), ("Track", 6), ("RankCandidates", 3)]:  # one comes again
+        script.await_request(method, times)
+        script.fail(method, grpc.StatusCode.UNAVAILABLE)
+        go_on(script, method)
+    check_as_a_fast_search(script, finish(process, script, job_id))
 
 
 LATER = ["RankCandidates", "RenderPairs", "ReviewPairs", "RenderTimeline", "TimelineReady"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.orchestrator.bench import Client
-from tests.orchestrator.scripted import SECOND, Script, track, wait_until
+from tests.orchestrator.scripted import SECOND, Script, scouted, track, wait_until
 from throughline.domain.errors import (
     CorruptArtifact,
     DeadlineExceeded,
@@ -335,10 +335,6 @@ def test_the_deployments_own_token_is_shown_to_nobody_else(client: Client, scrip
     reviewed = [subject for method, subject in script.requests if method == "ReviewPairs"]
     first = [token for token, reminder in zip(script.tokens["ReviewPairs"], reviewed, strict=True) if reminder == "0"]
     assert sorted(first) == ["for-others", "own-token", "own-token"]
-
-
-def scouted(*tracks: common.TrackRef) -> list[tracker_pb2.Candidate]:
-    return [tracker_pb2.Candidate(pair_id=f"scouted{at}", track=each) for at, each in enumerate(tracks)]
 
 
 def track_requests(script: Script) -> dict[tuple[str, bool], tracker_pb2.TrackRequest]:
