@@ -9,10 +9,6 @@ ENDED = ("succeeded", "failed", "cancelled")
 """States in which a job stays."""
 
 
-def stage_word(stage: Stage.ValueType) -> str:
-    return Stage.Name(stage).removeprefix("STAGE_").lower()
-
-
 def stage_of(word: str) -> Stage.ValueType:
     return Stage.Value(f"STAGE_{word.upper()}")
 
