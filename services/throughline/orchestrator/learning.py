@@ -151,7 +151,7 @@ def _people(session: Session, request: SubmitJobRequest, but: str = "") -> Itera
     candidates = select(CandidateTrack).where(exists().where(answered, Answer.verdict == "valid"))
     tracks: dict[str, list[TrackSpan]] = defaultdict(list)
     for candidate in session.scalars(candidates.where(CandidateTrack.job_id.in_(jobs))):
-        if standing[candidate.job_id, candidate.round, candidate.pair_id] == "valid":
+        if standing.get((candidate.job_id, candidate.round, candidate.pair_id)) == "valid":
             tracks[candidate.job_id].append(track_from_proto(track_ref(candidate)))
     for query in session.scalars(select(QueryTrack).where(QueryTrack.job_id.in_(list(tracks)))):
         tracks[query.job_id].append(track_from_proto(track_ref(query)))
