@@ -133,10 +133,9 @@ class Topology:
         back_ns = first.span.start - second.span.end
         if forth.objection is None or -back_ns > HANDOVER_NS + slack_ns:
             return forth
+        # Their times are not sure enough to tell which way it was.
         back = self._judge_way(second.camera, first.camera, back_ns, slack_ns, window_ns)
-        return (
-            forth if back.objection else back
-        )  # they may have gone the other way, for all that is sure of their times
+        return forth if back.objection else back
 
     def _judge_way(self, start: str, end: str, gap_ns: int, slack_ns: int, window_ns: int) -> Judgement:
         transit = self.transit(start, end)

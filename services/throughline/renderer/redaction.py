@@ -117,8 +117,8 @@ def pixelate(picture: Planes | Image, hidden: Boxes, clear: Boxes, coarse: int) 
 
 
 def _searched(times_ns: NDArray[np.int64], looked_ns: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """First and last of each run of frames, by their times in order, about which the detector looked, or whose neighbours' looks
-    reach so far; a run ends half as far from its outermost looks."""
+    """First and last of each run of frames near to looks of the detector, by their times, which are in order. It ends half as far
+    from its outermost looks as the frames in between may lie from one."""
     before = np.searchsorted(looked_ns, times_ns + _UNSEEN_NS, side="right")
     near = before > np.searchsorted(looked_ns, times_ns - _UNSEEN_NS)
     edges = np.flatnonzero(np.diff(near, prepend=False, append=False)).reshape(-1, 2)

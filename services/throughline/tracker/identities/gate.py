@@ -35,9 +35,8 @@ def topology_gate(topology: Topology, tracks: Tracks) -> Gate:
         is_apart = apart[one, other]
         at_once = is_apart & (gap < -HANDOVER_NS)
         comes_first = (starts[0] < starts[1]) | ((starts[0] == starts[1]) & (ends[0] <= ends[1]))
-        forth, back = (
-            np.where(comes_first == way, least_ns[one, other], least_ns[other, one]) for way in (True, False)
-        )
+        there, away = least_ns[one, other], least_ns[other, one]
+        forth, back = np.where(comes_first, there, away), np.where(comes_first, away, there)
         back_gap = np.minimum(*starts) - np.where(comes_first, ends[1], ends[0])
         not_back = (back_gap < -HANDOVER_NS) | (back_gap + HANDOVER_NS < back)
         too_soon = ((gap >= 0) | is_apart) & (gap + HANDOVER_NS < forth) & not_back
