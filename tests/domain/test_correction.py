@@ -42,7 +42,9 @@ def error(found: Correction | None, offset: float, slope: float) -> float:
     return float(np.abs((claimed if found is None else found.apply(claimed)) - calibrated(true)).mean())
 
 
-@pytest.mark.parametrize(("offset", "slope"), [(-1.0, 1.0), (1.0, 1.0), (0.0, 0.6), (0.0, 1.5), (-1.5, 0.7), (1.0, 0.7)])
+@pytest.mark.parametrize(
+    ("offset", "slope"), [(-1.0, 1.0), (1.0, 1.0), (0.0, 0.6), (0.0, 1.5), (-1.5, 0.7), (1.0, 0.7)]
+)
 def test_a_calibration_that_is_off_is_put_right(offset: float, slope: float) -> None:
     rng = np.random.default_rng(2)
     found = learn_correction([review(rng, offset, slope) for _ in range(60)])
@@ -61,7 +63,8 @@ def test_few_answers_barely_move_it() -> None:
     rng = np.random.default_rng(4)
     jobs = [review(rng, -1.0, 1.0) for _ in range(60)]
     few, many = learn_correction(jobs[:5]), learn_correction(jobs)
-    assert few is not None and many is not None
+    assert few is not None
+    assert many is not None
     assert (few.jobs, many.jobs) == (5, 60)
     assert abs(few.offset) < abs(many.offset)
     assert error(few, 0.0, 1.0) < 0.06

@@ -35,13 +35,15 @@ _ROUNDS, _SETTLED, _LONGEST_STEP = 200, 1e-6, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Log odds become `offset` + `slope` times themselves. It was learned from `valid` and `invalid` answers in `jobs` jobs."""
+    """Log odds become `offset` + `slope` times themselves. It was learned from `valid` and `invalid` answers in `jobs` jobs, to
+    similarities of the calibration that `calibrated_by` names."""
 
     offset: float
     slope: float
     valid: int
     invalid: int
     jobs: int
+    calibrated_by: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.offset) and math.isfinite(self.slope) and self.slope > 0):
@@ -76,7 +78,7 @@ def log_odds(probability: NDArray[np.floating] | float) -> Floats:
     return np.asarray(np.log(sure / (1 - sure)))
 
 
-def learn_correction(jobs: Sequence[Reviewed]) -> Correction | None:
+def learn_correction(jobs: Sequence[Reviewed], calibrated_by: str = "") -> Correction | None:
     """The likeliest correction, by what was expected and what people answered; None where they answered too little."""
     jobs = [each for each in jobs if each.known.any()]
     if not jobs:
@@ -100,7 +102,7 @@ def learn_correction(jobs: Sequence[Reviewed]) -> Correction | None:
         if np.abs(theta - before).max() < _SETTLED:
             break
     offset, slope = float(theta[0]), math.exp(float(theta[1]))
-    return Correction(round(offset, 6), round(slope, 6), valid, invalid, len(jobs))
+    return Correction(round(offset, 6), round(slope, 6), valid, invalid, len(jobs), calibrated_by)
 
 
 def _sigmoid(x: Floats) -> Floats:

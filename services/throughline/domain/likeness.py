@@ -71,8 +71,13 @@ def all_likenesses(cameras: Sequence[TrackEmbeddings], known: Vectors, same_cosi
         vectors = without(each.vectors, mean_look(each.descriptors()[1], known, same_cosine))
         rest.append(replace(each, vectors=vectors, track_ids=places + before))
         before += len(ids)
-    whole = concatenated(rest)
-    return np.array([likenesses(whole.only(number), whole) for number in range(before)]).reshape(before, before)
+    return among(concatenated(rest))
+
+
+def among(tracks: TrackEmbeddings) -> Floats:
+    """(t, t) likeness of all with each other, by rising id; mean looks are taken off already."""
+    ids = np.unique(tracks.track_ids).tolist()
+    return np.array([likenesses(tracks.only(number), tracks) for number in ids]).reshape(len(ids), len(ids))
 
 
 def likenesses(one: TrackEmbeddings, others: TrackEmbeddings) -> Floats:
