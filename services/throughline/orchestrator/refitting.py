@@ -49,7 +49,7 @@ def site_correction(session: Session, site: str, but: str, jobs_at_most: int) ->
         .where(RankedRound.job_id.in_(jobs))
         .order_by(Job.created_ns.desc(), Job.job_id, RankedRound.round)
     )
-    found = session.execute(query).tuples().all()
+    found = session.execute(query).all()
     if not found:
         return None
     calibrated_by = found[0][0].calibrated_by
@@ -87,7 +87,7 @@ def _pairs(session: Session, ranked: Sequence[_Ranked]) -> dict[str, dict[str, _
         .order_by(Job.created_ns.desc(), Job.job_id, Answer.annotated_ns, Answer.id)
         .limit(_ROWS_AT_MOST)
     )
-    rows = session.execute(query).tuples().all()
+    rows = session.execute(query).all()
     cut_off = rows[-1][0].job_id if len(rows) == _ROWS_AT_MOST else ""
     jobs: dict[str, dict[str, _Pair]] = {}
     for row, verdict in rows:
