@@ -26,6 +26,8 @@ _KNOWN_BEFORE = 4.0
 _TAKEN_OFF = 0.9
 _MOST_TRACKS = 2_000
 """Of a camera's tracks so many at most make its mean look, evenly chosen."""
+_AT_ONCE = 64
+"""Tracks that are compared with all others in one product."""
 
 Vectors = NDArray[np.float32]
 
@@ -76,8 +78,19 @@ def all_likenesses(cameras: Sequence[TrackEmbeddings], known: Vectors, same_cosi
 
 def among(tracks: TrackEmbeddings) -> Floats:
     """(t, t) likeness of all with each other, by rising id; mean looks are taken off already."""
-    ids = np.unique(tracks.track_ids).tolist()
-    return np.array([likenesses(tracks.only(number), tracks) for number in ids]).reshape(len(ids), len(ids))
+    ids, starts = np.unique(tracks.track_ids, return_index=True)
+    if not len(ids):
+        return np.zeros((0, 0))
+    weights, bounds = tracks.weights[:, None], np.append(starts, len(tracks.weights))
+    shares = weights / np.repeat(np.add.reduceat(weights, starts), np.diff(bounds), axis=0)
+    forth = np.empty((len(ids), len(ids)))
+    for first in range(0, len(ids), _AT_ONCE):
+        after = min(first + _AT_ONCE, len(ids))
+        rows = slice(bounds[first], bounds[after])
+        closest = np.maximum.reduceat(np.clip(tracks.vectors[rows] @ tracks.vectors.T, -1, 1), starts, axis=1)
+        forth[first:after] = np.add.reduceat(closest * shares[rows], starts[first:after] - starts[first], axis=0)
+    means = np.clip(tracks.descriptors()[1] @ tracks.descriptors()[1].T, -1, 1)
+    return np.asarray((means + (forth + forth.T) / 2) / 2, np.float64)
 
 
 def likenesses(one: TrackEmbeddings, others: TrackEmbeddings) -> Floats:
