@@ -11,6 +11,7 @@ import pytest
 from tests.tracker.scenes import Camera, Walk, open_workspace, reference
 from throughline.domain.calibration import Calibration
 from throughline.domain.likeness import SETS, Matching
+from throughline.domain.rerank import reranked
 from throughline.tracker import context
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
@@ -55,8 +56,7 @@ class Gallery:
 
 @pytest.fixture
 def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gallery:
-    few = context.reranked
-    monkeypatch.setattr(context, "reranked", lambda alike, first: few(alike, nearest=3, expanded=2, first=first))
+    monkeypatch.setattr(context, "reranked", lambda alike, first: reranked(alike, nearest=3, expanded=2, first=first))
     return Gallery(tmp_path)
 
 
