@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,11 @@ from throughline.storage.truth import read_truth
 SHIFTS = ((0.0, 1.0), (-1.0, 1.0), (1.0, 1.0), (0.0, 0.6), (0.0, 1.5), (-1.5, 0.7), (-0.5, 0.8), (0.4, 1.2))
 """Offset and slope that the log odds need to be right; the first are right already."""
 JOBS = (5, 20, 60, 200)
-_DRAWS = 6
+_ENOUGH = 60
+_DRAWS = 12
 _WRONG = 0.01
-_SEED = 3
+_TEACHING = 0.6
+"""Share of a site's people who are searched for before the others."""
 
 
 def run(folder: Path) -> list[Measure]:
@@ -44,66 +46,59 @@ def _drawn() -> Iterator[Measure]:
             for draw in range(_DRAWS):
                 rng = np.random.default_rng([draw, jobs])
                 errors.append(error(learn_correction([review(rng, offset, slope) for _ in range(jobs)]), offset, slope))
-            yield Measure(f"{name} after {jobs} jobs", float(np.mean(errors)), "", 0.05)
+            bar = 0.025 if jobs >= _ENOUGH else None
+            yield Measure(f"{name} after {jobs} jobs", float(np.mean(errors)), "", bar)
 
 
 def _stores(folder: Path) -> Iterator[Measure]:
-    """Some stores teach, the others are measured."""
     stores = sorted(each for each in folder.glob("store-*") if (each / "home/workspace/tracks").is_dir())
-    if len(stores) > 1:
+    if stores:
         card = ModelCard.read(TritonSettings().model_repository / "reid")
-        places = [_place(each / "home", each / "store/truth/truth.parquet") for each in stores]
-        yield from _figures("stores", card, places[::2], places[1::2])
-        yield from _figures("stores, the other way", card, places[1::2], places[::2])
+        places = [own_tracks(each / "home", read_truth(each / "store/truth/truth.parquet"))[0] for each in stores]
+        yield from _sites(f"{len(places)} stores", card, places)
 
 
 def _corridor(folder: Path) -> Iterator[Measure]:
-    """Half of the people teach, the others are measured."""
     if (folder / "home/workspace/tracks").is_dir():
-        card = ModelCard.read(folder / "models" / "reid")
-        place = _place(folder / "home", folder / "truth.parquet")
-        people = sorted({str(person) for each in place for person in each.people.values()})
-        halves = [_only(place, set(people[start::2])) for start in (0, 1)]
-        yield from _figures("corridor", card, halves[:1], halves[1:])
-        yield from _figures("corridor, the other way", card, halves[1:], halves[:1])
+        place, _ = own_tracks(folder / "home", read_truth(folder / "truth.parquet"))
+        yield from _sites("corridor", ModelCard.read(folder / "models" / "reid"), [place])
 
 
-def _place(home: Path, truth: Path) -> Place:
-    return own_tracks(home, read_truth(truth))[0]
-
-
-def _only(place: Place, people: set[str]) -> Place:
-    """The same tracks, of which others are not labelled."""
-    return [
-        replace(each, people={number: who for number, who in each.people.items() if str(who) in people})
-        for each in place
-    ]
-
-
-def _figures(name: str, card: ModelCard, teaching: Sequence[Place], measured: Sequence[Place]) -> Iterator[Measure]:
-    """By the model's own calibration, and by the same with its log odds moved up by one."""
-    rng = np.random.default_rng(_SEED)
-    jobs = [job for place in teaching for job in _queries(card, place)]
-    held = [job for place in measured for job in _queries(card, place)]
-    likely, same = np.concatenate([each.likely for each in held]), np.concatenate([each.same for each in held])
+def _sites(name: str, card: ModelCard, places: Sequence[Place]) -> Iterator[Measure]:
+    """Each place is a site, where one search for each of some people teaches, and all those for the others are measured."""
+    sites = [list(_queries(card, place)) for place in places]
     for kind, offset in (("as it is", 0.0), ("with odds e times too high", 1.0)):
         claimed = Correction(offset, 1.0, 0, 0, 0)
-        found = learn_correction([_reviewed(claimed.apply(each.likely), each.same, rng) for each in jobs])
-        before = claimed.apply(likely)
-        after = before if found is None else found.apply(before)
-        told = (
-            "none"
-            if found is None
-            else f"{found.offset:+.2f}, slope {found.slope:.2f}, {found.valid} valid, {found.invalid} invalid"
+        errors = np.array(
+            [_errors(site, claimed, np.random.default_rng(draw)) for site in sites for draw in range(_DRAWS)]
         )
-        yield Measure(f"answers, {name}, calibration {kind}: error", calibration_error(before, same), "")
-        yield Measure(f"answers, {name}, calibration {kind}: error after {told}", calibration_error(after, same), "")
+        before, after = errors.mean(axis=0).tolist()
+        better = int((errors[:, 1] < errors[:, 0]).sum())
+        yield Measure(f"answers, {name}, calibration {kind}: error", before, "")
+        yield Measure(f"answers, {name}, calibration {kind}: after, less in {better} of {len(errors)}", after, "")
+
+
+def _errors(site: Sequence[_Query], claimed: Correction, rng: np.random.Generator) -> tuple[float, float]:
+    """The error as it was claimed, and as it is corrected."""
+    people = rng.permutation(sorted({each.person for each in site})).tolist()
+    teaching = set(people[: round(_TEACHING * len(people))])
+    jobs = []
+    for person in sorted(teaching):
+        own = [each for each in site if each.person == person]
+        jobs.append(_reviewed(claimed, own[int(rng.integers(len(own)))], rng))
+    held = [each for each in site if each.person not in teaching]
+    likely = claimed.apply(np.concatenate([each.likely for each in held]))
+    same = np.concatenate([each.same for each in held])
+    found = learn_correction(jobs)
+    after = likely if found is None else found.apply(likely)
+    return calibration_error(likely, same), calibration_error(after, same)
 
 
 @dataclass(frozen=True)
 class _Query:
     """One track and those of other cameras: P(same person) by the model, and whether it is."""
 
+    person: str
     likely: Floats
     same: NDArray[np.bool_]
 
@@ -118,15 +113,16 @@ def _queries(card: ModelCard, place: Place) -> Iterator[_Query]:
     for camera, each in enumerate(place):
         for number in np.unique(each.embeddings.track_ids).tolist():
             cameras.append(camera)
-            people.append(str(each.people[number]) if number in each.people else "")
+            people.append(str(each.people.get(number, "")))
     where, who = np.array(cameras), np.array(people)
     for row in np.flatnonzero(who != "").tolist():
         others = (where != where[row]) & (who != "")
-        yield _Query(card.matching.calibration.apply(alike[row, others]), who[others] == who[row])
+        yield _Query(people[row], card.matching.calibration.apply(alike[row, others]), who[others] == who[row])
 
 
-def _reviewed(claimed: Floats, same: NDArray[np.bool_], rng: np.random.Generator) -> Reviewed:
+def _reviewed(claimed: Correction, query: _Query, rng: np.random.Generator) -> Reviewed:
     """What people say of those that are as likely as not, or likelier."""
-    asked = claimed >= 0.5
-    valid = np.where(rng.random(len(same)) < _WRONG, ~same, same).astype(np.float64)
-    return Reviewed(len(same), claimed[asked], np.ones(int(asked.sum())), valid[asked])
+    likely = claimed.apply(query.likely)
+    asked = likely >= 0.5
+    valid = np.where(rng.random(len(likely)) < _WRONG, ~query.same, query.same).astype(np.float64)
+    return Reviewed(len(likely), likely[asked], np.ones(int(asked.sum())), valid[asked])

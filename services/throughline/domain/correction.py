@@ -27,8 +27,8 @@ _MISTAKEN = 0.015
 """Share of answers that are taken to be wrong."""
 _REACHED = 0.9
 """Share of the person's tracks that are alike enough to be asked about."""
-_JOB_WEIGHT = 50.0
-"""Answers of one job count as so many at most: all of them are about one person."""
+_JOB_WEIGHT = 15.0
+"""Answers of one job count as so many at most: all of them are about one person, and people differ more than answers do."""
 _SMALLEST = 1e-6
 _ROUNDS, _SETTLED, _LONGEST_STEP = 200, 1e-6, 0.5
 
