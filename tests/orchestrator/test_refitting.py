@@ -19,10 +19,10 @@ from throughline.orchestrator.learning import Learning
 from throughline.orchestrator.ranking import FIRST_ROUND, Ranking
 from throughline.orchestrator.rounds import RoundId, Rounds
 from throughline.storage.records import Records
-from throughline.storage.records.models import RankedRound
+from throughline.storage.records.models import RankedRound, Search
 from throughline.v1 import common_pb2 as common
 from throughline.v1 import orchestrator_pb2 as pb
-from throughline.v1.tracker_pb2 import Candidate
+from throughline.v1.tracker_pb2 import Candidate, RankCandidatesResponse
 
 QUERY = common.ArtifactRef(uri="file:///workspace/jobs/job/query/", key="query")
 CALIBRATION, OTHER = "c" * 64, "d" * 64
@@ -48,6 +48,9 @@ class Site:
         """A job with thirty pairs, by looks from 0.5 on."""
         job_id = self.job()
         Learning(self.records, enabled=False, corrects=False).pin(job_id, QUERY)
+        if applied is not None and applied.calibrated_by:
+            with self.records.write() as session:
+                session.get_one(Search, job_id).correction = refitting.to_record(applied)
         appearance = np.linspace(0.5, 0.98, 30)
         shown = appearance if applied is None else applied.apply(appearance)
         pairs = [
@@ -64,7 +67,11 @@ class Site:
         for pair in pairs:
             self.ranking.save_clip(job_id, FIRST_ROUND, pair.pair_id, "file:///clip.mp4")
         Rounds(self.records, 0.0).open(RoundId(job_id, FIRST_ROUND), 3600)
-        Learning(self.records, enabled=False).keep_ranked(job_id, FIRST_ROUND, calibrated_by, COMPARED)
+        Learning(self.records, enabled=False).keep_ranked(
+            job_id,
+            FIRST_ROUND,
+            RankCandidatesResponse(candidates=pairs, compared=COMPARED, calibrated_by=calibrated_by),
+        )
         return job_id
 
     def answer(self, job_id: str, said: Answered, at: int = 0) -> None:
@@ -171,22 +178,39 @@ def test_what_was_corrected_before_teaches_the_same_as_the_models_own(records: R
     plain, corrected = Site(records, "plain"), Site(records, "corrected")
     applied = Correction(-0.7, 0.8, 30, 30, 6, CALIBRATION)
     for number in range(JOBS):
-        one, other = plain.ranked(), corrected.ranked(applied=applied if number % 2 else None)
+        told = "" if number % 3 else "12.0 s from cam1 to cam2"
+        one = plain.ranked(told=told)
+        other = corrected.ranked(applied=applied if number % 2 else None, told=told)
         plain.answer(one, plain.truth(one))
         corrected.answer(other, corrected.truth(other))
-    assert plain.found() == corrected.found()
-    assert plain.found() is not None
+    by_own, by_corrected = plain.found(), corrected.found()
+    assert by_own is not None
+    assert by_corrected is not None
+    assert (by_own.offset, by_own.slope) == pytest.approx((by_corrected.offset, by_corrected.slope), abs=1e-5)
 
 
-def test_of_very_many_answers_those_of_the_newest_jobs_are_read(
+def test_what_space_and_time_said_is_told_from_what_looks_say(records: Records) -> None:
+    plain, told = Site(records, "plain"), Site(records, "told")
+    unlikely = Correction(-0.5, 1.0, 0, 0, 0)  # as a ratio would move them
+    for _ in range(JOBS):
+        one, other = plain.ranked(), told.ranked(applied=unlikely, told="12.0 s from cam1 to cam2")
+        plain.answer(one, plain.truth(one))
+        told.answer(other, told.truth(other))
+    by_looks, by_both = plain.found(), told.found()
+    assert by_looks is not None
+    assert by_both is not None
+    assert by_both.offset > by_looks.offset, "the same answers, although the odds were lower"
+
+
+def test_of_very_many_pairs_those_of_the_newest_jobs_are_read(
     records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Site(records)
     store.teach(jobs=12)
-    monkeypatch.setattr(refitting, "_ROWS_AT_MOST", 8 * 30 + 7)
+    monkeypatch.setattr(refitting, "_PAIRS_AT_MOST", 8 * 30 + 7)
     found = store.found()
     assert found is not None
-    assert found.jobs == 8, "the one that is cut off is left out"
+    assert found.jobs == 8, "not a part of the ninth"
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +246,10 @@ def test_all_rounds_of_a_job_are_ranked_by_its_correction(
     records = Records.open(f"sqlite:///{home}/orchestrator.db")
     with records.read() as session:
         kept = [session.get_one(RankedRound, (job_id, number)) for number in (1, 2)]
-        assert [(each.calibrated_by, each.compared) for each in kept] == [(CALIBRATION, 9)] * 2
+        assert [(each.calibrated_by, each.compared, each.candidates) for each in kept] == [
+            (CALIBRATION, 9, 3),
+            (CALIBRATION, 9, 2),
+        ]
     records.close()
 
 

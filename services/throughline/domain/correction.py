@@ -92,7 +92,7 @@ def learn_correction(jobs: Sequence[Reviewed], calibrated_by: str = "") -> Corre
     other = np.concatenate([np.log(np.maximum(each.ratio, _SMALLEST)) for each in jobs])
     by_job = [min(1.0, _JOB_WEIGHT / int(each.known.sum())) for each in jobs]
     weights = np.repeat(by_job, [len(each.valid) for each in jobs])
-    compared = sum(weight * each.compared for weight, each in zip(by_job, jobs, strict=True))
+    compared = sum(weight * max(each.compared, len(each.valid)) for weight, each in zip(by_job, jobs, strict=True))
     theta, true = np.zeros(2), np.where(known, said, 0.0)
     for _ in range(_ROUNDS):
         shown = min(max(float(weights @ true) / _REACHED, 0.5), compared / 2)

@@ -31,7 +31,7 @@ from throughline.storage.records.models import (
 )
 from throughline.v1.common_pb2 import ArtifactRef
 from throughline.v1.orchestrator_pb2 import SubmitJobRequest
-from throughline.v1.tracker_pb2 import LearnedTransit
+from throughline.v1.tracker_pb2 import LearnedTransit, RankCandidatesResponse
 from throughline.wire.convert import clock_map_from_proto, clock_map_to_proto, track_from_proto
 
 _JOBS_AT_MOST = 500
@@ -77,11 +77,19 @@ class Learning:
                 )
         return self.pinned(job_id)
 
-    def keep_ranked(self, job_id: str, number: int, calibrated_by: str, compared: int) -> None:
+    def keep_ranked(self, job_id: str, number: int, ranked: RankCandidatesResponse) -> None:
         """A round was ranked: what its answers will teach of."""
         with self._records.write() as session:
             locked(session, job_id)
-            session.merge(RankedRound(job_id=job_id, round=number, calibrated_by=calibrated_by, compared=compared))
+            session.merge(
+                RankedRound(
+                    job_id=job_id,
+                    round=number,
+                    calibrated_by=ranked.calibrated_by,
+                    compared=ranked.compared,
+                    candidates=len(ranked.candidates),
+                )
+            )
 
     def pinned(self, job_id: str) -> PinnedSearch:
         """What the job's first round has fixed."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from sqlalchemy.orm import Session
 from throughline.domain.correction import Correction, Reviewed, learn_correction, log_odds
 from throughline.storage.records.models import Answer, CandidateTrack, Job, RankedRound, Search
 
-_ROWS_AT_MOST = 100_000
-"""Pairs and answers, those of the newest jobs; they are read once a job."""
+_PAIRS_AT_MOST = 100_000
+"""Those of the newest jobs; they are read once a job."""
 _SAID = {"valid": 1.0, "invalid": 0.0}
 
 
@@ -25,6 +26,7 @@ class _Ranked:
     job_id: str
     number: int
     compared: int
+    candidates: int
     applied: Correction | None
 
 
@@ -53,11 +55,11 @@ def site_correction(session: Session, site: str, but: str, jobs_at_most: int) ->
     if not found:
         return None
     calibrated_by = found[0][0].calibrated_by
-    ranked = [
-        _Ranked(row.job_id, row.round, row.compared, _applied(row, stored))
+    ranked = _newest(
+        _Ranked(row.job_id, row.round, row.compared, row.candidates, _applied(row, stored))
         for row, stored in found
         if row.calibrated_by == calibrated_by
-    ]
+    )
     return learn_correction(_reviewed(ranked, _pairs(session, ranked)), calibrated_by)
 
 
@@ -75,35 +77,38 @@ def _applied(row: RankedRound, stored: dict[str, Any]) -> Correction | None:
     return pinned if pinned is not None and pinned.calibrated_by == row.calibrated_by else None
 
 
+def _newest(ranked: Iterable[_Ranked]) -> list[_Ranked]:
+    """The first ones, as many as have no more pairs together than are read."""
+    several = list(ranked)
+    totals = accumulate(each.candidates for each in several)
+    return [each for each, total in zip(several, totals, strict=True) if total <= _PAIRS_AT_MOST]
+
+
 def _pairs(session: Session, ranked: Sequence[_Ranked]) -> dict[str, dict[str, _Pair]]:
     """By job and pair what was answered; an answer that stands may have come late."""
     rounds = {(each.job_id, each.number): each for each in ranked}
     answered = and_(Answer.job_id == CandidateTrack.job_id, Answer.pair_id == CandidateTrack.pair_id)
+    pair = (CandidateTrack.job_id, CandidateTrack.round, CandidateTrack.pair_id)
+    scores = (CandidateTrack.appearance, CandidateTrack.similarity, CandidateTrack.space_time)
     query = (
-        select(CandidateTrack, Answer.verdict)
-        .join(Job, Job.job_id == CandidateTrack.job_id)
+        select(*pair, *scores, Answer.verdict)
         .outerjoin(Answer, answered)
         .where(CandidateTrack.job_id.in_({each.job_id for each in ranked}))
-        .order_by(Job.created_ns.desc(), Job.job_id, Answer.annotated_ns, Answer.id)
-        .limit(_ROWS_AT_MOST)
+        .order_by(Answer.annotated_ns, Answer.id)
     )
-    rows = session.execute(query).all()
-    cut_off = rows[-1][0].job_id if len(rows) == _ROWS_AT_MOST else ""
     jobs: dict[str, dict[str, _Pair]] = {}
-    for row, verdict in rows:
-        of_round = rounds.get((row.job_id, row.round))
-        if of_round is not None and row.job_id != cut_off:
-            pair = _Pair(row.appearance, _ratio(row, of_round.applied), _SAID.get(verdict, float("nan")))
-            jobs.setdefault(row.job_id, {})[row.pair_id] = pair
+    for job_id, number, pair_id, appearance, similarity, space_time, verdict in session.execute(query):
+        of_round = rounds.get((job_id, number))
+        if of_round is not None:
+            ratio = _ratio(appearance, similarity, of_round.applied) if space_time else 1.0
+            jobs.setdefault(job_id, {})[pair_id] = _Pair(appearance, ratio, _SAID.get(verdict, float("nan")))
     return jobs
 
 
-def _ratio(row: CandidateTrack, applied: Correction | None) -> float:
+def _ratio(appearance: float, similarity: float, applied: Correction | None) -> float:
     """How much likelier space and time made it."""
-    if not row.space_time:
-        return 1.0
-    looks = row.appearance if applied is None else applied.apply(row.appearance)
-    return float(np.exp(log_odds(row.similarity) - log_odds(looks)))
+    looks = appearance if applied is None else applied.apply(appearance)
+    return float(np.exp(log_odds(similarity) - log_odds(looks)))
 
 
 def _reviewed(ranked: Sequence[_Ranked], pairs: dict[str, dict[str, _Pair]]) -> list[Reviewed]:

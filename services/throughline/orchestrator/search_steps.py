@@ -127,10 +127,9 @@ class SearchSteps:
             rerank=options.rerank,
         )
         answer = self.stages.rank_candidates(errand, request)
-        if (
-            answer.calibrated_by and scale != SIMILARITY_SCALE_COSINE
-        ):  # cosines choose other pairs, which would teach wrong
-            self.ledger.learning.keep_ranked(job_id, number, answer.calibrated_by, answer.compared)
+        # A threshold of cosines chooses other pairs, whose answers would teach wrong.
+        if answer.calibrated_by and scale != SIMILARITY_SCALE_COSINE:
+            self.ledger.learning.keep_ranked(job_id, number, answer)
         self.ledger.jobs.add_run(job_id, "rank", "", started_ns, runs=1)
         self.ledger.jobs.add_incidents(job_id, "rank", answer.incidents)
         count = self.ledger.ranking.save_candidates(job_id, number, answer.candidates)

@@ -241,7 +241,8 @@ class Search(Base):
 
 
 class RankedRound(Base):
-    """What a round was ranked by: the digest that the tracker names its calibration by, and the tracks that were compared."""
+    """How a round was ranked: the digest that the tracker names its calibration by, the tracks that were compared, and how many of them
+    became candidates."""
 
     __tablename__ = "ranked_rounds"
 
@@ -249,6 +250,7 @@ class RankedRound(Base):
     round: Mapped[int] = mapped_column(Integer, primary_key=True)
     calibrated_by: Mapped[str] = mapped_column(String(64))
     compared: Mapped[int] = mapped_column(Integer)
+    candidates: Mapped[int] = mapped_column(Integer)
 
 
 class NextRound(Base):

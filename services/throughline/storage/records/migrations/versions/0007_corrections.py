@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("round", sa.Integer(), primary_key=True),
         sa.Column("calibrated_by", sa.String(64), nullable=False),
         sa.Column("compared", sa.Integer(), nullable=False),
+        sa.Column("candidates", sa.Integer(), nullable=False),
     )
 
 
