@@ -107,6 +107,15 @@ def test_a_correction_is_strictly_increasing_whatever_people_answered() -> None:
     assert 0 < found.apply(0.0) < found.apply(1.0) < 1
 
 
+def test_no_answers_move_it_without_bounds() -> None:
+    looks = np.linspace(0.5, 0.99, 200)
+    picky = [Reviewed(200, looks, np.ones(200), (looks > 0.95).astype(np.float64)) for _ in range(100)]
+    found = learn_correction(picky)
+    assert found is not None
+    assert -2 <= found.offset <= 2
+    assert 0.5 <= found.slope <= 2
+
+
 def test_the_same_answers_give_the_same_correction_to_the_last_digit() -> None:
     def learned() -> Correction | None:
         rng = np.random.default_rng(8)

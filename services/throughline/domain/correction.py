@@ -23,6 +23,8 @@ LEAST_ANSWERS = 20
 LEAST_JOBS = 5
 _OFFSET_SPREAD, _SLOPE_SPREAD = 0.5, 0.25
 """Standard deviations of the offset, and of the slope's logarithm, that are expected before anybody has answered."""
+_FARTHEST = (2.0, math.log(2))
+"""Of both from none, whatever is answered: whom a correction hides, nobody can answer any more."""
 _MISTAKEN = 0.015
 """Share of answers that are taken to be wrong."""
 _REACHED = 0.9
@@ -97,7 +99,8 @@ def learn_correction(jobs: Sequence[Reviewed], calibrated_by: str = "") -> Corre
     for _ in range(_ROUNDS):
         shown = min(max(float(weights @ true) / _REACHED, 0.5), compared / 2)
         prior = other + math.log(shown / (compared - shown))
-        before, theta = theta, theta + _step(theta, looks, prior, true, np.where(known, weights, 0.0))
+        step = _step(theta, looks, prior, true, np.where(known, weights, 0.0))
+        before, theta = theta, np.clip(theta + step, np.negative(_FARTHEST), _FARTHEST)
         true = _true(_sigmoid(theta[0] + np.exp(theta[1]) * looks + prior), said)
         if np.abs(theta - before).max() < _SETTLED:
             break
