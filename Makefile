@@ -14,7 +14,7 @@ help:
 	@echo "make test    set up everything and run the tests, so many files at once (WORKERS=2)"
 	@echo "make check   style, types, protos, stubs, images and manifests"
 	@echo "make bench   speed and memory            (SUITE=clips|film|identify|ingest|memory|perception|pipeline|quiet|runtimes|second-query|triton)"
-	@echo "make eval    accuracy                    (SUITE=stores|fast|space|redaction|corridor|models|mot)"
+	@echo "make eval    accuracy                    (SUITE=stores|fast|space|redaction|corridor|models|mot|answers)"
 	@echo "make chaos   kill matrix, ten jobs at once (SUITE=kill|pause|crowd|scale|PROCESS)"
 	@echo "make stubs   regenerate services/throughline/v1 from protos/"
 

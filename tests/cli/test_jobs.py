@@ -118,7 +118,7 @@ def test_every_option_of_submit_reaches_the_orchestrator(orchestrator: Scripted,
     options = (
         "--threshold 0.6 --scale cosine --rate 5 --search fast --window 2026-03-01T10:00:00Z 2026-03-01T11:00:00Z "
         "--camera a --camera b --time-zone Europe/Paris --clock a=-1.5 --clock b=0.000000001 --tier t:1 --callback c:1 "
-        "--alert a:1 --deadline 60 --max-candidates 9 --label case=4711 --request-id r-1 "
+        "--alert a:1 --deadline 60 --max-candidates 9 --rerank --label case=4711 --request-id r-1 "
         "--redact heads --no-boxes --captions --before 1 --after 2 --least 0.5 --merge 3 --tiles 4 --height 720"
     )
     result = _run("submit", "s3://bucket/day/", query, *options.split())
@@ -143,6 +143,7 @@ def test_every_option_of_submit_reaches_the_orchestrator(orchestrator: Scripted,
                 alert_target="a:1",
                 review_deadline_seconds=60,
                 max_candidates=9,
+                rerank=True,
                 labels={"case": "4711"},
                 redaction=pb.REDACTION_HEADS,
                 film=pb.FilmOptions(

@@ -9,7 +9,7 @@ import pytest
 
 from throughline.domain.calibration import Calibration
 from throughline.domain.errors import InvalidInput
-from throughline.domain.likeness import SETS, Matching, all_likenesses, likenesses, mean_look, without
+from throughline.domain.likeness import SETS, Matching, all_likenesses, among, likenesses, mean_look, without
 from throughline.domain.rerank import reranked
 from throughline.domain.tracks import TrackEmbeddings
 
@@ -37,6 +37,13 @@ def test_people_are_told_apart_although_each_camera_sees_them_in_its_own_light()
     right = np.eye(12, dtype=bool)
     assert (found.argmax(axis=1) == np.arange(12)).mean() > (plain.argmax(axis=1) == np.arange(12)).mean()
     assert np.median(found[right]) > np.quantile(found[~right], 0.95)
+
+
+def test_all_with_each_other_is_as_each_with_all() -> None:
+    looks, qualities = RANDOM.normal(size=(150, DIMENSION)), RANDOM.uniform(0, 1, 450).astype(np.float32)
+    whole = tracks(looks, qualities=qualities)
+    one_by_one = np.array([likenesses(whole.only(number), whole) for number in range(150)])
+    np.testing.assert_allclose(among(whole), one_by_one, atol=1e-6)
 
 
 def test_whoever_has_many_tracks_counts_once() -> None:

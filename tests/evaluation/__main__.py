@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.measure import Measure, keep, show
 
-SUITES = ("stores", "fast", "space", "redaction", "corridor", "models", "mot")
+SUITES = ("stores", "fast", "space", "redaction", "corridor", "models", "mot", "answers")
 REAL = ("corridor", "models", "mot")
 """Those that need real data."""
 FOLDER = Path("build/evaluation")

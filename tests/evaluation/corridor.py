@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from tests.bench.measure import Measure
-from tests.evaluation.jobs import run_job, workspace_of
+from tests.evaluation.jobs import run_job
 from tests.evaluation.own_tracks import own_tracks
 from tests.evaluation.reliability import auc_of, reliability
 from throughline.cli.deployment import Deployment
@@ -42,7 +42,6 @@ from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import InferenceClient
 from throughline.perception.triton.server import TritonServer, TritonSettings
 from throughline.storage.truth import read_truth
-from throughline.storage.workspace import Workspace
 from throughline.v1.common_pb2 import VERDICT_VALID
 from throughline.v1.orchestrator_pb2 import Job, JobOptions
 
@@ -81,7 +80,7 @@ def run(folder: Path) -> list[Measure]:
         with InferenceClient(deployment.addresses["triton"]) as client:
             batches = {name: client.statistics(name).mean_batch for name in ("detector", "reid")}
         card = ModelCard.read(repository / "reid")
-        measures = _measures(job, deployment, workspace_of(deployment, folder / "cache"), truth, card)
+        measures = _measures(job, deployment, truth, card)
     measures += _tracklets(corridor, repository)
     return [*measures, *(Measure(f"corridor: mean batch, {name}", mean, "") for name, mean in batches.items())]
 
@@ -216,9 +215,9 @@ def _tracklets(corridor: Path, repository: Path) -> list[Measure]:
     ]
 
 
-def _measures(job: Job, deployment: Deployment, workspace: Workspace, truth: Path, card: ModelCard) -> list[Measure]:
+def _measures(job: Job, deployment: Deployment, truth: Path, card: ModelCard) -> list[Measure]:
     cameras = read_truth(truth)
-    place, names = own_tracks(deployment, workspace, cameras)
+    place, names = own_tracks(deployment.home, cameras)
     confirmed = sum(each.verdict == VERDICT_VALID for each in job.candidates)
     return [
         Measure("corridor: cameras", len(cameras), ""),

@@ -94,7 +94,7 @@ def _evaluated(seed: int, folder: Path, console: Console) -> tuple[list[Evaluati
             job = run_job(deployment, f"file://{store.footage}/", text, JobOptions(clock_maps=clocks), console)
             found.append(evaluate(workspace_of(deployment, folder / "cache"), job, store, query.person))
         truth = {camera: store.camera(camera) for camera in store.clocks}
-        place, _ = own_tracks(deployment, workspace_of(deployment, folder / "cache"), truth)
+        place, _ = own_tracks(deployment.home, truth)
     return found, place
 
 

@@ -52,6 +52,8 @@ class Script:
         """Whom the first pass of a fast search finds."""
         self.models = "a" * 64
         """Digest of the models that jobs are pinned to."""
+        self.calibrated_by = ""
+        """What rankings say that they were calibrated by."""
         self.unrenderable: set[str] = set()
         self.requests: list[tuple[str, str]] = []
         """(method, subject) of every request."""
@@ -227,7 +229,9 @@ class Tracker(tracker_pb2_grpc.TrackerServicer):
             for index in range(count)
             if (cameras[index % len(cameras)], 10 * appeared + index) not in asked
         ]
-        return tracker_pb2.RankCandidatesResponse(candidates=candidates, compared=9)
+        return tracker_pb2.RankCandidatesResponse(
+            candidates=candidates, compared=9, calibrated_by=self.script.calibrated_by
+        )
 
     def IdentifyGlobally(self, request, context):  # type: ignore[no-untyped-def]
         raise NotServed("no workflow asks for it")

@@ -11,6 +11,7 @@ import pytest
 
 from tests.tracker.scenes import SECOND, START, Camera, Walk, open_workspace, reference
 from throughline.domain.calibration import Calibration
+from throughline.domain.correction import Correction
 from throughline.domain.errors import Conflict, CorruptArtifact, FailedPrecondition, InvalidInput
 from throughline.domain.likeness import SETS, Matching
 from throughline.domain.pairs import TrackSpan, pair_id
@@ -18,7 +19,6 @@ from throughline.domain.time import ClockMap, Interval
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.workspace import Workspace
-from throughline.tracker import rank_stage
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import person_of
@@ -28,6 +28,9 @@ from throughline.tracker.space import Known
 
 DEFAULT = RankRules()
 CALIBRATION = Calibration((-1.0, 0.6, 1.0), (0.0, 0.5, 1.0), "a straight line on each side of 0.6", 100, 100)
+
+
+CORRECTION = Correction(-1.2, 0.8, 40, 200, 8)
 
 
 def towards(cosine: float) -> tuple[float, float, float]:
@@ -145,6 +148,22 @@ def test_of_too_many_the_likeliest_are_given(store: Store, tmp_path: Path) -> No
     assert outcomes.count("over_limit") == 2
 
 
+def test_a_correction_moves_similarities_and_leaves_the_models_own_beside_them(store: Store, tmp_path: Path) -> None:
+    plain, place = store.ranked(tmp_path / "plain"), tmp_path / "corrected"
+    place.mkdir()
+    query = located(reference(store.cameras[0], QUERY), reference(store.cameras[0], FRAGMENT))
+    known = Known(correction=CORRECTION)
+    ranking = rank(query, store.cameras, DEFAULT, Calibrations(CALIBRATION), place, known)
+    assert ranking.correction == CORRECTION
+    assert names(ranking) == names(plain)[:3], "the last one is less likely than not here"
+    for one, other in zip(ranking.candidates, plain.candidates, strict=False):
+        assert (one.appearance, one.cosine) == (other.appearance, other.cosine) == (other.similarity, other.cosine)
+        assert one.similarity == pytest.approx(float(CORRECTION.apply(one.appearance)), abs=1e-6)
+    for row in pq.read_table(place / "scores.parquet").to_pylist()[:-1]:
+        assert row["appearance"] == pytest.approx(float(CALIBRATION.apply(np.array(row["likeness"]))), abs=1e-6)
+        assert row["similarity"] == pytest.approx(float(CORRECTION.apply(row["appearance"])), abs=1e-6)
+
+
 def test_without_calibration_only_the_cosine_scale_can_be_used(store: Store, tmp_path: Path) -> None:
     ranking = store.ranked(tmp_path / "a", RankRules(0.6, Scale.COSINE), calibration=None)
     assert names(ranking)[0] == ("cam1", 1)
@@ -260,19 +279,43 @@ def test_a_ranking_is_kept_with_its_job_and_another_is_refused(
     assert stage.run(("job", 2), query, cameras, RankRules(0.6, Scale.COSINE))[1].rules.threshold == 0.6
 
 
-def test_a_ranking_of_the_release_before_is_found_again(
-    workspace: Workspace, tiny_client: InferenceClient, monkeypatch: pytest.MonkeyPatch
+def test_a_correction_is_used_for_the_calibration_that_was_answered_and_for_no_other(
+    tmp_path: Path, workspace: Workspace, tiny_client: InferenceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = tiny_client.model(REID).digest
-    cameras = [replace(camera, reid_digest=digest).publish(workspace) for camera in (CAM1, CAM2)]
+    model = tiny_client.model(REID).model_copy(update={"calibration": CALIBRATION})
+    monkeypatch.setattr(tiny_client, "model", lambda name: model)
+    cameras = [replace(camera, reid_digest=model.digest).publish(workspace) for camera in (CAM1, CAM2)]
     stage, query = stage_of(Store(workspace, cameras), tiny_client)
-    known = Known(topology_yaml="transits: [{between: [cam1, cam2], least: 1}]")
-    rules = RankRules(0.5, Scale.COSINE)
-    with monkeypatch.context() as before:
-        before.setattr(rank_stage, "_document", repr)
-        _, ranking = stage.run(("job", 1), query, cameras, rules, known)
-    assert stage.run(("job", 1), query, cameras, rules, known)[1] == ranking
-    assert stage.run(("job", 2), query, cameras, rules, known)[1].asked != ranking.asked
+    _, plain = stage.run(("job", 1), query, cameras, DEFAULT)
+    assert plain.calibrated_by
+    assert (plain.correction, [each.code for each in plain.incidents]) == (None, ["calibrated_for_cosines"])
+
+    ours = Known(correction=replace(CORRECTION, calibrated_by=plain.calibrated_by))
+    _, corrected = stage.run(("job", 2), query, cameras, DEFAULT, ours)
+    assert corrected.correction == ours.correction
+    incident = corrected.incidents[-1]
+    assert incident.code == "calibration_corrected"
+    assert (
+        "40 pairs confirmed and 200 rejected in 8 jobs: even odds by the model's calibration are 0.23"
+        in incident.message
+    )
+    with pytest.raises(Conflict):
+        stage.run(("job", 2), query, cameras, DEFAULT)
+
+    _, other = stage.run(("job", 3), query, cameras, DEFAULT, Known(correction=CORRECTION))
+    assert (other.correction, other.candidates) == (None, plain.candidates)
+    assert other.incidents[-1].code == "correction_not_used"
+    assert stage.run(("job", 3), query, cameras, DEFAULT, Known(correction=CORRECTION))[1] == other
+
+
+def test_a_ranking_in_another_order_is_another_one(
+    tmp_path: Path, workspace: Workspace, tiny_client: InferenceClient
+) -> None:
+    cameras = [replace(CAM1, reid_digest=tiny_client.model(REID).digest).publish(workspace)]
+    stage, query = stage_of(Store(workspace, cameras), tiny_client)
+    stage.run(("job", 1), query, cameras, RankRules(0.5, Scale.COSINE))
+    with pytest.raises(Conflict):
+        stage.run(("job", 1), query, cameras, RankRules(0.5, Scale.COSINE, rerank=True))
 
 
 def test_embeddings_of_another_model_are_not_compared(store: Store, tiny_client: InferenceClient) -> None:

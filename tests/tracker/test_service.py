@@ -136,6 +136,13 @@ def test_a_person_is_tracked_located_and_found_again(stub: TrackerStub, reels: d
     assert [incident.code for incident in answer.incidents] == ["not_calibrated"]
     assert ranked(stub, request) == answer
 
+    request.round, request.rerank = 2, True
+    in_context = ranked(stub, request)
+    assert in_context.scores != answer.scores
+    assert sorted(in_context.candidates, key=lambda each: each.pair_id) == sorted(
+        answer.candidates, key=lambda each: each.pair_id
+    )
+
 
 def test_mistakes_come_back_as_what_they_are(stub: TrackerStub, reels: dict[str, Artifact]) -> None:
     cameras = all_tracked(stub, reels)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from throughline.domain.correction import Correction
 from throughline.domain.errors import InvalidInput
 from throughline.domain.geometry import Box, Size
 from throughline.domain.pairs import Candidate, TrackId, TrackSpan, Verdict
@@ -34,6 +35,9 @@ clocks = st.builds(
 )
 tracks = st.builds(TrackSpan, st.builds(TrackId, names, names, st.integers(1, 2**63 - 1)), intervals)
 candidates = st.builds(Candidate, text, tracks, fractions, fractions, int64, text, text, fractions)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+counts = st.integers(0, 2**31 - 1)
+corrections = st.builds(Correction, numbers, numbers.filter(lambda each: each > 0), counts, counts, counts, text)
 incidents = st.builds(Incident, text, text, text, text)
 steps = st.builds(Step, int64, int64, text)
 
@@ -75,6 +79,11 @@ def test_a_track_comes_back(track: TrackSpan) -> None:
 @given(candidates)
 def test_a_candidate_comes_back(candidate: Candidate) -> None:
     assert convert.candidate_from_proto(_wired(convert.candidate_to_proto(candidate))) == candidate
+
+
+@given(corrections)
+def test_a_correction_comes_back(correction: Correction) -> None:
+    assert convert.correction_from_proto(_wired(convert.correction_to_proto(correction))) == correction
 
 
 @given(incidents, st.sampled_from(common_pb2.Stage.values()))

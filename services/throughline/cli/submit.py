@@ -75,6 +75,9 @@ def submit(
     alert: Annotated[str, typer.Option(help="host:port or https:// webhook. Default: the deployment's.")] = "",
     deadline: Annotated[int | None, typer.Option(help="Seconds that the tier has. Default three days.")] = None,
     max_candidates: Annotated[int, typer.Option(help="Most pairs sent to the tier. Default 500.")] = 0,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Order pairs with other tracks as context (k-reciprocal re-ranking).")
+    ] = False,
     rounds: Annotated[int, typer.Option(help="Most rounds of review: the confirmed search again. Default 1.")] = 0,
     topology: Annotated[
         Path | None,
@@ -116,6 +119,7 @@ def submit(
         alert_target=alert,
         review_deadline_seconds=deadline,
         max_candidates=max_candidates,
+        rerank=rerank,
         max_rounds=rounds,
         topology_yaml=_text(topology, "topology", "fewer cameras") if topology else "",
         site=site,

@@ -28,6 +28,8 @@ _AT_ONCE = 2**22
 """Cosines of crops that are in memory at a time: many were confirmed, and cameras have many tracks."""
 _MOST_TRACKS = 2_000
 """Of a camera's tracks so many at most make its mean look, evenly chosen."""
+_AT_ONCE = 64
+"""Tracks that are compared with all others in one product."""
 
 Vectors = NDArray[np.float32]
 
@@ -73,8 +75,24 @@ def all_likenesses(cameras: Sequence[TrackEmbeddings], known: Vectors, same_cosi
         vectors = without(each.vectors, mean_look(each.descriptors()[1], known, same_cosine))
         rest.append(replace(each, vectors=vectors, track_ids=places + before))
         before += len(ids)
-    whole = concatenated(rest)
-    return np.array([likenesses(whole.only(number), whole) for number in range(before)]).reshape(before, before)
+    return among(concatenated(rest))
+
+
+def among(tracks: TrackEmbeddings) -> Floats:
+    """(t, t) likeness of all with each other, by rising id; mean looks are taken off already."""
+    ids, starts = np.unique(tracks.track_ids, return_index=True)
+    if not len(ids):
+        return np.zeros((0, 0))
+    weights, bounds = tracks.weights[:, None], np.append(starts, len(tracks.weights))
+    shares = weights / np.repeat(np.add.reduceat(weights, starts), np.diff(bounds), axis=0)
+    forth = np.empty((len(ids), len(ids)))
+    for first in range(0, len(ids), _AT_ONCE):
+        after = min(first + _AT_ONCE, len(ids))
+        rows = slice(bounds[first], bounds[after])
+        closest = np.maximum.reduceat(np.clip(tracks.vectors[rows] @ tracks.vectors.T, -1, 1), starts, axis=1)
+        forth[first:after] = np.add.reduceat(closest * shares[rows], starts[first:after] - starts[first], axis=0)
+    means = np.clip(tracks.descriptors()[1] @ tracks.descriptors()[1].T, -1, 1)
+    return np.asarray((means + (forth + forth.T) / 2) / 2, np.float64)
 
 
 def likenesses(one: TrackEmbeddings, others: TrackEmbeddings) -> Floats:

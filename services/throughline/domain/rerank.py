@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def reranked(similarity: NDArray[np.floating], nearest: int = 10, expanded: int = 3, share: float = 0.3) -> Floats:
-    """(n, n) similarities of all with all as they rank by their neighbours, the higher the more alike.
+def reranked(
+    similarity: NDArray[np.floating],
+    nearest: int = 10,
+    expanded: int = 3,
+    share: float = 0.3,
+    first: int | None = None,
+) -> Floats:
+    """(n, n) similarities of all with all as they rank by their neighbours, the higher the more alike; or (first, n) of the first.
 
     `nearest`: neighbours that count; `expanded`: neighbours whose neighbourhoods are averaged; `share` of the plain distance.
     """
@@ -27,8 +33,8 @@ def reranked(similarity: NDArray[np.floating], nearest: int = 10, expanded: int 
         near = np.exp(-distance[row, around])
         weights[row, around] = near / near.sum()
     weights = np.stack([weights[order[row, :expanded]].mean(axis=0) for row in range(len(weights))])
-    shared = np.stack([np.minimum(each, weights).sum(axis=1) for each in weights])
-    return -((1 - share) * (1 - shared / (2 - shared)) + share * distance)
+    shared = np.stack([np.minimum(each, weights).sum(axis=1) for each in weights[:first]])
+    return -((1 - share) * (1 - shared / (2 - shared)) + share * distance[:first])
 
 
 def _neighbourhood(order: NDArray[np.intp], row: int, nearest: int) -> NDArray[np.intp]:

@@ -10,6 +10,7 @@ from sqlalchemy import and_, exists, select
 from sqlalchemy.orm import Session
 
 from throughline.domain.clocks import MeasuredClock, measure_clocks
+from throughline.domain.correction import Correction
 from throughline.domain.pairs import TrackSpan
 from throughline.domain.time import NS_PER_SECOND, ClockMap
 from throughline.domain.topology import Way
@@ -17,11 +18,21 @@ from throughline.domain.transits import gaps_of, learn
 from throughline.domain.work import Incident
 from throughline.orchestrator.jobs import locked
 from throughline.orchestrator.ranking import track_ref
+from throughline.orchestrator.refitting import from_record, site_correction, to_record
 from throughline.storage.records import Records
-from throughline.storage.records.models import Answer, CandidateTrack, Job, JobIncident, JobRequest, QueryTrack, Search
+from throughline.storage.records.models import (
+    Answer,
+    CandidateTrack,
+    Job,
+    JobIncident,
+    JobRequest,
+    QueryTrack,
+    RankedRound,
+    Search,
+)
 from throughline.v1.common_pb2 import ArtifactRef
 from throughline.v1.orchestrator_pb2 import SubmitJobRequest
-from throughline.v1.tracker_pb2 import LearnedTransit
+from throughline.v1.tracker_pb2 import LearnedTransit, RankCandidatesResponse
 from throughline.wire.convert import clock_map_from_proto, clock_map_to_proto, track_from_proto
 
 _JOBS_AT_MOST = 500
@@ -35,33 +46,55 @@ class PinnedSearch:
 
     query: ArtifactRef
     learned: tuple[LearnedTransit, ...]
+    correction: Correction | None
 
 
 class Learning:
-    """Reads what people confirmed in earlier jobs. `enabled`: whether jobs that begin now make use of it."""
+    """Reads what people answered in earlier jobs. `enabled`: whether jobs that begin now make use of the transits that were confirmed;
+    `corrects`: whether those that name their site have the calibration corrected."""
 
-    def __init__(self, records: Records, enabled: bool) -> None:
+    def __init__(self, records: Records, enabled: bool, corrects: bool = True) -> None:
         self._records = records
         self._enabled = enabled
+        self._corrects = corrects
 
     def pin(self, job_id: str, query: ArtifactRef) -> PinnedSearch:
         """Fix what the job's rounds search with, unless that was done."""
         with self._records.read() as session:
+            row = session.get(Search, job_id)
+            if row is not None:
+                return _pinned(row)
             learned = learn(_gaps(session, job_id)) if self._enabled else ()
+            site = session.get_one(Job, job_id).site if self._corrects else ""
+            correction = site_correction(session, site, job_id, _JOBS_AT_MOST) if site else None
         with self._records.write() as session:
             locked(session, job_id)
             if session.get(Search, job_id) is None:
                 rows = [[each.start, each.end, each.median_ns, each.spread, each.pairs] for each in learned]
-                session.add(Search(job_id=job_id, query_uri=query.uri, query_key=query.key, learned=rows))
+                stored = to_record(correction)
+                session.add(
+                    Search(job_id=job_id, query_uri=query.uri, query_key=query.key, learned=rows, correction=stored)
+                )
         return self.pinned(job_id)
+
+    def keep_ranked(self, job_id: str, number: int, ranked: RankCandidatesResponse) -> None:
+        """A round was ranked: what its answers will teach of."""
+        with self._records.write() as session:
+            locked(session, job_id)
+            session.merge(
+                RankedRound(
+                    job_id=job_id,
+                    round=number,
+                    calibrated_by=ranked.calibrated_by,
+                    compared=ranked.compared,
+                    candidates=len(ranked.candidates),
+                )
+            )
 
     def pinned(self, job_id: str) -> PinnedSearch:
         """What the job's first round has fixed."""
         with self._records.read() as session:
-            row = session.get_one(Search, job_id)
-        fields = ("from_camera", "to_camera", "median_ns", "spread", "pairs")
-        learned = tuple(LearnedTransit(**dict(zip(fields, each, strict=True))) for each in row.learned)
-        return PinnedSearch(ArtifactRef(uri=row.query_uri, key=row.query_key), learned)
+            return _pinned(session.get_one(Search, job_id))
 
     def clocks(self, job_id: str) -> list[MeasuredClock]:
         """Clocks that are off, by what people confirmed in other jobs, beside what this job knows of them."""
@@ -103,6 +136,13 @@ class Learning:
                 request.options.clock_maps.extend(kept)
                 row.request = request.SerializeToString()
         return bool(idle)
+
+
+def _pinned(row: Search) -> PinnedSearch:
+    fields = ("from_camera", "to_camera", "median_ns", "spread", "pairs")
+    learned = tuple(LearnedTransit(**dict(zip(fields, each, strict=True))) for each in row.learned)
+    query = ArtifactRef(uri=row.query_uri, key=row.query_key)
+    return PinnedSearch(query, learned, from_record(row.correction))
 
 
 def clock_incident(clock: MeasuredClock) -> Incident:

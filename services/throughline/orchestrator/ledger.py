@@ -46,7 +46,7 @@ class Ledger:
             cameras=Cameras(records),
             tasks=Tasks(records),
             ranking=Ranking(records),
-            learning=Learning(records, settings.learn_transits),
+            learning=Learning(records, settings.learn_transits, settings.correct_calibration),
             rounds=Rounds(records, settings.reminder_seconds),
             answers=Answers(records),
             films=Films(records),

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from throughline.domain.errors import FailedPrecondition
 from throughline.orchestrator.cameras import closer_name
 from throughline.orchestrator.inflight import Errand
-from throughline.orchestrator.learning import clock_incident
+from throughline.orchestrator.learning import PinnedSearch, clock_incident
 from throughline.orchestrator.ledger import Ledger
 from throughline.orchestrator.ranking import FIRST_ROUND
 from throughline.orchestrator.rounds import RoundId
 from throughline.orchestrator.scouting import around, is_fast, lowered
 from throughline.orchestrator.stages import Stages
 from throughline.orchestrator.submission import CANDIDATES_AT_MOST
-from throughline.v1.common_pb2 import ArtifactRef, Incident, SimilarityScale, TrackRef
+from throughline.v1.common_pb2 import SIMILARITY_SCALE_COSINE, ArtifactRef, Incident, SimilarityScale, TrackRef
 from throughline.v1.orchestrator_pb2 import JobOptions
 from throughline.v1.renderer_pb2 import PairClip, RenderPairsRequest
-from throughline.v1.tracker_pb2 import CameraTracks, LocateQueryRequest, RankCandidatesRequest
-from throughline.wire.convert import clock_map_from_proto, incident_to_proto
+from throughline.v1.tracker_pb2 import CameraTracks, LocateQueryRequest, RankCandidatesRequest, SiteCorrection
+from throughline.wire.convert import clock_map_from_proto, correction_to_proto, incident_to_proto
 from throughline.wire.topology_document import parse_topology, unknown_cameras
 
 DEFAULT_CANDIDATES = 500
@@ -71,15 +71,17 @@ class SearchSteps:
         """Where a closer look may show the person, by camera, in its own time (nanoseconds)."""
         job_id, started_ns = errand.job_id, time.time_ns()
         assignment = self.ledger.jobs.assignment(job_id)
+        pinned = self.ledger.learning.pin(job_id, ArtifactRef(uri=query[0], key=query[1]))
         threshold, scale = _threshold(assignment.request.options)
         request = RankCandidatesRequest(
             job_id=job_id,
-            query=ArtifactRef(uri=query[0], key=query[1]),
+            query=pinned.query,
             cameras=self._cameras(job_id),
             similarity_threshold=lowered(threshold, scale),
             threshold_scale=scale,
             max_candidates=CANDIDATES_AT_MOST,
             scouts=True,
+            correction=_correction(pinned),
         )
         answer = self.stages.rank_candidates(errand, request)
         self.ledger.jobs.add_run(job_id, "rank", "scouting", started_ns, runs=1)
@@ -120,8 +122,13 @@ class SearchSteps:
             asked=self.ledger.ranking.earlier(job_id, number),
             topology_yaml=assignment.topology_yaml,
             learned_transits=pinned.learned,
+            correction=_correction(pinned),
+            rerank=options.rerank,
         )
         answer = self.stages.rank_candidates(errand, request)
+        # A threshold of cosines chooses other pairs, whose answers would teach wrong.
+        if answer.calibrated_by and scale != SIMILARITY_SCALE_COSINE:
+            self.ledger.learning.keep_ranked(job_id, number, answer)
         self.ledger.jobs.add_run(job_id, "rank", "", started_ns, runs=1)
         self.ledger.jobs.add_incidents(job_id, "rank", answer.incidents)
         count = self.ledger.ranking.save_candidates(job_id, number, answer.candidates)
@@ -215,3 +222,7 @@ def _threshold(options: JobOptions) -> tuple[float, SimilarityScale.ValueType]:
     """The least similarity that the job asks for, and its scale."""
     has_threshold = options.HasField("similarity_threshold")
     return options.similarity_threshold if has_threshold else _DEFAULT_THRESHOLD, options.threshold_scale
+
+
+def _correction(pinned: PinnedSearch) -> SiteCorrection | None:
+    return None if pinned.correction is None else correction_to_proto(pinned.correction)

@@ -66,6 +66,10 @@ class OrchestratorSettings(ServiceSettings):
         default=False,
         description="whether candidates are weighed by transit times learned from the answers of earlier jobs of the same site",
     )
+    correct_calibration: bool = Field(
+        default=True,
+        description="whether similarities of a job that names its site are corrected by what the site's reviewers answered so far",
+    )
 
     evidence_key_file: Path | None = Field(
         default=None,

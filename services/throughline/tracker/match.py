@@ -142,9 +142,7 @@ class SetRule:
         self, person: Person, cameras: Sequence[CameraTracks], embeddings: Sequence[TrackEmbeddings]
     ) -> list[Numbers]:
         """For each camera the likeness of its tracks with the person, by track number."""
-        known = np.array(self.matching.mean_look, np.float32)
-        same = self.cosines.inverse(SAME_LOOKS)
-        looks = [mean_look(each.descriptors()[1], known, same) for each in embeddings]
+        looks = self.looks(embeddings)
         by_camera = {camera.camera: look for camera, look in zip(cameras, looks, strict=True)}
         own = np.stack([by_camera[person.cameras[number]] for number in person.crops.track_ids.tolist()])
         crops = replace(person.crops, vectors=without(person.crops.vectors, own))
@@ -153,6 +151,12 @@ class SetRule:
             rest = replace(each, vectors=without(each.vectors, look))
             found.append(_numbers(np.unique(each.track_ids), likenesses(crops, rest)))
         return found
+
+    def looks(self, embeddings: Sequence[TrackEmbeddings]) -> list[NDArray[np.float32]]:
+        """(d,) of each camera: what its tracks have in common."""
+        known = np.array(self.matching.mean_look, np.float32)
+        same = self.cosines.inverse(SAME_LOOKS)
+        return [mean_look(each.descriptors()[1], known, same) for each in embeddings]
 
 
 def compare(

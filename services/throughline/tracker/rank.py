@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from throughline.domain.calibration import Calibration
+from throughline.domain.correction import Correction
 from throughline.domain.errors import InvalidInput
 from throughline.domain.likeness import SETS, Matching
 from throughline.domain.pairs import Candidate, TrackSpan, pair_id
@@ -20,6 +21,7 @@ from throughline.domain.transits import LearnedTransit
 from throughline.domain.work import Incident
 from throughline.storage.columns import TableWriter, schema
 from throughline.tracker.artifacts import CameraTracks
+from throughline.tracker.context import in_context
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import (
     Compared,
@@ -54,10 +56,10 @@ SCORES = schema(
     ratio=pa.float64(),
     space_time=pa.string(),
 )
-"""A row per track of all cameras, the likeliest first. rank: from 1, 0 for those that are no candidates; start_ns, end_ns: UTC;
-cosine: of descriptors; likeness: what was calibrated; these and similarity are NaN where there is none; outcome: see Outcome.
-appearance: similarity by looks alone; ratio: how much likelier
-space and time make it, 1 where they say nothing, 0 where it is impossible; space_time: why."""
+"""A row per track of all cameras, the likeliest first, or as they are re-ranked. rank: from 1, 0 for those that are no candidates;
+start_ns, end_ns: UTC; cosine: of descriptors; likeness: what was calibrated; these and similarity are NaN where there is none; outcome:
+see Outcome. appearance: similarity by looks alone, as the model's own calibration gives it; ratio: how much likelier space and time make
+it, 1 where they say nothing, 0 where it is impossible; space_time: why."""
 
 
 NOTHING = Known()
@@ -73,11 +75,14 @@ class Scale(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RankRules:
-    """Which tracks are candidates: similarity of at least `threshold` on `scale`, and no more than `max_candidates`."""
+    """Which tracks are candidates: similarity of at least `threshold` on `scale`, and no more than `max_candidates`, the likeliest or
+    (`rerank`) those who have the same neighbours."""
 
     threshold: float = 0.5
     scale: Scale = Scale.CALIBRATED
     max_candidates: int = 500
+    rerank: bool = False
+    """Not in the text that names what was asked, so that rankings from before it keep their name; see rank_stage."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -100,6 +105,16 @@ class Calibrations:
             return None
         return SetRule(self.matching, self.cosines)
 
+    @property
+    def applied(self) -> Calibration | None:
+        """What turns looks into similarity."""
+        return self.cosines if self.rule is None else self.rule.matching.calibration
+
+    @property
+    def likeness(self) -> str:
+        """What `applied` is for."""
+        return COSINE if self.rule is None else self.rule.matching.likeness
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -120,6 +135,9 @@ class Ranking:
     learned: tuple[LearnedTransit, ...] = ()
     likeness: str = COSINE
     """What the calibration is for: cosines of descriptors, or sets of crops in one version or another."""
+    calibrated_by: str = ""
+    correction: Correction | None = None
+    """What the site's reviewers taught of the calibration, in every similarity."""
 
 
 def rank(
@@ -140,9 +158,11 @@ def rank(
         raise InvalidInput(f"the tracks of the query's camera {query.camera} are not among those to be ranked")
     person = person_of(query, cameras[home], embeddings[home], calibrations.cosines)
     person = person.together_with(_confirmed(known, cameras, embeddings))
-    rule = calibrations.rule
-    applied = calibrations.cosines if rule is None else rule.matching.calibration
-    scored = _scored(compare(person, cameras, embeddings, rule), person, cameras, (rules, applied, known))
+    compared = compare(person, cameras, embeddings, calibrations.rule)
+    scored = _scored(compared, person, cameras, (rules, calibrations.applied, known))
+    if rules.rerank:
+        around = in_context(compared, embeddings, calibrations.rule)
+        scored.sort(key=lambda each: -around.get(each.compared.track.track, float("-inf")))
     candidates: list[Candidate] = []
     with TableWriter(place / SCORES_FILE, SCORES) as writer:
         for each in scored:
@@ -162,7 +182,7 @@ def rank(
         asked="",
         rules=rules,
         reid_digest="",
-        calibration=applied,
+        calibration=calibrations.applied,
         query_tracks=query.tracks,
         compared=outcomes.count(None),
         impossible=outcomes.count(Outcome.SAME_TIME) + outcomes.count(Outcome.TOO_SOON),
@@ -171,7 +191,8 @@ def rank(
         confirmed=known.confirmed,
         topology_yaml=known.topology_yaml,
         learned=known.learned,
-        likeness=COSINE if rule is None else rule.matching.likeness,
+        likeness=calibrations.likeness,
+        correction=known.correction,
     )
 
 
@@ -202,7 +223,8 @@ def _scored(
         appearance = (
             float("nan") if calibration is None else round(float(calibration.apply(np.array(each.likeness))), 6)
         )
-        similarity = appearance if judgement.objection else round(weighed(appearance, judgement.ratio), 6)
+        here = appearance if known.correction is None else float(known.correction.apply(appearance))
+        similarity = round(here if judgement.objection else weighed(here, judgement.ratio), 6)
         value = similarity if rules.scale is Scale.CALIBRATED else each.cosine
         outcome = each.outcome or (Outcome.ASKED if each.track.track in asked else None)
         if outcome is None and judgement.objection is not None:

@@ -27,6 +27,7 @@ from throughline.wire.convert import (
     artifact_to_proto,
     candidate_to_proto,
     clock_map_from_proto,
+    correction_from_proto,
     incident_to_proto,
     interval_from_proto,
     optional_interval,
@@ -148,6 +149,7 @@ def _rules(request: tracker_pb2.RankCandidatesRequest) -> RankRules:
         request.similarity_threshold if request.HasField("similarity_threshold") else defaults.threshold,
         Scale.COSINE if cosine else Scale.CALIBRATED,
         request.max_candidates or defaults.max_candidates,
+        request.rerank,
     )
 
 
@@ -161,6 +163,7 @@ def _known(request: tracker_pb2.RankCandidatesRequest) -> Known:
         tuple(track_from_proto(track).track for track in request.asked),
         request.topology_yaml,
         tuple(sorted(learned)),
+        correction_from_proto(request.correction) if request.HasField("correction") else None,
     )
 
 
@@ -177,4 +180,5 @@ def _ranked(artifact: Artifact, ranking: Ranking) -> tracker_pb2.RankCandidatesR
         compared=ranking.compared,
         impossible=ranking.impossible,
         incidents=[incident_to_proto(incident, common_pb2.STAGE_RANK) for incident in ranking.incidents],
+        calibrated_by=ranking.calibrated_by,
     )

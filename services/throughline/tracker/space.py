@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from throughline.domain.correction import Correction
 from throughline.domain.pairs import TrackId, TrackSpan
 from throughline.domain.time import ClockMap, Interval
 from throughline.domain.topology import UNKNOWN, Judgement, Sighting, Topology, Transit
@@ -20,12 +21,14 @@ _SMALLEST = 1e-6
 
 @dataclass(frozen=True)
 class Known:
-    """What a round of ranking knows besides the query: earlier rounds, and the site. Its text stands for all of it."""
+    """What a round of ranking knows besides the query: earlier rounds, and the site."""
 
     confirmed: tuple[TrackSpan, ...] = ()
     asked: tuple[TrackId, ...] = ()
     topology_yaml: str = ""
     learned: tuple[LearnedTransit, ...] = ()
+    correction: Correction | None = None
+    """Of the calibration, by the site's reviewers. Not in the text, so that rankings from before it keep their name; see rank_stage."""
 
     @cached_property
     def topology(self) -> Topology | None:

@@ -200,6 +200,7 @@ class JobOptions(_message.Message):
     TOPOLOGY_YAML_FIELD_NUMBER: _builtins.int
     SITE_FIELD_NUMBER: _builtins.int
     APPLY_MEASURED_CLOCKS_FIELD_NUMBER: _builtins.int
+    RERANK_FIELD_NUMBER: _builtins.int
     similarity_threshold: _builtins.float
     """Least similarity of a candidate, 0 to 1. Default 0.5."""
     threshold_scale: _common_pb2.SimilarityScale.ValueType
@@ -225,16 +226,21 @@ class JobOptions(_message.Message):
     review_deadline_seconds: _builtins.int
     """Seconds that the tier has for a round, 1 to 2592000. Default 259200 (three days)."""
     max_candidates: _builtins.int
-    """Most candidates sent to the tier, the likeliest first, 1 to 10000. Default 500."""
+    """Most candidates sent to the tier, the likeliest first, or as they are re-ranked, 1 to 10000. Default 500."""
     topology_yaml: _builtins.str
     """What is known of the site: transit times between cameras and overlapping views, YAML, at most 1 MiB. Default: the deployment's."""
     site: _builtins.str
-    """Name of the site, at most 128 printable characters. What answers teach is used for jobs of the same site only. Default: jobs over the same
-    footage_uri are of one site.
+    """Name of the site, at most 128 printable characters. What answers teach is used for jobs of the same site only; they correct the ReID
+    model's calibration only where a site is named. Default: jobs over the same footage_uri are of one site.
     """
     apply_measured_clocks: _builtins.bool
     """Whether clock offsets that were measured from confirmed pairs correct the clocks that clock_maps leaves out, held to those that it
     gives. Default no: an incident tells of them.
+    """
+    rerank: _builtins.bool
+    """Whether candidates are put in order by k-reciprocal re-ranking, which takes other tracks as context: who has the same neighbours as
+    the person comes first. Similarities stay as they are, and so does who reaches the threshold; max_candidates cuts in the new order.
+    Default no.
     """
     @_builtins.property
     def time_window(self) -> _common_pb2.Interval:
@@ -279,10 +285,11 @@ class JobOptions(_message.Message):
         topology_yaml: _builtins.str = ...,
         site: _builtins.str = ...,
         apply_measured_clocks: _builtins.bool = ...,
+        rerank: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate", "_review_deadline_seconds", b"_review_deadline_seconds", "_similarity_threshold", b"_similarity_threshold", "analysis_rate", b"analysis_rate", "film", b"film", "review_deadline_seconds", b"review_deadline_seconds", "similarity_threshold", b"similarity_threshold", "time_window", b"time_window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate", "_review_deadline_seconds", b"_review_deadline_seconds", "_similarity_threshold", b"_similarity_threshold", "alert_target", b"alert_target", "analysis_rate", b"analysis_rate", "apply_measured_clocks", b"apply_measured_clocks", "callback_target", b"callback_target", "cameras", b"cameras", "clock_maps", b"clock_maps", "file_name_time_zone", b"file_name_time_zone", "film", b"film", "labels", b"labels", "max_candidates", b"max_candidates", "max_rounds", b"max_rounds", "redaction", b"redaction", "review_deadline_seconds", b"review_deadline_seconds", "search_mode", b"search_mode", "similarity_threshold", b"similarity_threshold", "site", b"site", "threshold_scale", b"threshold_scale", "tier_target", b"tier_target", "time_window", b"time_window", "topology_yaml", b"topology_yaml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate", "_review_deadline_seconds", b"_review_deadline_seconds", "_similarity_threshold", b"_similarity_threshold", "alert_target", b"alert_target", "analysis_rate", b"analysis_rate", "apply_measured_clocks", b"apply_measured_clocks", "callback_target", b"callback_target", "cameras", b"cameras", "clock_maps", b"clock_maps", "file_name_time_zone", b"file_name_time_zone", "film", b"film", "labels", b"labels", "max_candidates", b"max_candidates", "max_rounds", b"max_rounds", "redaction", b"redaction", "rerank", b"rerank", "review_deadline_seconds", b"review_deadline_seconds", "search_mode", b"search_mode", "similarity_threshold", b"similarity_threshold", "site", b"site", "threshold_scale", b"threshold_scale", "tier_target", b"tier_target", "time_window", b"time_window", "topology_yaml", b"topology_yaml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__analysis_rate: _TypeAlias = _typing.Literal["analysis_rate"]  # noqa: Y015
     _WhichOneofArgType__analysis_rate: _TypeAlias = _typing.Literal["_analysis_rate", b"_analysis_rate"]  # noqa: Y015
@@ -530,7 +537,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___CandidateState]:
-        """The candidates, once ranked: those of the first round in decreasing order of likelihood, then those of the next."""
+        """The candidates, once ranked: those of the first round in order of likelihood, or as they were re-ranked, then those of the next."""
 
     @_builtins.property
     def timeline(self) -> Global___TimelineResult:
@@ -698,7 +705,7 @@ class CandidateState(_message.Message):
     round: _builtins.int
     """Round in which it came up, from 1."""
     appearance_similarity: _builtins.float
-    """Similarity by looks alone, on the calibrated scale, 0 to 1."""
+    """Similarity by looks alone as the ReID model's own calibration gives it, 0 to 1."""
     space_time: _builtins.str
     """What space and time say of it, for people; empty where nothing is known."""
     @_builtins.property

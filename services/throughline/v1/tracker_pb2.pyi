@@ -327,6 +327,8 @@ class RankCandidatesRequest(_message.Message):
     TOPOLOGY_YAML_FIELD_NUMBER: _builtins.int
     LEARNED_TRANSITS_FIELD_NUMBER: _builtins.int
     SCOUTS_FIELD_NUMBER: _builtins.int
+    CORRECTION_FIELD_NUMBER: _builtins.int
+    RERANK_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job; the scores are kept with it."""
     similarity_threshold: _builtins.float
@@ -341,6 +343,10 @@ class RankCandidatesRequest(_message.Message):
     """What is known of the site: transit times between cameras and overlapping views, YAML, at most 1 MiB. Default: nothing."""
     scouts: _builtins.bool
     """True for the pass of a fast search that only tells where to look closer: its ranking is no round's, and round is passed over."""
+    rerank: _builtins.bool
+    """Put the candidates in order by k-reciprocal re-ranking, with the most alike tracks as context; similarities and who reaches the
+    threshold stay as they are. Default no.
+    """
     @_builtins.property
     def query(self) -> _common_pb2.ArtifactRef:
         """From LocateQuery."""
@@ -361,6 +367,10 @@ class RankCandidatesRequest(_message.Message):
     def learned_transits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LearnedTransit]:
         """Transit times that were learned from answers; they fill in where topology_yaml gives no median."""
 
+    @_builtins.property
+    def correction(self) -> Global___SiteCorrection:
+        """What the site's reviewers taught of the model's calibration. Default: nothing."""
+
     def __init__(
         self,
         *,
@@ -376,10 +386,12 @@ class RankCandidatesRequest(_message.Message):
         topology_yaml: _builtins.str = ...,
         learned_transits: _abc.Iterable[Global___LearnedTransit] | None = ...,
         scouts: _builtins.bool = ...,
+        correction: Global___SiteCorrection | None = ...,
+        rerank: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold", "query", b"query", "similarity_threshold", b"similarity_threshold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold", "correction", b"correction", "query", b"query", "similarity_threshold", b"similarity_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold", "asked", b"asked", "cameras", b"cameras", "confirmed", b"confirmed", "job_id", b"job_id", "learned_transits", b"learned_transits", "max_candidates", b"max_candidates", "query", b"query", "round", b"round", "scouts", b"scouts", "similarity_threshold", b"similarity_threshold", "threshold_scale", b"threshold_scale", "topology_yaml", b"topology_yaml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold", "asked", b"asked", "cameras", b"cameras", "confirmed", b"confirmed", "correction", b"correction", "job_id", b"job_id", "learned_transits", b"learned_transits", "max_candidates", b"max_candidates", "query", b"query", "rerank", b"rerank", "round", b"round", "scouts", b"scouts", "similarity_threshold", b"similarity_threshold", "threshold_scale", b"threshold_scale", "topology_yaml", b"topology_yaml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__similarity_threshold: _TypeAlias = _typing.Literal["similarity_threshold"]  # noqa: Y015
     _WhichOneofArgType__similarity_threshold: _TypeAlias = _typing.Literal["_similarity_threshold", b"_similarity_threshold"]  # noqa: Y015
@@ -398,17 +410,20 @@ class RankCandidatesResponse(_message.Message):
     COMPARED_FIELD_NUMBER: _builtins.int
     IMPOSSIBLE_FIELD_NUMBER: _builtins.int
     INCIDENTS_FIELD_NUMBER: _builtins.int
+    CALIBRATED_BY_FIELD_NUMBER: _builtins.int
     compared: _builtins.int
     """Tracks compared."""
     impossible: _builtins.int
     """Tracks left out as impossible: at the same time in the same camera, or in one whose view is known not to overlap, or too soon."""
+    calibrated_by: _builtins.str
+    """Names what made similarities of looks: the ReID model, the likeness and its calibration, as a digest; empty without a calibration."""
     @_builtins.property
     def scores(self) -> _common_pb2.ArtifactRef:
         """Scores of all tracks, also those below the threshold: scores.parquet."""
 
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
-        """Those at or above the threshold, in decreasing order."""
+        """Those at or above the threshold, in decreasing order of similarity, or as they are re-ranked."""
 
     @_builtins.property
     def incidents(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Incident]:
@@ -422,10 +437,11 @@ class RankCandidatesResponse(_message.Message):
         compared: _builtins.int = ...,
         impossible: _builtins.int = ...,
         incidents: _abc.Iterable[_common_pb2.Incident] | None = ...,
+        calibrated_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["scores", b"scores"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "compared", b"compared", "impossible", b"impossible", "incidents", b"incidents", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibrated_by", b"calibrated_by", "candidates", b"candidates", "compared", b"compared", "impossible", b"impossible", "incidents", b"incidents", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -462,7 +478,9 @@ class Candidate(_message.Message):
     crop_cosine: _builtins.float
     """Cosine of these two crops, -1 to 1."""
     appearance_similarity: _builtins.float
-    """Similarity by looks alone, on the calibrated scale, 0 to 1; equal to similarity where nothing is known of space and time."""
+    """Similarity by looks alone as the ReID model's own calibration gives it, 0 to 1; equal to similarity where nothing is known of space
+    and time and the site's answers correct nothing.
+    """
     space_time: _builtins.str
     """What space and time say of it, for people, such as "12.0 s from till to door; 35.0 s is usual"; empty where nothing is known."""
     @_builtins.property
@@ -528,6 +546,48 @@ class LearnedTransit(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LearnedTransit: _TypeAlias = LearnedTransit  # noqa: Y015
+
+@_typing.final
+class SiteCorrection(_message.Message):
+    """How the answers of a site's reviewers correct P(same person) by looks: its log odds become offset + slope times themselves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    SLOPE_FIELD_NUMBER: _builtins.int
+    CALIBRATED_BY_FIELD_NUMBER: _builtins.int
+    VALID_FIELD_NUMBER: _builtins.int
+    INVALID_FIELD_NUMBER: _builtins.int
+    JOBS_FIELD_NUMBER: _builtins.int
+    offset: _builtins.float
+    """Added to the log odds, natural logarithm."""
+    slope: _builtins.float
+    """The log odds' factor, over 0."""
+    calibrated_by: _builtins.str
+    """The calibrated_by of the rankings that were answered; the correction is left out where it is another one."""
+    valid: _builtins.int
+    """Pairs confirmed."""
+    invalid: _builtins.int
+    """Pairs rejected."""
+    jobs: _builtins.int
+    """Jobs that they were in."""
+    def __init__(
+        self,
+        *,
+        offset: _builtins.float = ...,
+        slope: _builtins.float = ...,
+        calibrated_by: _builtins.str = ...,
+        valid: _builtins.int = ...,
+        invalid: _builtins.int = ...,
+        jobs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibrated_by", b"calibrated_by", "invalid", b"invalid", "jobs", b"jobs", "offset", b"offset", "slope", b"slope", "valid", b"valid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SiteCorrection: _TypeAlias = SiteCorrection  # noqa: Y015
 
 @_typing.final
 class IdentifyGloballyRequest(_message.Message):

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from google.protobuf.message import Message
 
+from throughline.domain.correction import Correction
 from throughline.domain.errors import InvalidInput
 from throughline.domain.geometry import Box, Size
 from throughline.domain.pairs import Candidate, TrackId, TrackSpan, Verdict
@@ -196,6 +197,17 @@ def candidate_from_proto(message: tracker_pb2.Candidate) -> Candidate:
         crop_cosine=message.crop_cosine,
         appearance=message.appearance_similarity,
         space_time=message.space_time,
+    )
+
+
+def correction_to_proto(correction: Correction) -> tracker_pb2.SiteCorrection:
+    return tracker_pb2.SiteCorrection(**asdict(correction))
+
+
+def correction_from_proto(message: tracker_pb2.SiteCorrection) -> Correction:
+    """Raises InvalidInput where it would not keep the order."""
+    return Correction(
+        message.offset, message.slope, message.valid, message.invalid, message.jobs, message.calibrated_by
     )
 
 

@@ -228,7 +228,8 @@ class CandidateTrack(Base):
 
 
 class Search(Base):
-    """What all rounds of a job search with: the located query's artifact, and the transits that had been learned by the first one."""
+    """What all rounds of a job search with: the located query's artifact, and the transits and the correction of the calibration (empty
+    where there is none) that had been learned by the first one."""
 
     __tablename__ = "searches"
 
@@ -236,6 +237,20 @@ class Search(Base):
     query_uri: Mapped[str] = mapped_column(Words)
     query_key: Mapped[str] = mapped_column(String(64))
     learned: Mapped[list[Any]] = mapped_column(JSON)
+    correction: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+
+class RankedRound(Base):
+    """How a round was ranked: the digest that the tracker names its calibration by, the tracks that were compared, and how many of them
+    became candidates."""
+
+    __tablename__ = "ranked_rounds"
+
+    job_id: Mapped[str] = _job_key()
+    round: Mapped[int] = mapped_column(Integer, primary_key=True)
+    calibrated_by: Mapped[str] = mapped_column(String(64))
+    compared: Mapped[int] = mapped_column(Integer)
+    candidates: Mapped[int] = mapped_column(Integer)
 
 
 class NextRound(Base):
