@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from throughline.domain.clocks import MeasuredClock, measure_clocks
-from throughline.domain.time import NS_PER_SECOND
+from throughline.domain.shared_views import Offset
+from throughline.domain.time import NS_PER_SECOND, Instant
 from throughline.domain.topology import Way
 
 SECOND = NS_PER_SECOND
@@ -80,3 +81,19 @@ def test_of_several_given_clocks_each_counts_as_it_was_measured() -> None:
     gaps = between("a", "b", walked(10, 2, 60, 1)) | between("b", "c", walked(10, -2, 60, 2))
     (found,) = measure_clocks(gaps, given={"a", "c"})
     assert found.offset_ns / SECOND == pytest.approx(2, abs=3 * found.uncertainty_ns / SECOND)
+
+
+def test_what_overlapping_views_show_counts_by_how_sure_it_is() -> None:
+    at_once = {
+        ("a", "b"): Offset(2 * SECOND, SECOND // 10, Instant(0), 20),
+        ("b", "c"): Offset(-2 * SECOND, SECOND // 10, Instant(0), 9),
+    }
+    found = {each.camera: each for each in measure_clocks({}, at_once=at_once)}
+    assert (found["b"].offset_ns, found["b"].pairs, found["b"].is_sure) == (2 * SECOND, 29, True)
+    assert not found["a"].is_sure
+    assert not found["c"].is_sure
+    both = {each.camera: each for each in measure_clocks(between("a", "b", walked(10, 3, 40)), at_once=at_once)}
+    walked_only = {each.camera: each for each in measure_clocks(between("a", "b", walked(10, 3, 40)))}
+    assert both["b"].pairs == 109
+    assert both["b"].offset_ns == pytest.approx(2 * SECOND, abs=SECOND // 10)
+    assert both["b"].uncertainty_ns < walked_only["b"].uncertainty_ns

@@ -50,6 +50,8 @@ class Script:
         """New candidates of the second round and those after it; none in rounds beyond. Whoever was not asked about comes again."""
         self.scouted: list[tracker_pb2.Candidate] = []
         """Whom the first pass of a fast search finds."""
+        self.readings: list[tracker_pb2.ClockReading] = []
+        """What the clocks of overlapping views are said to have shown."""
         self.models = "a" * 64
         """Digest of the models that jobs are pinned to."""
         self.calibrated_by = ""
@@ -232,6 +234,10 @@ class Tracker(tracker_pb2_grpc.TrackerServicer):
         return tracker_pb2.RankCandidatesResponse(
             candidates=candidates, compared=9, calibrated_by=self.script.calibrated_by
         )
+
+    def MeasureClocks(self, request, context):  # type: ignore[no-untyped-def]
+        self.script.arrive("MeasureClocks", "", request, context)
+        return tracker_pb2.MeasureClocksResponse(readings=self.script.readings)
 
     def IdentifyGlobally(self, request, context):  # type: ignore[no-untyped-def]
         raise NotServed("no workflow asks for it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Deployment:
         self.ranking.save_clip(job_id, FIRST_ROUND, pair.pair_id, "file:///clip.mp4")
         Rounds(self.records, 0.0).open(RoundId(job_id, FIRST_ROUND), 3600)
         message = pb.AnnotationResultRequest(
-            request_id=f"{number}-{site}",
+            request_id=uuid.uuid4().hex,
             job_id=job_id,
             callback_token=self.jobs.assignment(job_id).callback_token,
             annotations=[pb.Annotation(pair_id=pair.pair_id, verdict=verdict)],

@@ -21,7 +21,7 @@ METHODS = {
         "SubmitJob", "GetJob", "ListJobs", "WatchJob", "CancelJob", "AnnotationResult", "RebuildTimeline",
     },
     "ingest": {"ListFootage", "Collate"},
-    "tracker": {"PinModels", "Track", "LocateQuery", "RankCandidates", "IdentifyGlobally"},
+    "tracker": {"PinModels", "Track", "LocateQuery", "RankCandidates", "MeasureClocks", "IdentifyGlobally"},
     "renderer": {"RenderPairs", "RenderTimeline"},
     "tier": {"ReviewPairs"},
     "alert": {"TimelineReady"},

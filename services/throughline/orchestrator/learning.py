@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import and_, exists, select
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from throughline.domain.clocks import MeasuredClock, measure_clocks
 from throughline.domain.correction import Correction
 from throughline.domain.pairs import TrackSpan
-from throughline.domain.time import NS_PER_SECOND, ClockMap
+from throughline.domain.shared_views import Offset
+from throughline.domain.time import NS_PER_SECOND, ClockMap, Instant
 from throughline.domain.topology import Way
 from throughline.domain.transits import gaps_of, learn
 from throughline.domain.work import Incident
@@ -23,6 +24,7 @@ from throughline.storage.records import Records
 from throughline.storage.records.models import (
     Answer,
     CandidateTrack,
+    ClockReading,
     Job,
     JobIncident,
     JobRequest,
@@ -99,7 +101,9 @@ class Learning:
     def clocks(self, job_id: str) -> list[MeasuredClock]:
         """Clocks that are off, by what people confirmed in other jobs, beside what this job knows of them."""
         with self._records.read() as session:
-            measured = measure_clocks(_gaps(session, job_id))
+            request = _request(session, job_id)
+            readings = session.scalars(select(ClockReading).filter_by(job_id=job_id)).all()
+            measured = measure_clocks(_gaps(session, job_id), at_once=_offsets(readings, request))
         return [each for each in measured if each.is_sure]
 
     def corrected(self, request: SubmitJobRequest) -> tuple[SubmitJobRequest, tuple[Incident, ...]]:
@@ -109,7 +113,8 @@ class Learning:
             return request, ()
         given = {clock.camera for clock in options.clock_maps}
         with self._records.read() as session:
-            measured = measure_clocks(gaps_of(_people(session, request)), given)
+            readings = _latest_readings(session, request)
+            measured = measure_clocks(gaps_of(people_of(session, request)), given, _offsets(readings, request))
         used = [each for each in measured if each.is_sure and (not options.cameras or each.camera in options.cameras)]
         changed = SubmitJobRequest.FromString(request.SerializeToString())
         changed.options.clock_maps.extend(
@@ -160,27 +165,52 @@ def _told(clock: MeasuredClock) -> str:
     seconds, uncertain = abs(clock.offset_ns) / NS_PER_SECOND, clock.uncertainty_ns / NS_PER_SECOND
     return (
         f"the clock of camera {clock.camera} is {seconds:.2f} s (±{uncertain:.2f} s) {way} {others}, "
-        f"by {clock.pairs} confirmed transits"
+        f"by {clock.pairs} confirmed pairs of tracks"
     )
 
 
 def _gaps(session: Session, job_id: str) -> dict[Way, list[int]]:
-    request = SubmitJobRequest.FromString(session.get_one(JobRequest, job_id).request)
-    return gaps_of(_people(session, request, job_id))
+    return gaps_of(people_of(session, _request(session, job_id), job_id))
+
+
+def _request(session: Session, job_id: str) -> SubmitJobRequest:
+    return SubmitJobRequest.FromString(session.get_one(JobRequest, job_id).request)
+
+
+def _latest_readings(session: Session, request: SubmitJobRequest) -> list[ClockReading]:
+    """Those of the newest job of a request's site that has any, so that what was true once does not stay."""
+    jobs = site_jobs(session, request)
+    readings = session.scalars(select(ClockReading).where(ClockReading.job_id.in_(jobs))).all()
+    newest = next((job_id for job_id in jobs if any(each.job_id == job_id for each in readings)), "")
+    return [each for each in readings if each.job_id == newest]
+
+
+def _offsets(readings: Iterable[ClockReading], request: SubmitJobRequest) -> dict[Way, Offset]:
+    """By pair of cameras what readings say beside a request's clocks."""
+    clocks, found = _clock_maps(request), {}
+    for each in readings:
+        one = clocks.get(each.one, ClockMap()).to_utc(Instant(each.one_ns))
+        other = clocks.get(each.other, ClockMap()).to_utc(Instant(each.other_ns))
+        found[each.one, each.other] = Offset(other - one, each.uncertainty_ns, one, each.pairs)
+    return found
 
 
 def _clock_maps(request: SubmitJobRequest) -> dict[str, ClockMap]:
     return dict(clock_map_from_proto(clock) for clock in request.options.clock_maps)
 
 
-def _people(session: Session, request: SubmitJobRequest, but: str = "") -> Iterator[list[TrackSpan]]:
-    """The tracks of each person whom other jobs of a request's site looked for: the query's, and those that stand confirmed, in UTC
-    by the request's clocks. Where it names no site, jobs over the same footage are of the same."""
-    site, clocks = request.options.site, _clock_maps(request)
-    newest = select(Job.job_id).where(Job.site == site, Job.job_id != but)
-    if not site:
+def site_jobs(session: Session, request: SubmitJobRequest, but: str = "") -> list[str]:
+    """The newest jobs of a request's site. Where it names none, jobs over the same footage are of the same."""
+    newest = select(Job.job_id).where(Job.site == request.options.site, Job.job_id != but)
+    if not request.options.site:
         newest = newest.where(Job.footage_uri == request.footage_uri)
-    jobs = list(session.scalars(newest.order_by(Job.created_ns.desc()).limit(_JOBS_AT_MOST)))
+    return list(session.scalars(newest.order_by(Job.created_ns.desc()).limit(_JOBS_AT_MOST)))
+
+
+def people_of(session: Session, request: SubmitJobRequest, but: str = "") -> Iterator[list[TrackSpan]]:
+    """The tracks of each person whom other jobs of a request's site looked for: the query's, and those that stand confirmed, in UTC
+    by the request's clocks."""
+    clocks, jobs = _clock_maps(request), site_jobs(session, request, but)
     standing: dict[tuple[str, int, str], str] = {}
     answers = select(Answer.job_id, Answer.round, Answer.pair_id, Answer.verdict).where(Answer.job_id.in_(jobs))
     for job_id, number, pair_id, verdict in session.execute(answers.order_by(Answer.annotated_ns, Answer.id)):

@@ -14,6 +14,7 @@ from throughline.orchestrator.progress import Meter, Subject
 from throughline.orchestrator.ranking import Ranking
 from throughline.orchestrator.rounds import Rounds
 from throughline.orchestrator.settings import OrchestratorSettings
+from throughline.orchestrator.shared_views import SharedViews
 from throughline.orchestrator.view import View
 from throughline.orchestrator.waits import Waits
 from throughline.storage.records import Records
@@ -31,6 +32,7 @@ class Ledger:
     tasks: Tasks
     ranking: Ranking
     learning: Learning
+    shared_views: SharedViews
     rounds: Rounds
     answers: Answers
     films: Films
@@ -47,6 +49,7 @@ class Ledger:
             tasks=Tasks(records),
             ranking=Ranking(records),
             learning=Learning(records, settings.learn_transits, settings.correct_calibration),
+            shared_views=SharedViews(records),
             rounds=Rounds(records, settings.reminder_seconds),
             answers=Answers(records),
             films=Films(records),

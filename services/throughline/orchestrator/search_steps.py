@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 
-from throughline.domain.errors import FailedPrecondition
+from throughline.domain.errors import FailedPrecondition, ThroughlineError
 from throughline.orchestrator.cameras import closer_name
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.learning import PinnedSearch, clock_incident
@@ -22,6 +23,7 @@ from throughline.v1.tracker_pb2 import CameraTracks, LocateQueryRequest, RankCan
 from throughline.wire.convert import clock_map_from_proto, correction_to_proto, incident_to_proto
 from throughline.wire.topology_document import parse_topology, unknown_cameras
 
+_log = logging.getLogger(__name__)
 DEFAULT_CANDIDATES = 500
 _DEFAULT_THRESHOLD = 0.5
 
@@ -96,6 +98,7 @@ class SearchSteps:
         """Rank everyone else for the first round; return the number of calls that render their clips."""
         self.ledger.learning.pin(errand.job_id, ArtifactRef(uri=query[0], key=query[1]))
         self._tell_of_topology(errand.job_id)
+        self._measure_clocks(errand)
         clocks = self.ledger.learning.clocks(errand.job_id)
         incidents = [incident_to_proto(clock_incident(clock)) for clock in clocks]
         self.ledger.jobs.add_incidents(errand.job_id, "rank", incidents)
@@ -213,6 +216,20 @@ class SearchSteps:
             if message:
                 incident = Incident(code="topology_camera_unknown", subject="topology", message=message)
                 self.ledger.jobs.add_incidents(job_id, "rank", [incident])
+
+    def _measure_clocks(self, errand: Errand) -> None:
+        """Have clocks measured where views overlap; the job goes on without that where it can't be done."""
+        question = self.ledger.shared_views.question(errand.job_id)
+        if question is None:
+            return
+        try:
+            answer = self.stages.measure_clocks(errand, question)
+        except ThroughlineError as error:
+            if error.retryable:
+                raise
+            _log.warning("job %s: clocks are not measured from overlapping views: %s", errand.job_id, error)
+        else:
+            self.ledger.shared_views.save(errand.job_id, answer.readings)
 
     def _cameras(self, job_id: str) -> list[CameraTracks]:
         return self.ledger.cameras.tracked(job_id, self.ledger.jobs.assignment(job_id).request.options.clock_maps)

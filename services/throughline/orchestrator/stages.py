@@ -20,6 +20,8 @@ from throughline.v1.renderer_pb2_grpc import RendererStub
 from throughline.v1.tracker_pb2 import (
     LocateQueryRequest,
     LocateQueryResponse,
+    MeasureClocksRequest,
+    MeasureClocksResponse,
     PinModelsRequest,
     PinModelsResponse,
     RankCandidatesRequest,
@@ -89,6 +91,9 @@ class Stages:
 
     def rank_candidates(self, errand: Errand, request: RankCandidatesRequest) -> RankCandidatesResponse:
         return call(errand, self._names["tracker"], self._tracker.RankCandidates, request, self._seconds)
+
+    def measure_clocks(self, errand: Errand, request: MeasureClocksRequest) -> MeasureClocksResponse:
+        return call(errand, self._names["tracker"], self._tracker.MeasureClocks, request, self._seconds)
 
     def render_pairs(self, errand: Errand, request: RenderPairsRequest) -> Iterator[PairClip | Incident]:
         """Each clip as it is done, and an incident for each pair that could not be rendered."""

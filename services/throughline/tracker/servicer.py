@@ -15,6 +15,7 @@ from throughline.tracker.artifacts import CameraTracks, read_summary
 from throughline.tracker.identities.config import Associate
 from throughline.tracker.identities.stage import IdentifyStage, identity_rules
 from throughline.tracker.locate import LocatedQuery, LocateStage, read_located
+from throughline.tracker.measure_clocks import measured_clocks
 from throughline.tracker.pins import pinned_digests
 from throughline.tracker.rank import Ranking, RankRules, Scale
 from throughline.tracker.rank_stage import SCOUTS, RankStage
@@ -100,6 +101,11 @@ class Tracker(TrackerServicer):
         cameras = [self._camera_tracks(each) for each in request.cameras]
         job_round = (request.job_id, SCOUTS if request.scouts else request.round or 1)
         return _ranked(*self._rank.run(job_round, query, cameras, _rules(request), _known(request)))
+
+    def MeasureClocks(
+        self, request: tracker_pb2.MeasureClocksRequest, context: grpc.ServicerContext
+    ) -> tracker_pb2.MeasureClocksResponse:
+        return tracker_pb2.MeasureClocksResponse(readings=measured_clocks(self._workspace, request))
 
     def IdentifyGlobally(
         self, request: tracker_pb2.IdentifyGloballyRequest, context: grpc.ServicerContext

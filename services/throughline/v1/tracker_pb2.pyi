@@ -590,6 +590,156 @@ class SiteCorrection(_message.Message):
 Global___SiteCorrection: _TypeAlias = SiteCorrection  # noqa: Y015
 
 @_typing.final
+class MeasureClocksRequest(_message.Message):
+    """Ask how far clocks are off each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACKS_FIELD_NUMBER: _builtins.int
+    PEOPLE_FIELD_NUMBER: _builtins.int
+    OVERLAPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tracks(self) -> _containers.RepeatedCompositeFieldContainer[Global___CameraTracks]:
+        """Tracks of the people below, each with what is known of its camera's clock; those that are gone are passed over."""
+
+    @_builtins.property
+    def people(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfirmedPerson]:
+        """People who were confirmed."""
+
+    @_builtins.property
+    def overlaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___CameraPair]:
+        """Cameras whose views overlap."""
+
+    def __init__(
+        self,
+        *,
+        tracks: _abc.Iterable[Global___CameraTracks] | None = ...,
+        people: _abc.Iterable[Global___ConfirmedPerson] | None = ...,
+        overlaps: _abc.Iterable[Global___CameraPair] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overlaps", b"overlaps", "people", b"people", "tracks", b"tracks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureClocksRequest: _TypeAlias = MeasureClocksRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmedPerson(_message.Message):
+    """A person who was confirmed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tracks(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.TrackRef]:
+        """Their tracks, by any camera."""
+
+    def __init__(
+        self,
+        *,
+        tracks: _abc.Iterable[_common_pb2.TrackRef] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tracks", b"tracks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmedPerson: _TypeAlias = ConfirmedPerson  # noqa: Y015
+
+@_typing.final
+class CameraPair(_message.Message):
+    """Two cameras."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ONE_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    one: _builtins.str
+    """The one whose name comes first in order."""
+    other: _builtins.str
+    """The other."""
+    def __init__(
+        self,
+        *,
+        one: _builtins.str = ...,
+        other: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["one", b"one", "other", b"other"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CameraPair: _TypeAlias = CameraPair  # noqa: Y015
+
+@_typing.final
+class MeasureClocksResponse(_message.Message):
+    """How far clocks are off each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def readings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClockReading]:
+        """For each of the overlaps of which that is sure."""
+
+    def __init__(
+        self,
+        *,
+        readings: _abc.Iterable[Global___ClockReading] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["readings", b"readings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureClocksResponse: _TypeAlias = MeasureClocksResponse  # noqa: Y015
+
+@_typing.final
+class ClockReading(_message.Message):
+    """What the clocks of two cameras showed at one moment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMERAS_FIELD_NUMBER: _builtins.int
+    ONE_TIME_NS_FIELD_NUMBER: _builtins.int
+    OTHER_TIME_NS_FIELD_NUMBER: _builtins.int
+    UNCERTAINTY_NS_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    one_time_ns: _builtins.int
+    """The first one's own time, nanoseconds since 1970."""
+    other_time_ns: _builtins.int
+    """The other's own time at the same moment, nanoseconds since 1970."""
+    uncertainty_ns: _builtins.int
+    """Uncertainty of their difference, nanoseconds, one standard deviation, over 0."""
+    pairs: _builtins.int
+    """Pairs of tracks that it was measured from, at least 6."""
+    @_builtins.property
+    def cameras(self) -> Global___CameraPair:
+        """The cameras."""
+
+    def __init__(
+        self,
+        *,
+        cameras: Global___CameraPair | None = ...,
+        one_time_ns: _builtins.int = ...,
+        other_time_ns: _builtins.int = ...,
+        uncertainty_ns: _builtins.int = ...,
+        pairs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "one_time_ns", b"one_time_ns", "other_time_ns", b"other_time_ns", "pairs", b"pairs", "uncertainty_ns", b"uncertainty_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockReading: _TypeAlias = ClockReading  # noqa: Y015
+
+@_typing.final
 class IdentifyGloballyRequest(_message.Message):
     """Ask for identities over many reels."""
 

@@ -55,6 +55,11 @@ class TrackerStub:
                 request_serializer=throughline_dot_v1_dot_tracker__pb2.RankCandidatesRequest.SerializeToString,
                 response_deserializer=throughline_dot_v1_dot_tracker__pb2.RankCandidatesResponse.FromString,
                 _registered_method=True)
+        self.MeasureClocks = channel.unary_unary(
+                '/throughline.v1.Tracker/MeasureClocks',
+                request_serializer=throughline_dot_v1_dot_tracker__pb2.MeasureClocksRequest.SerializeToString,
+                response_deserializer=throughline_dot_v1_dot_tracker__pb2.MeasureClocksResponse.FromString,
+                _registered_method=True)
         self.IdentifyGlobally = channel.unary_stream(
                 '/throughline.v1.Tracker/IdentifyGlobally',
                 request_serializer=throughline_dot_v1_dot_tracker__pb2.IdentifyGloballyRequest.SerializeToString,
@@ -94,6 +99,13 @@ class TrackerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MeasureClocks(self, request, context):
+        """Measure how far the clocks of cameras whose views overlap are off each other, from people who were in both views at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def IdentifyGlobally(self, request, context):
         """Give one identity to all tracks of a person over many reels; streams progress and ends with the result. A cancelled call stops
         its work.
@@ -124,6 +136,11 @@ def add_TrackerServicer_to_server(servicer, server):
                     servicer.RankCandidates,
                     request_deserializer=throughline_dot_v1_dot_tracker__pb2.RankCandidatesRequest.FromString,
                     response_serializer=throughline_dot_v1_dot_tracker__pb2.RankCandidatesResponse.SerializeToString,
+            ),
+            'MeasureClocks': grpc.unary_unary_rpc_method_handler(
+                    servicer.MeasureClocks,
+                    request_deserializer=throughline_dot_v1_dot_tracker__pb2.MeasureClocksRequest.FromString,
+                    response_serializer=throughline_dot_v1_dot_tracker__pb2.MeasureClocksResponse.SerializeToString,
             ),
             'IdentifyGlobally': grpc.unary_stream_rpc_method_handler(
                     servicer.IdentifyGlobally,
@@ -240,6 +257,33 @@ class Tracker:
             '/throughline.v1.Tracker/RankCandidates',
             throughline_dot_v1_dot_tracker__pb2.RankCandidatesRequest.SerializeToString,
             throughline_dot_v1_dot_tracker__pb2.RankCandidatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MeasureClocks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/throughline.v1.Tracker/MeasureClocks',
+            throughline_dot_v1_dot_tracker__pb2.MeasureClocksRequest.SerializeToString,
+            throughline_dot_v1_dot_tracker__pb2.MeasureClocksResponse.FromString,
             options,
             channel_credentials,
             insecure,

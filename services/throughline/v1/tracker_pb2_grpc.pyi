@@ -41,6 +41,8 @@ class TrackerStub:
     """Find the query's track among those of its camera."""
     RankCandidates: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.RankCandidatesRequest, _tracker_pb2.RankCandidatesResponse]
     """Order all other tracks by how likely they show the query's person."""
+    MeasureClocks: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.MeasureClocksRequest, _tracker_pb2.MeasureClocksResponse]
+    """Measure how far the clocks of cameras whose views overlap are off each other, from people who were in both views at once."""
     IdentifyGlobally: _grpc.UnaryStreamMultiCallable[_tracker_pb2.IdentifyGloballyRequest, _tracker_pb2.IdentifyGloballyResponse]
     """Give one identity to all tracks of a person over many reels; streams progress and ends with the result. A cancelled call stops
     its work.
@@ -59,6 +61,8 @@ class TrackerAsyncStub(TrackerStub):
     """Find the query's track among those of its camera."""
     RankCandidates: _aio.UnaryUnaryMultiCallable[_tracker_pb2.RankCandidatesRequest, _tracker_pb2.RankCandidatesResponse]  # type: ignore[assignment]
     """Order all other tracks by how likely they show the query's person."""
+    MeasureClocks: _aio.UnaryUnaryMultiCallable[_tracker_pb2.MeasureClocksRequest, _tracker_pb2.MeasureClocksResponse]  # type: ignore[assignment]
+    """Measure how far the clocks of cameras whose views overlap are off each other, from people who were in both views at once."""
     IdentifyGlobally: _aio.UnaryStreamMultiCallable[_tracker_pb2.IdentifyGloballyRequest, _tracker_pb2.IdentifyGloballyResponse]  # type: ignore[assignment]
     """Give one identity to all tracks of a person over many reels; streams progress and ends with the result. A cancelled call stops
     its work.
@@ -98,6 +102,14 @@ class TrackerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tracker_pb2.RankCandidatesResponse, _abc.Awaitable[_tracker_pb2.RankCandidatesResponse]]:
         """Order all other tracks by how likely they show the query's person."""
+
+    @_abc_1.abstractmethod
+    def MeasureClocks(
+        self,
+        request: _tracker_pb2.MeasureClocksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.MeasureClocksResponse, _abc.Awaitable[_tracker_pb2.MeasureClocksResponse]]:
+        """Measure how far the clocks of cameras whose views overlap are off each other, from people who were in both views at once."""
 
     @_abc_1.abstractmethod
     def IdentifyGlobally(

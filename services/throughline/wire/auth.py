@@ -63,6 +63,7 @@ SCOPE_OF: Mapping[str, Scope] = {
         Track=Scope.STAGE,
         LocateQuery=Scope.STAGE,
         RankCandidates=Scope.STAGE,
+        MeasureClocks=Scope.STAGE,
         IdentifyGlobally=Scope.STAGE,
     ),
     **_methods("Renderer", RenderPairs=Scope.STAGE, RenderTimeline=Scope.STAGE),

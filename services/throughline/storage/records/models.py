@@ -253,6 +253,21 @@ class RankedRound(Base):
     candidates: Mapped[int] = mapped_column(Integer)
 
 
+class ClockReading(Base):
+    """What the clocks of two cameras, in order of name, showed at one moment, measured when a job first ranked: nanoseconds since
+    1970 by each, one standard deviation of their difference, and how many pairs of tracks it was measured from."""
+
+    __tablename__ = "clock_readings"
+
+    job_id: Mapped[str] = _job_key()
+    one: Mapped[str] = mapped_column(Words, primary_key=True)
+    other: Mapped[str] = mapped_column(Words, primary_key=True)
+    one_ns: Mapped[int]
+    other_ns: Mapped[int]
+    uncertainty_ns: Mapped[int]
+    pairs: Mapped[int] = mapped_column(Integer)
+
+
 class NextRound(Base):
     """A round after the first that was asked for when the one before it closed."""
 
