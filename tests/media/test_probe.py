@@ -69,6 +69,18 @@ def test_frames_that_an_avi_skips_are_not_missed(tmp_path: Path, codec: str) -> 
     assert [each - pts[0] for each in pts] == times
 
 
+@pytest.mark.parametrize("b_frames", [1, 2, 3, 16])
+def test_frames_out_of_order_stand_where_they_belong_around_those_that_an_avi_skips(
+    tmp_path: Path, b_frames: int
+) -> None:
+    times = [*range(6), *range(10, 17), *range(20, 24), *range(30, 37)]
+    clip = make_clip(tmp_path / "clip.avi", Clip(times, time_base=Fraction(1, 15), b_frames=b_frames, gop=100))
+    shown = _shown(clip)
+
+    assert [number for _, number in shown] == list(range(len(times)))
+    assert [pts - shown[0][0] for pts, _ in shown] == times
+
+
 def test_an_avi_that_is_cut_off_says_so(tmp_path: Path) -> None:
     whole = make_clip(tmp_path / "clip.avi", Clip(steady(300))).read_bytes()
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 4])
@@ -122,6 +134,20 @@ def _times(clip: Path) -> dict[int, int]:
     """PTS of the packets of a clip, by their place in the file."""
     with open_clip(clip) as (container, stream):
         return {packet.pos or 0: pts for packet, pts in ClipPackets(container, stream)}
+
+
+def _shown(clip: Path) -> list[tuple[int, int]]:
+    """PTS of the frames of an H.264 clip and the numbers that they show, as they come out of the decoder."""
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    frames: list[av.VideoFrame] = []
+    with open_clip(clip) as (container, stream):
+        decoder.extradata = stream.codec_context.extradata
+        for packet, pts in ClipPackets(container, stream):
+            packet.pts = pts
+            frames += decoder.decode(packet)
+        frames += decoder.decode(None)
+    return [(frame.pts or 0, number_in(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))) for frame in frames]
 
 
 def test_a_creation_time_of_a_clock_that_was_never_set_is_none(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from throughline.domain.tracks import Track
 
 FURTHEST_NS = 10 * NS_PER_SECOND
 """Clocks that are further off each other are not found."""
-LEAST_PEOPLE = 6
+LEAST_PEOPLE = 8
 """Fewer in both views at once say nothing."""
 _STEP_NS = 200 * NS_PER_MS
 _BRIDGED_NS = 500 * NS_PER_MS

@@ -36,7 +36,7 @@ def _at_once(packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStr
 
 
 def _in_order(packets: Iterator[Packet[VideoStream]], stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """The n-th frame that is shown gets the DTS of the packet that comes as many after the n-th as frames are out of order."""
+    """The n-th frame that is shown gets the DTS of the packet that comes as many after the n-th as the encoder held frames back."""
     order = _Order(stream)
     error: av.FFmpegError | None = None
     while error is None:
@@ -76,6 +76,8 @@ class _Order:
         """Of packets that are held, from 0."""
         self._next_place = 0
         self._begun = False
+        self._first: tuple[int, int] | None = None
+        """The packet whose frame came first, and the one after which it came."""
         self._delay: int | None = None
 
     def add(self, packet: Packet[VideoStream]) -> None:
@@ -99,10 +101,19 @@ class _Order:
             pass
         while self._held and (number := len(self._dts) - len(self._held)) in self._places and number < sure - ahead + 1:
             if self._delay is None:
-                self._delay = max(number - place for number, place in self._places.items())
+                self._delay = self._reordering()
             packet = self._held.popleft()
-            packet.pts = self._time(self._places.pop(number) + max(0, self._delay))
+            packet.pts = self._time(self._places.pop(number) + self._delay)
             yield packet
+
+    def _reordering(self) -> int:
+        """How many frames encoder and decoder hold back. The stream states it, and the decoder goes by that; few streams have B-frames
+        that need less, and only some that state nothing need more."""
+        needed = max(number - place for number, place in self._places.items())
+        if self._first is None or self._first[0] not in self._places:
+            return max(0, needed)
+        number, after = self._first
+        return max(0, needed, after - self._places[number])
 
     def _place_next(self, sure: int) -> bool:
         """Place the next frame that is shown; those of packets before `sure` have come, or never will.
@@ -143,4 +154,5 @@ class _Order:
             return
         for frame in frames:
             if frame.pts is not None and frame.pts in self._unplaced and frame.pts not in self._came:
+                self._first = self._first or (frame.pts, len(self._dts) - 1)
                 self._came.append(frame.pts)

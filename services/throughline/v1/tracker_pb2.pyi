@@ -717,7 +717,7 @@ class ClockReading(_message.Message):
     uncertainty_ns: _builtins.int
     """Uncertainty of their difference, nanoseconds, one standard deviation, over 0."""
     pairs: _builtins.int
-    """Pairs of tracks that it was measured from, at least 6."""
+    """Pairs of tracks that it was measured from, at least 8."""
     @_builtins.property
     def cameras(self) -> Global___CameraPair:
         """The cameras."""
