@@ -79,8 +79,8 @@ class Account:
         yield from self._together(
             "chunk_time_ambiguous",
             self._ambiguous,
-            "their names give a local time that came twice, or never, when clocks were changed; the earlier is taken, or "
-            "the offset from before the change; name files in UTC or with a zone",
+            "their names give a local time that came twice, or never, when clocks were changed; the chunks around them "
+            "tell which hour it was, else the earlier is taken, or the offset from before the change; name files in UTC or with a zone",
         )
 
     def _tell_of(self, code: str, chunk: ChunkObject | ReelChunk, text: str) -> None:

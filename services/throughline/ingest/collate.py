@@ -16,6 +16,7 @@ from throughline.ingest.fetching import in_order, open_chunk
 from throughline.ingest.loss import LOSS_CODES, LOSSES, Loss, LostOnTheWay
 from throughline.ingest.names import FileNameTimes
 from throughline.ingest.reel_builder import Arrived, ReelBuilder
+from throughline.ingest.repeated_hour import settle
 from throughline.ingest.settings import CollateSettings
 from throughline.ingest.survey import UNIT, Surveyed, order, survey, within
 from throughline.storage import documents
@@ -23,7 +24,7 @@ from throughline.storage.gops import GOPS_FILE, GopWriter
 from throughline.storage.object_store import ObjectStore, OpenObject
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 
-STAGE_REVISION = 5
+STAGE_REVISION = 6
 """Raise it whenever the same chunks would give another reel."""
 REEL = "reel.json"
 
@@ -88,7 +89,8 @@ class Collator:
         work.report(0, len(request.chunks), UNIT)
         present = [chunk for chunk in request.chunks if chunk.name not in losses]
         lost = [Surveyed.lost(chunk, losses[chunk.name]) for chunk in request.chunks if chunk.name in losses]
-        surveyed = sorted([*survey(self._objects, present, rules, work), *lost], key=order)
+        found = sorted([*survey(self._objects, present, rules, work), *lost], key=order)
+        surveyed = settle(found, rules.names)
         gone = [one.chunk.name for one in surveyed if one.code in LOSS_CODES]
         folder = self._folder(request, gone)
         ready = self._workspace.find(folder) if gone else None

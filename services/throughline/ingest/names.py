@@ -44,6 +44,8 @@ class NameTime:
     uncertainty_ns: int
     is_ambiguous: bool = False
     """The local time came twice, and the earlier is taken; or never, and it is read by the offset from before the change."""
+    again_ns: int = 0
+    """So much later the same local time came again; 0 where it did not."""
 
 
 class FileNameTimes:
@@ -89,8 +91,9 @@ class FileNameTimes:
         except ValueError:
             return None  # a thirteenth month: the digits mean something else
         start = Instant.from_datetime(local) + fraction_ns
-        if Instant.from_datetime(local.replace(fold=1)) + fraction_ns != start:
-            return NameTime(start, AMBIGUITY_NS, is_ambiguous=True)
+        again_ns = Instant.from_datetime(local.replace(fold=1)) + fraction_ns - start
+        if again_ns:
+            return NameTime(start, AMBIGUITY_NS, is_ambiguous=True, again_ns=max(0, again_ns))
         return NameTime(start, _resolution(fraction, NS_PER_SECOND if groups.get("second") else 60 * NS_PER_SECOND))
 
 
