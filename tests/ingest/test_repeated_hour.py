@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -26,7 +26,7 @@ def listed(name: str, uploaded: Instant = BULK) -> Surveyed:
     return Surveyed(chunk, TimeRules((), NAMES).stated(chunk, {}))
 
 
-def placed(chunks: Sequence[Surveyed]) -> list[str]:
+def placed(chunks: Iterable[Surveyed]) -> list[str]:
     """Names and times in UTC, in order, such as 02-40@01:40."""
     settled = settle(sorted(chunks, key=order), NAMES)
     return [f"{one.chunk.name[11:-4]}@{str(one.time.start)[11:16]}" for one in settled if one.time]
