@@ -271,5 +271,6 @@ def test_reflection_lists_the_service(channel: grpc.Channel) -> None:
         "Track",
         "LocateQuery",
         "RankCandidates",
+        "MeasureClocks",
         "IdentifyGlobally",
     }

@@ -66,11 +66,13 @@ def measure_offset(people: Sequence[tuple[Sequence[Track], Sequence[Track]]]) ->
     if fit is None or not fit.contrast >= _LEAST_CONTRAST:
         return None
     together = [pair for pair in pairs if len(pair.shared(round(fit.steps)))]
+    if len({pair.person for pair in together}) < LEAST_PEOPLE:
+        return None
     groups = min(_GROUPS, len({pair.person for pair in pairs}))
     left_out = [_fitted([pair for pair in pairs if pair.person % groups != group]) for group in range(groups)]
     steps = [each.steps for each in left_out if each is not None]
-    spread_ns = _STEP_NS * math.sqrt((groups - 1) * float(np.var(steps)))
-    if len({pair.person for pair in together}) < LEAST_PEOPLE or len(steps) < groups or spread_ns > _LARGEST_SPREAD_NS:
+    spread_ns = _STEP_NS * math.sqrt((groups - 1) * float(np.var(steps))) if len(steps) == groups else math.inf
+    if spread_ns > _LARGEST_SPREAD_NS:
         return None
     at = int(np.median([pair.one.first for pair in together])) * _STEP_NS
     return Offset(
