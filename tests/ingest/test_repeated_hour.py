@@ -79,6 +79,7 @@ def test_a_first_hour_that_is_there_in_part_leaves_the_rest_to_the_second() -> N
 
 def test_where_nothing_tells_it_is_the_first_hour() -> None:
     assert placed([listed("02-30-00")]) == ["02-30-00@00:30"]
+    assert placed([listed("02-30-00"), listed("08-00-00")])[0] == "02-30-00@00:30"
     assert placed([listed("01-50-00"), listed("02-00-00"), listed("03-10-00")])[1] == "02-00-00@00:00"
 
 

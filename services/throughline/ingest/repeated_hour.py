@@ -10,7 +10,7 @@ from statistics import median
 
 from throughline.domain.footage import ChunkTime, TimeSource
 from throughline.domain.time import NS_PER_SECOND, Instant
-from throughline.ingest.names import FileNameTimes
+from throughline.ingest.names import AMBIGUITY_NS, FileNameTimes
 from throughline.ingest.survey import Surveyed, order
 
 _SOON_NS = 2 * 3600 * NS_PER_SECOND
@@ -46,7 +46,8 @@ def settle(surveyed: Sequence[Surveyed], names: FileNameTimes) -> list[Surveyed]
 
 
 def _again_ns(one: Surveyed, time: ChunkTime, names: FileNameTimes) -> int:
-    named = names.read(one.chunk.name) if time.source is TimeSource.FILE_NAME else None
+    doubtful = time.source is TimeSource.FILE_NAME and time.uncertainty_ns == AMBIGUITY_NS
+    named = names.read(one.chunk.name) if doubtful else None
     return named.again_ns if named is not None else 0
 
 
@@ -65,39 +66,38 @@ def _lag_ns(each: _Timed) -> int:
 
 def _by_neighbours(once: Sequence[_Timed], twice: Sequence[_Timed], again: dict[str, int]) -> set[str]:
     """Names of the second hour, by what else there is."""
-    same: dict[Instant, list[Surveyed]] = defaultdict(list)
-    for one, time in sorted(twice, key=lambda each: (len(each[0].chunk.name), order(each[0]))):
-        same[time.start].append(one)
-    second = {each[1].chunk.name for each in same.values() if len(each) == 2}
+    same: dict[Instant, list[_Timed]] = defaultdict(list)
+    for each in sorted(twice, key=lambda each: (len(each[0].chunk.name), order(each[0]))):
+        same[each[1].start].append(each)
+    second: set[str] = set()
     known = [time.start for _, time in once]
-    for start, each in same.items():
-        if len(each) == 2:
-            known += [start, start + again[each[1].chunk.name]]
-    alone = sorted((each[0] for each in same.values() if len(each) == 1), key=order)
+    for start, pair in same.items():
+        if len(pair) == 2:
+            name = pair[1][0].chunk.name
+            second.add(name)
+            known += [start, start + again[name]]
+    alone = sorted((each[0] for each in same.values() if len(each) == 1), key=lambda each: order(each[0]))
     for run in _runs(alone, [time.start for _, time in (*once, *twice)]):
         later_ns = again[run[0][0].chunk.name]
         first, last = run[0][1].start, run[-1][1].start
-        before = min((first - each for each in known if each < first), default=None)
-        after = min((each - last - later_ns for each in known if each > last + later_ns), default=None)
-        if after is not None and (before is None or after < before):
-            second |= {one.chunk.name for one, _ in run}
-            known += [time.start + later_ns for _, time in run]
-        else:
-            known += [time.start for _, time in run]
+        before = min((first - each for each in known if each < first), default=later_ns)
+        after = min((each - last - later_ns for each in known if each > last + later_ns), default=later_ns)
+        moved = after < min(before, later_ns)
+        known += [time.start + later_ns * moved for _, time in run]
+        if moved:
+            second.update(one.chunk.name for one, _ in run)
     return second
 
 
-def _runs(chunks: Sequence[Surveyed], starts: Sequence[Instant]) -> Iterator[list[_Timed]]:
+def _runs(chunks: Sequence[_Timed], starts: Sequence[Instant]) -> Iterator[list[_Timed]]:
     """Chunks that follow each other at no more than what is usual between any of `starts`."""
     apart = [later - one for one, later in pairwise(sorted(starts)) if later > one]
     most_ns = _FAR * median(apart) if apart else 0
     run: list[_Timed] = []
-    for one in chunks:
-        if one.time is None:
-            continue
-        if run and one.time.start - run[-1][1].start > most_ns:
+    for each in chunks:
+        if run and each[1].start - run[-1][1].start > most_ns:
             yield run
             run = []
-        run.append((one, one.time))
+        run.append(each)
     if run:
         yield run
