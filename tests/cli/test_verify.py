@@ -155,7 +155,7 @@ def part(sworn: Sworn, name: str) -> tuple[Path, str]:
     }[name]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(PARTS), place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 def test_one_byte_flipped_in_anything_that_the_film_rests_on_is_named(
     sworn: Sworn, name: str, place: float, flip: int
@@ -169,7 +169,7 @@ def test_one_byte_flipped_in_anything_that_the_film_rests_on_is_named(
     assert status(findings) == CHANGED
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 def test_one_byte_flipped_in_the_manifest_is_named(sworn: Sworn, place: float, flip: int) -> None:
     content = bytearray(sworn.evidence.read_bytes())

@@ -30,7 +30,7 @@ def test_priors_of_the_data_do_not_matter() -> None:
     assert np.abs(even.apply(x) - rare.apply(x)).max() < 0.1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), n_same=st.integers(8, 60), n_different=st.integers(8, 300))
 def test_ranking_is_kept_however_few_the_pairs(seed: int, n_same: int, n_different: int) -> None:
     cosines, same = _normal_pairs(n_same, n_different, seed)

@@ -88,7 +88,7 @@ def in_order(reel: Reel) -> list[tuple[int, int]]:
     return used
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pieces)
 def test_no_instant_is_lost_or_shown_twice_or_out_of_order(layout: Sequence[Piece]) -> None:
     with tempfile.TemporaryDirectory() as folder:

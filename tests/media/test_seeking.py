@@ -99,7 +99,7 @@ def test_the_footage_has_open_groups_and_every_frame(camera: Camera, tmp_path: P
     assert reader.frame_times() == shown.starts
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_moment_shows_the_frame_that_decoding_everything_shows(camera: Camera, data: st.DataObject) -> None:
     reader, shown = camera
@@ -120,7 +120,7 @@ def test_any_moment_shows_the_frame_that_decoding_everything_shows(camera: Camer
     assert (number_in(frame.rgb()), frame.span) == (shown.at(moment), span)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 12 * 48), st.integers(1, 60))
 def test_reading_on_from_any_moment_goes_through_parts_as_one(camera: Camera, first: int, count: int) -> None:
     reader, shown = camera

@@ -71,7 +71,7 @@ def test_poor_moments_are_left_out() -> None:
     assert max(moments(good_then_poor, 8)) < 30
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=400), st.integers(1, 8))
 def test_what_is_kept_is_bounded_and_holds_the_best(values: list[float], count: int) -> None:
     best = BestMoments(count)

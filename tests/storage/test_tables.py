@@ -27,7 +27,7 @@ from throughline.storage.tables import (
     write_tracks,
 )
 
-on_files = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+on_files = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 moments = st.integers(-(2**62), 2**62)
 seeds = st.integers(0, 2**32 - 1)
 

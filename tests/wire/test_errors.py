@@ -79,7 +79,7 @@ def test_an_error_says_for_itself_whether_a_retry_helps(failing: Failing) -> Non
     assert failing.call().retryable
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(message=st.text(st.characters(exclude_categories=["Cs"]), max_size=200), repeated=st.sampled_from([1, 100]))
 @example(message="ᚄ" * 11, repeated=100)
 def test_any_message_arrives_or_is_shortened(message: str, repeated: int, failing: Failing) -> None:

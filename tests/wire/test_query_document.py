@@ -211,7 +211,7 @@ def test_very_many_mistakes_are_counted() -> None:
     assert mistake.path == "observations[0].box"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

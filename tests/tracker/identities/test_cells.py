@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from throughline.tracker.identities.cells import cell_text, text_cell
@@ -17,7 +17,6 @@ def test_what_begins_like_a_formula_gets_an_apostrophe(name: str, cell: str) -> 
     assert text_cell(name) == cell
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from("'=+-@\ta"), max_size=5))
 def test_names_are_read_as_they_were(name: str) -> None:
     cell = text_cell(name)

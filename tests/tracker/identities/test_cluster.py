@@ -57,7 +57,7 @@ def groups(tracks: Tracks, found: Identities) -> set[frozenset[tuple[str, int]]]
     }
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     scene=scenes(), same_class=st.booleans(), same_video=st.booleans(), gated=st.booleans(), overlap=st.integers(0, 3)
 )
@@ -75,7 +75,7 @@ def test_no_forbidden_pair_ever_shares_an_identity(
         assert not forbidden.any()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scene=scenes(), order=st.randoms(use_true_random=False))
 def test_the_order_of_the_tracks_does_not_matter(scene: list[Seen], order: object) -> None:
     mixed = list(scene)
@@ -85,7 +85,7 @@ def test_the_order_of_the_tracks_does_not_matter(scene: list[Seen], order: objec
     assert groups(first, identified(first, Rules())) == groups(second, identified(second, Rules()))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scene=scenes())
 def test_average_linkage_is_exact(scene: list[Seen]) -> None:
     """With all pairs as edges it does what the textbook does, written down naively."""

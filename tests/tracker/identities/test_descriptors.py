@@ -41,7 +41,7 @@ def test_what_was_written_is_read(whole: Path) -> None:
     assert made_of(whole.with_name("none.npz")) == ""
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_broken_file_is_called_corrupt_or_read_as_it_was(whole: Path, data: st.DataObject) -> None:
     content = bytearray(whole.read_bytes())

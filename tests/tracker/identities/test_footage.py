@@ -25,7 +25,7 @@ def footage(folder: Path, table: str, **summary: object) -> Footage:
     return read_footage(read_video(folder))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(frame=st.integers(0, 10**8), fps=st.sampled_from(["29.970029", "23.976023", "30000/1001", "59.94", "0.333333"]))
 def test_times_by_frame_are_exact(tmp_path_factory: pytest.TempPathFactory, frame: int, fps: str) -> None:
     found = footage(tmp_path_factory.getbasetemp(), f"{HEAD}\n{frame},1,0,0,9,9\n", start=START, fps=fps)

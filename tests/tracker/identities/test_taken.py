@@ -12,7 +12,7 @@ from throughline.tracker.identities.taken import THUMBS_PER_TRACK, TakenCrops
 CROP = np.zeros((8, 4, 3), np.uint8)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from([0.1, 0.5, 0.9])), max_size=20))
 def test_pictures_are_kept_of_the_best_crops_of_each_track(crops: list[tuple[int, float]]) -> None:
     taken = TakenCrops(8)
