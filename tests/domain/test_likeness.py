@@ -9,7 +9,7 @@ import pytest
 
 from throughline.domain.calibration import Calibration
 from throughline.domain.errors import InvalidInput
-from throughline.domain.likeness import SETS, Matching, all_likenesses, among, likenesses, mean_look, without
+from throughline.domain.likeness import SETS, Matching, _blocks, all_likenesses, among, likenesses, mean_look, without
 from throughline.domain.rerank import reranked
 from throughline.domain.tracks import TrackEmbeddings
 
@@ -118,12 +118,18 @@ def test_in_blocks_the_likeness_is_the_same(monkeypatch: pytest.MonkeyPatch) -> 
     )
     whole = likenesses(person, others)
     for cosines in (1, 15 * 9, 15 * 4 * 7, 10_000):
-        monkeypatch.setattr("throughline.domain.likeness._AT_ONCE", cosines)
+        monkeypatch.setattr("throughline.domain.likeness._COSINES_AT_ONCE", cosines)
         np.testing.assert_allclose(likenesses(person, others), whole, atol=1e-7)
 
 
+def test_a_few_crops_are_compared_with_all_of_a_camera_at_once() -> None:
+    person, others = tracks(RANDOM.normal(size=(10, DIMENSION))), tracks(RANDOM.normal(size=(4_000, DIMENSION)))
+    starts = np.unique(others.track_ids, return_index=True)[1]
+    assert len(list(_blocks(person, others, starts))) == 1
+
+
 def test_however_many_were_confirmed_memory_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("throughline.domain.likeness._AT_ONCE", 2**17)
+    monkeypatch.setattr("throughline.domain.likeness._COSINES_AT_ONCE", 2**17)
     person, others = tracks(RANDOM.normal(size=(150, DIMENSION))), tracks(RANDOM.normal(size=(4_000, DIMENSION)))
     tracemalloc.start()
     likenesses(person, others)

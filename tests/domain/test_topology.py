@@ -68,6 +68,12 @@ def test_taking_over_needs_no_time_where_none_is_given() -> None:
     assert found.reason == "seen by a and b at once for 0.2 s; 30.0 s is usual"
 
 
+def test_where_clocks_leave_open_which_way_it_was_the_reason_says_so() -> None:
+    ways = {("a", "b"): Transit(30 * SECOND), ("b", "a"): Transit(median_ns=20 * SECOND, spread=1.3)}
+    unsure = (seen("a", 0, 2, 3), seen("b", 4, 6, 3))
+    assert judged(Topology(transits=ways), *unsure).reason == "2.0 s from a to b, or by unsure clocks the other way"
+
+
 def test_a_reason_names_cameras_and_seconds() -> None:
     assert judged(WAY, seen("a", 0, 10), seen("b", 12, 20)).reason == "2.0 s from a to b; it takes 5.0 s at least"
     long = judged(WAY, seen("a", 0, 10), seen("b", 100, 110))

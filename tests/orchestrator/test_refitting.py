@@ -153,6 +153,31 @@ def test_the_answer_that_stands_counts_and_a_pair_counts_once(records: Records) 
     assert after.apply(0.97) < before.apply(0.97)
 
 
+def test_what_a_later_round_compares_again_counts_once(records: Records) -> None:
+    site = Site(records)
+    jobs = site.teach()
+    once = site.found()
+    for job_id in jobs:
+        again = RankCandidatesResponse(compared=COMPARED - 30, calibrated_by=CALIBRATION)
+        Learning(records, enabled=False).keep_ranked(job_id, FIRST_ROUND + 1, again)
+    assert once is not None
+    assert site.found() == once
+
+
+def test_a_pair_that_nobody_could_look_at_teaches_nothing(records: Records) -> None:
+    site = Site(records)
+    jobs = site.teach()
+    once = site.found()
+    for job_id in jobs:
+        unseen = Candidate(
+            pair_id=f"{job_id}-29", track=track("cam2", 29, 200), similarity=0.9, appearance_similarity=0.1
+        )
+        site.ranking.save_candidates(job_id, FIRST_ROUND + 1, [unseen])
+        later = RankCandidatesResponse(candidates=[unseen], compared=COMPARED - 30, calibrated_by=CALIBRATION)
+        Learning(records, enabled=False).keep_ranked(job_id, FIRST_ROUND + 1, later)
+    assert site.found() == once
+
+
 def test_too_few_answers_correct_nothing(records: Records) -> None:
     store = Site(records)
     store.teach(jobs=4)

@@ -9,7 +9,7 @@ import pytest
 from tests.orchestrator.bench import request, settings_for
 from tests.orchestrator.scripted import Script
 from tests.orchestrator.test_learning import QUERY, Deployment
-from throughline.domain.errors import InvalidInput
+from throughline.domain.errors import DeadlineExceeded, InvalidInput, ThroughlineError
 from throughline.domain.shared_views import LEAST_PEOPLE
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.jobs import Submission
@@ -104,10 +104,15 @@ def test_what_is_measured_is_told_of_pinned_and_applied_on_request(site: Site, s
         "cam2": -2 * SECOND,
     }
     assert incidents[0].message.endswith("by 12 confirmed pairs of tracks; it is corrected by that")
+    site.rank(site.asking())
+    assert site.ledger.learning.corrected(plain)[1] == (), "a job that asked later was told of nothing"
 
 
-def test_a_tracker_that_cannot_measure_does_not_stop_a_job(site: Site, script: Script) -> None:
+@pytest.mark.parametrize("failure", [InvalidInput("an older release"), DeadlineExceeded("too many people")])
+def test_a_tracker_that_cannot_measure_does_not_stop_a_job(
+    site: Site, script: Script, failure: ThroughlineError
+) -> None:
     site.confirmed(LEAST_PEOPLE)
-    script.fail("MeasureClocks", InvalidInput("an older release"))
+    script.fail("MeasureClocks", failure)
     assert "clock_offset_measured" not in site.rank(site.asking())
     assert script.count("RankCandidates") == 1

@@ -12,7 +12,7 @@ import pytest
 from tests.renderer.footage import FRAME_NS, PICTURE, Camera, Image, Seen, box_of, build, camera_time, play, track_id
 from throughline.domain.errors import Conflict, FailedPrecondition
 from throughline.domain.geometry import Box, Size
-from throughline.domain.time import NS_PER_SECOND, Instant, Interval
+from throughline.domain.time import NS_PER_MS, NS_PER_SECOND, Instant, Interval
 from throughline.domain.tracks import TrackTable
 from throughline.domain.work import Incident, Work
 from throughline.media.planes import Planes
@@ -20,7 +20,7 @@ from throughline.renderer import timelines
 from throughline.renderer.crowd import Crowd, Redaction, RedactionSettings
 from throughline.renderer.documents import TimelineDocument
 from throughline.renderer.pairs import Pair, PairsOrder, RenderedPair, render_pairs
-from throughline.renderer.redaction import Hiding, check_covered, pixelate
+from throughline.renderer.redaction import Hiding, _searched, check_covered, pixelate
 from throughline.renderer.settings import ClipSettings, FilmSettings
 from throughline.storage.detections import People
 from throughline.storage.documents import load
@@ -285,6 +285,12 @@ def test_a_hidden_film_leaves_out_what_nobody_looked_at_within_an_appearance(tmp
     assert [each.tracks for each in appearances] == [(track,) for track in tracks]
     spans = [(each.camera_time.start, each.camera_time.end) for each in appearances]
     assert spans == [(camera_time(14), camera_time(81)), (camera_time(110), camera_time(177))]
+
+
+def test_frames_that_only_a_look_before_them_is_near_to_are_left_out() -> None:
+    times_ns = np.arange(10_000, 30_000, 100, dtype=np.int64) * NS_PER_MS
+    looked_ns = np.array([9_300, *range(12_000, 20_001, 500)], np.int64) * NS_PER_MS
+    assert list(_searched(times_ns, looked_ns)) == [(11_500 * NS_PER_MS, 20_500 * NS_PER_MS)]
 
 
 def test_looks_around_an_appearance_count_for_it(tmp_path: Path) -> None:

@@ -102,7 +102,8 @@ class Statement:
 @dataclass(frozen=True, slots=True)
 class PairFacts:
     """A pair that people answered. `shown`: the film shows its candidate; scores as decimal text; `rank` within its `round`;
-    `appearance`: the similarity by looks alone, and `space_time` why it is another with the rest; both empty in older evidence."""
+    `appearance`: the similarity by looks alone, and `space_time` what times and places say, where they made it another; both empty in
+    older evidence."""
 
     pair_id: str
     rank: int
@@ -128,9 +129,21 @@ class CalibrationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionFacts:
+    """What the site's reviewers had taught of the calibration: log odds become `offset` + `slope` times themselves."""
+
+    offset: str
+    slope: str
+    valid: int
+    invalid: int
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
 class RankingFacts:
     """How a round was ranked; 0 is the first pass of a fast search. `reid`: digest of the model; `likeness`: what its calibration, None
-    where it has none, is for; `learned_transits`: from so many ways between cameras earlier jobs had taught the times."""
+    where it has none, is for; `learned_transits`: from so many ways between cameras earlier jobs had taught the times; `rerank`:
+    whether candidates were put in order, and cut, by their neighbours."""
 
     round: int
     threshold: str
@@ -140,6 +153,8 @@ class RankingFacts:
     likeness: str
     calibration: CalibrationFacts | None
     learned_transits: int
+    correction: CorrectionFacts | None = None
+    rerank: bool = False
 
 
 @dataclass(frozen=True, slots=True)

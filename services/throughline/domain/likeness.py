@@ -24,11 +24,11 @@ SAME_LOOKS = 0.95
 _KNOWN_BEFORE = 4.0
 """People whose weight the model's own mean look has in a camera's."""
 _TAKEN_OFF = 0.9
-_AT_ONCE = 2**22
-"""Cosines of crops that are in memory at a time: many were confirmed, and cameras have many tracks."""
+_COSINES_AT_ONCE = 2**22
+"""Cosines of a person's crops with others' that are in memory at a time: many were confirmed, and cameras have many tracks."""
 _MOST_TRACKS = 2_000
 """Of a camera's tracks so many at most make its mean look, evenly chosen."""
-_AT_ONCE = 64
+_TRACKS_AT_ONCE = 64
 """Tracks that are compared with all others in one product."""
 
 Vectors = NDArray[np.float32]
@@ -86,8 +86,8 @@ def among(tracks: TrackEmbeddings) -> Floats:
     weights, bounds = tracks.weights[:, None], np.append(starts, len(tracks.weights))
     shares = weights / np.repeat(np.add.reduceat(weights, starts), np.diff(bounds), axis=0)
     forth = np.empty((len(ids), len(ids)))
-    for first in range(0, len(ids), _AT_ONCE):
-        after = min(first + _AT_ONCE, len(ids))
+    for first in range(0, len(ids), _TRACKS_AT_ONCE):
+        after = min(first + _TRACKS_AT_ONCE, len(ids))
         rows = slice(bounds[first], bounds[after])
         closest = np.maximum.reduceat(np.clip(tracks.vectors[rows] @ tracks.vectors.T, -1, 1), starts, axis=1)
         forth[first:after] = np.add.reduceat(closest * shares[rows], starts[first:after] - starts[first], axis=0)
@@ -120,7 +120,7 @@ def _blocks(
 ) -> Iterator[tuple[slice, NDArray[np.int64]]]:
     """Rows of `others` that hold whole tracks, few enough to be compared with all of `one` at once, and where these begin in them."""
     edges, first = np.append(starts, len(others.track_ids)), 0
-    most = _AT_ONCE // max(1, len(one.track_ids))
+    most = _COSINES_AT_ONCE // max(1, len(one.track_ids))
     while first < len(starts):
         after = max(first + 1, int(np.searchsorted(edges, edges[first] + most, side="right")) - 1)
         yield slice(int(edges[first]), int(edges[after])), starts[first:after] - edges[first]

@@ -135,7 +135,10 @@ class Topology:
             return forth
         # Their times are not sure enough to tell which way it was.
         back = self._judge_way(second.camera, first.camera, back_ns, slack_ns, window_ns)
-        return forth if back.objection else back
+        if back.objection:
+            return forth
+        reason = f"{_seconds(max(gap_ns, 0))} from {first.camera} to {second.camera}, or by unsure clocks the other way"
+        return replace(back, reason=reason if back.reason else "")
 
     def _judge_way(self, start: str, end: str, gap_ns: int, slack_ns: int, window_ns: int) -> Judgement:
         transit = self.transit(start, end)

@@ -178,7 +178,7 @@ def _request(session: Session, job_id: str) -> SubmitJobRequest:
 
 
 def _latest_readings(session: Session, request: SubmitJobRequest) -> list[ClockReading]:
-    """Those of the newest job of a request's site that has any, so that what was true once does not stay."""
+    """Those of the newest job of a request's site that asked for any, so that what was true once does not stay."""
     jobs = site_jobs(session, request)
     readings = session.scalars(select(ClockReading).where(ClockReading.job_id.in_(jobs))).all()
     newest = next((job_id for job_id in jobs if any(each.job_id == job_id for each in readings)), "")
@@ -188,7 +188,7 @@ def _latest_readings(session: Session, request: SubmitJobRequest) -> list[ClockR
 def _offsets(readings: Iterable[ClockReading], request: SubmitJobRequest) -> dict[Way, Offset]:
     """By pair of cameras what readings say beside a request's clocks."""
     clocks, found = _clock_maps(request), {}
-    for each in readings:
+    for each in (each for each in readings if each.pairs):
         one = clocks.get(each.one, ClockMap()).to_utc(Instant(each.one_ns))
         other = clocks.get(each.other, ClockMap()).to_utc(Instant(each.other_ns))
         found[each.one, each.other] = Offset(other - one, each.uncertainty_ns, one, each.pairs)
@@ -208,8 +208,8 @@ def site_jobs(session: Session, request: SubmitJobRequest, but: str = "") -> lis
 
 
 def people_of(session: Session, request: SubmitJobRequest, but: str = "") -> Iterator[list[TrackSpan]]:
-    """The tracks of each person whom other jobs of a request's site looked for: the query's, and those that stand confirmed, in UTC
-    by the request's clocks."""
+    """The tracks of each person whom other jobs of a request's site looked for, the newest job's last: the query's, and those that
+    stand confirmed, in UTC by the request's clocks."""
     clocks, jobs = _clock_maps(request), site_jobs(session, request, but)
     standing: dict[tuple[str, int, str], str] = {}
     answers = select(Answer.job_id, Answer.round, Answer.pair_id, Answer.verdict).where(Answer.job_id.in_(jobs))
@@ -225,7 +225,8 @@ def people_of(session: Session, request: SubmitJobRequest, but: str = "") -> Ite
             tracks[candidate.job_id].append(track_from_proto(track_ref(candidate)))
     for query in session.scalars(select(QueryTrack).where(QueryTrack.job_id.in_(list(tracks)))):
         tracks[query.job_id].append(track_from_proto(track_ref(query)))
-    requests = select(JobRequest.job_id, JobRequest.request).where(JobRequest.job_id.in_(list(tracks)))
+    requests = select(JobRequest.job_id, JobRequest.request).join(Job, Job.job_id == JobRequest.job_id)
+    requests = requests.where(JobRequest.job_id.in_(list(tracks))).order_by(Job.created_ns, Job.job_id)
     for job_id, asked in session.execute(requests):
         theirs = _clock_maps(SubmitJobRequest.FromString(asked))
         yield [_by_clocks(track, theirs, clocks) for track in tracks[job_id]]

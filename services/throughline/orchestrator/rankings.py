@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from throughline.domain.calibration import Calibration
-from throughline.domain.evidence import CalibrationFacts, RankingFacts
+from throughline.domain.correction import Correction
+from throughline.domain.evidence import CalibrationFacts, CorrectionFacts, RankingFacts
 from throughline.domain.transits import LearnedTransit
 from throughline.orchestrator.rounds import MOST_ROUNDS
 from throughline.storage import documents
@@ -20,6 +21,7 @@ class _Rules:
     threshold: float
     scale: str
     max_candidates: int
+    rerank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class _RankingAccount:
     calibration: Calibration | None
     likeness: str = "cosine"
     learned: tuple[LearnedTransit, ...] = ()
+    correction: Correction | None = None
 
 
 def rankings(workspace: Workspace, job_id: str) -> Iterator[tuple[Artifact, RankingFacts]]:
@@ -55,6 +58,18 @@ def _facts(number: int, account: _RankingAccount) -> RankingFacts:
         likeness=account.likeness,
         calibration=None if calibration is None else _calibration(calibration),
         learned_transits=len(account.learned),
+        correction=None if account.correction is None else _correction(account.correction),
+        rerank=rules.rerank,
+    )
+
+
+def _correction(correction: Correction) -> CorrectionFacts:
+    return CorrectionFacts(
+        offset=repr(correction.offset),
+        slope=repr(correction.slope),
+        valid=correction.valid,
+        invalid=correction.invalid,
+        jobs=correction.jobs,
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from throughline.domain.correction import Correction, Reviewed, learn_correction, log_odds
+from throughline.orchestrator.ranking import WAS_ASKED
 from throughline.storage.records.models import Answer, CandidateTrack, Job, RankedRound, Search
 
 _PAIRS_AT_MOST = 100_000
@@ -87,13 +88,15 @@ def _newest(ranked: Iterable[_Ranked]) -> list[_Ranked]:
 def _pairs(session: Session, ranked: Sequence[_Ranked]) -> dict[str, dict[str, _Pair]]:
     """By job and pair what was answered; an answer that stands may have come late."""
     rounds = {(each.job_id, each.number): each for each in ranked}
-    answered = and_(Answer.job_id == CandidateTrack.job_id, Answer.pair_id == CandidateTrack.pair_id)
+    answered = and_(
+        *(getattr(Answer, name) == getattr(CandidateTrack, name) for name in ("job_id", "round", "pair_id"))
+    )
     pair = (CandidateTrack.job_id, CandidateTrack.round, CandidateTrack.pair_id)
     scores = (CandidateTrack.appearance, CandidateTrack.similarity, CandidateTrack.space_time)
     query = (
         select(*pair, *scores, Answer.verdict)
         .outerjoin(Answer, answered)
-        .where(CandidateTrack.job_id.in_({each.job_id for each in ranked}))
+        .where(CandidateTrack.job_id.in_({each.job_id for each in ranked}), WAS_ASKED)
         .order_by(Answer.annotated_ns, Answer.id)
     )
     jobs: dict[str, dict[str, _Pair]] = {}
@@ -114,7 +117,8 @@ def _ratio(appearance: float, similarity: float, applied: Correction | None) -> 
 def _reviewed(ranked: Sequence[_Ranked], pairs: dict[str, dict[str, _Pair]]) -> list[Reviewed]:
     compared: dict[str, int] = {}
     for each in ranked:
-        compared[each.job_id] = compared.get(each.job_id, 0) + each.compared
+        # A later round compares those again whom nobody was asked about.
+        compared[each.job_id] = max(compared.get(each.job_id, 0), each.compared)
     jobs = []
     for job_id, several in pairs.items():
         columns = zip(*((each.appearance, each.ratio, each.valid) for each in several.values()), strict=True)

@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from throughline.domain.errors import FailedPrecondition, ThroughlineError
+from throughline.domain.errors import DeadlineExceeded, FailedPrecondition, ThroughlineError
 from throughline.orchestrator.cameras import closer_name
 from throughline.orchestrator.inflight import Errand
 from throughline.orchestrator.learning import PinnedSearch, clock_incident
@@ -129,8 +129,9 @@ class SearchSteps:
             rerank=options.rerank,
         )
         answer = self.stages.rank_candidates(errand, request)
-        # A threshold of cosines chooses other pairs, whose answers would teach wrong.
-        if answer.calibrated_by and scale != SIMILARITY_SCALE_COSINE:
+        # Where pairs are chosen by more than their similarity, their answers would teach wrong.
+        was_cut = request.rerank and len(answer.candidates) >= request.max_candidates
+        if answer.calibrated_by and scale != SIMILARITY_SCALE_COSINE and not was_cut:
             self.ledger.learning.keep_ranked(job_id, number, answer)
         self.ledger.jobs.add_run(job_id, "rank", "", started_ns, runs=1)
         self.ledger.jobs.add_incidents(job_id, "rank", answer.incidents)
@@ -225,11 +226,11 @@ class SearchSteps:
         try:
             answer = self.stages.measure_clocks(errand, question)
         except ThroughlineError as error:
-            if error.retryable:
+            if error.retryable and not isinstance(error, DeadlineExceeded):
                 raise
             _log.warning("job %s: clocks are not measured from overlapping views: %s", errand.job_id, error)
         else:
-            self.ledger.shared_views.save(errand.job_id, answer.readings)
+            self.ledger.shared_views.save(errand.job_id, question, answer)
 
     def _cameras(self, job_id: str) -> list[CameraTracks]:
         return self.ledger.cameras.tracked(job_id, self.ledger.jobs.assignment(job_id).request.options.clock_maps)

@@ -16,7 +16,13 @@ from throughline.storage.records.models import ClockReading, JobCamera, JobReque
 from throughline.v1 import tracker_pb2
 from throughline.v1.common_pb2 import ArtifactRef, ClockMap
 from throughline.v1.orchestrator_pb2 import SubmitJobRequest
-from throughline.v1.tracker_pb2 import CameraPair, CameraTracks, ConfirmedPerson, MeasureClocksRequest
+from throughline.v1.tracker_pb2 import (
+    CameraPair,
+    CameraTracks,
+    ConfirmedPerson,
+    MeasureClocksRequest,
+    MeasureClocksResponse,
+)
 from throughline.wire.convert import track_to_proto
 from throughline.wire.topology_document import parse_topology
 
@@ -38,14 +44,14 @@ class SharedViews:
             overlaps = parse_topology(row.topology_yaml).overlaps if row.topology_yaml else frozenset()
             request = SubmitJobRequest.FromString(row.request)
             people = _apart(people_of(session, request, job_id)) if overlaps else []
-            asked = [way for way in sorted(overlaps) if len(_seen_by(people, way)) >= LEAST_PEOPLE]
-            wanted = [person for person in people if any(person in _seen_by(people, way) for way in asked)]
+            by_way = {way: _seen_by(people, way) for way in sorted(overlaps)}
+            asked = {way: seen for way, seen in by_way.items() if len(seen) >= LEAST_PEOPLE}
+            if not asked:
+                return None
+            wanted = {number: people[number] for seen in asked.values() for number in seen}.values()
             keys = {track.track.tracks_key for person in wanted for track in person}
-            cameras = session.scalars(
-                select(JobCamera).where(JobCamera.job_id.in_(site_jobs(session, request, job_id)))
-            ).all()
-        if not asked:
-            return None
+            of_site = JobCamera.job_id.in_(site_jobs(session, request, job_id))
+            cameras = session.scalars(select(JobCamera).where(of_site)).all()
         clocks = {clock.camera: clock for clock in request.options.clock_maps}
         return MeasureClocksRequest(
             tracks={
@@ -61,23 +67,28 @@ class SharedViews:
             overlaps=[CameraPair(one=one, other=other) for one, other in asked],
         )
 
-    def save(self, job_id: str, readings: Iterable[tracker_pb2.ClockReading]) -> None:
-        """Keep what a job was answered."""
+    def save(self, job_id: str, question: MeasureClocksRequest, answer: MeasureClocksResponse) -> None:
+        """Keep what a job was answered, and where nothing was sure, that it asked: what was true once does not stay."""
+        readings = {(each.cameras.one, each.cameras.other): each for each in answer.readings}
         with self._records.write() as session:
             locked(session, job_id)
             session.execute(delete(ClockReading).filter_by(job_id=job_id))
             session.add_all(
-                ClockReading(
-                    job_id=job_id,
-                    one=each.cameras.one,
-                    other=each.cameras.other,
-                    one_ns=each.one_time_ns,
-                    other_ns=each.other_time_ns,
-                    uncertainty_ns=each.uncertainty_ns,
-                    pairs=each.pairs,
-                )
-                for each in readings
+                _record(job_id, way, readings.get((way.one, way.other), tracker_pb2.ClockReading()))
+                for way in question.overlaps
             )
+
+
+def _record(job_id: str, way: CameraPair, reading: tracker_pb2.ClockReading) -> ClockReading:
+    return ClockReading(
+        job_id=job_id,
+        one=way.one,
+        other=way.other,
+        one_ns=reading.one_time_ns,
+        other_ns=reading.other_time_ns,
+        uncertainty_ns=reading.uncertainty_ns,
+        pairs=reading.pairs,
+    )
 
 
 def _apart(people: Iterable[Sequence[TrackSpan]]) -> list[set[TrackSpan]]:
@@ -91,5 +102,7 @@ def _apart(people: Iterable[Sequence[TrackSpan]]) -> list[set[TrackSpan]]:
     return found
 
 
-def _seen_by(people: Sequence[set[TrackSpan]], way: Way) -> list[set[TrackSpan]]:
-    return [person for person in people if set(way) <= {each.track.camera for each in person}][-_PEOPLE_AT_MOST:]
+def _seen_by(people: Sequence[set[TrackSpan]], way: Way) -> list[int]:
+    """Places of the newest people whom both cameras of a way saw."""
+    seen = [number for number, person in enumerate(people) if set(way) <= {each.track.camera for each in person}]
+    return seen[-_PEOPLE_AT_MOST:]

@@ -126,7 +126,9 @@ def _searched(times_ns: NDArray[np.int64], looked_ns: NDArray[np.int64]) -> Iter
         first_look = looked_ns[np.searchsorted(looked_ns, times_ns[row] - _UNSEEN_NS)]
         last_look = looked_ns[before[until - 1] - 1]
         shown = np.searchsorted(times_ns, [first_look - _UNSEEN_NS // 2, last_look + _UNSEEN_NS // 2], side="right") - 1
-        yield int(times_ns[max(row, shown[0])]), int(times_ns[min(until - 1, shown[1])])
+        start, end = max(row, int(shown[0])), min(until - 1, int(shown[1]))
+        if start <= end:
+            yield int(times_ns[start]), int(times_ns[end])
 
 
 def check_covered(camera: str, crowd: Crowd, span: Interval, subject: Collection[int]) -> None:

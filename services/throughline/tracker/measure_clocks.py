@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from throughline.domain.errors import CorruptArtifact, NotFound
 from throughline.domain.shared_views import measure_offset
 from throughline.domain.time import ClockMap, Instant
 from throughline.domain.tracks import Track, TrackTable
+from throughline.storage.object_store import go_on
 from throughline.storage.tables import TRACKS_FILE, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.v1.common_pb2 import TrackRef
@@ -22,12 +23,16 @@ from throughline.wire.convert import artifact_from_proto, clock_map_from_proto
 _log = logging.getLogger(__name__)
 
 
-def measured_clocks(workspace: Workspace, request: MeasureClocksRequest) -> Iterator[ClockReading]:
-    """What the clocks showed at one moment, for each overlap of which that is sure."""
+def measured_clocks(
+    workspace: Workspace, request: MeasureClocksRequest, check: Callable[[], None] = go_on
+) -> Iterator[ClockReading]:
+    """What the clocks showed at one moment, for each overlap of which that is sure. `check` is called before each; what it raises
+    ends the work."""
     clocks = dict(clock_map_from_proto(each.clock_map) for each in request.tracks)
     tables = _tables(workspace, request)
     people = [_in_utc(person.tracks, tables, clocks) for person in request.people]
     for cameras in request.overlaps:
+        check()
         both = [
             (person[cameras.one], person[cameras.other])
             for person in people

@@ -82,7 +82,6 @@ class RankRules:
     scale: Scale = Scale.CALIBRATED
     max_candidates: int = 500
     rerank: bool = False
-    """Not in the text that names what was asked, so that rankings from before it keep their name; see rank_stage."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:

@@ -36,7 +36,7 @@ from throughline.wire.convert import (
     track_from_proto,
     track_to_proto,
 )
-from throughline.wire.streaming import stream
+from throughline.wire.streaming import stream, work_for
 
 DEFAULT_RATE = 10.0
 DEFAULT_MIN_IOU = 0.3
@@ -105,7 +105,8 @@ class Tracker(TrackerServicer):
     def MeasureClocks(
         self, request: tracker_pb2.MeasureClocksRequest, context: grpc.ServicerContext
     ) -> tracker_pb2.MeasureClocksResponse:
-        return tracker_pb2.MeasureClocksResponse(readings=measured_clocks(self._workspace, request))
+        readings = measured_clocks(self._workspace, request, work_for(context).check)
+        return tracker_pb2.MeasureClocksResponse(readings=readings)
 
     def IdentifyGlobally(
         self, request: tracker_pb2.IdentifyGloballyRequest, context: grpc.ServicerContext

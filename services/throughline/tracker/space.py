@@ -28,7 +28,7 @@ class Known:
     topology_yaml: str = ""
     learned: tuple[LearnedTransit, ...] = ()
     correction: Correction | None = None
-    """Of the calibration, by the site's reviewers. Not in the text, so that rankings from before it keep their name; see rank_stage."""
+    """Of the calibration, by the site's reviewers."""
 
     @cached_property
     def topology(self) -> Topology | None:

@@ -255,7 +255,8 @@ class RankedRound(Base):
 
 class ClockReading(Base):
     """What the clocks of two cameras, in order of name, showed at one moment, measured when a job first ranked: nanoseconds since
-    1970 by each, one standard deviation of their difference, and how many pairs of tracks it was measured from."""
+    1970 by each, one standard deviation of their difference, and how many pairs of tracks it was measured from: 0 where nothing was
+    sure."""
 
     __tablename__ = "clock_readings"
 
