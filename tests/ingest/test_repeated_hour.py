@@ -100,6 +100,21 @@ def test_uploads_that_follow_the_recording_tell_the_hours_apart() -> None:
     assert placed(chunks)[1:5] == ["02-00-00@00:00", "02-40-00@00:40", "02-15-00@01:15", "02-25-00@01:25"]
 
 
+def test_chunks_of_both_hours_between_each_other_follow_the_pace_of_the_recorder() -> None:
+    begun = [Instant.parse("2026-10-24T23:00:00Z") + 602 * number * NS_PER_SECOND for number in range(27)]
+    local = [
+        str(each + (2 if each < Instant.parse("2026-10-25T01:00:00Z") else 1) * 3600 * NS_PER_SECOND) for each in begun
+    ]
+    found = placed(listed(each[11:19].replace(":", "-")) for each in local)
+    assert [each[-5:] for each in found] == [str(each)[11:16] for each in begun]
+
+
+def test_a_late_upload_moves_no_chunk_onto_another() -> None:
+    names = [*every_ten(2), *every_ten(2, note=" (1)"), *every_ten(3, 0, 20)]
+    found = placed(listed(name, Instant.parse("2026-10-25T02:25:00Z")) for name in names)
+    assert len({each[-5:] for each in found}) == len(names)
+
+
 def test_names_with_their_zone_and_hours_that_come_once_are_left_alone() -> None:
     chunks = [listed("02-30-00+0100"), listed("04-00-00")]
     assert placed(chunks) == ["02-30-00+0100@01:30", "04-00-00@03:00"]

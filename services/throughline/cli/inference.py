@@ -39,6 +39,7 @@ def inference(target: str, models: Path | None) -> Iterator[InferenceClient]:
             max_in_flight=settings.triton_in_flight,
             patience_seconds=settings.triton_patience_seconds,
             tls=settings.triton_tls,
+            sharing=settings.triton_sharing,
         ) as client:
             yield client
         return

@@ -237,7 +237,7 @@ class ReelReader:
             time = part.epoch + ticks_to_ns(ticks, TICK)
             if time in span:
                 rows.append((time.ns, size, is_keyframe, grid is None or _on_grid(previous, time, grid)))
-                previous = time
+            previous = time
         return rows
 
     def _borrow(self, index: int) -> InputContainer:

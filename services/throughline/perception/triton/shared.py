@@ -105,14 +105,14 @@ class SharedPictures:
                 self._rpc.call("SystemSharedMemoryRegister", request, 0.0, _LONGEST_SECONDS)
             finally:
                 os.close(descriptor)
-                path.unlink()
+                path.unlink(missing_ok=True)  # other clients take it for an orphan where they don't see this process
         except Cancelled:
             raise
         except (OSError, ThroughlineError) as error:
             if not _is_away(error):
                 self._refuse(error)
             return None
-        with suppress(ThroughlineError):
+        with suppress(ThroughlineError, OSError):
             self._sweep()
         return Region(name, memory)
 
@@ -138,7 +138,8 @@ class SharedPictures:
                     self._forget(name)
         for path in _FOLDER.glob(f"{_PREFIX}*"):
             if _is_orphan(path.name):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # another user's
+                    path.unlink(missing_ok=True)
 
     def _forget(self, name: str) -> None:
         request = service_pb2.SystemSharedMemoryUnregisterRequest(name=name)
@@ -163,5 +164,5 @@ def _born(pid: str) -> str:
     """When a process began, in ticks since the machine did; empty where there is no such process."""
     try:
         return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[_BORN]
-    except OSError:
+    except (OSError, ValueError):
         return ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.domain.errors import CorruptArtifact, FailedPrecondition, InvalidInput, NotFound
+from throughline.domain.errors import CorruptArtifact, DependencyUnavailable, FailedPrecondition, InvalidInput, NotFound
 from throughline.domain.work import Incident, Work
 from throughline.media.stills import frames_by_number
 from throughline.perception.crops import crop_quality, cut
@@ -99,7 +100,8 @@ class Describer:
             taken.take(*crop, _unit(vector, self.card))
             work.report(len(taken), total, "crops")
 
-        embedder = Embedder(self.client, self.config.embed.batch_size, take, work.check, self.card.name)
+        with _served():
+            embedder = Embedder(self.client, self.config.embed.batch_size, take, work.check, self.card.name)
         lost = dict.fromkeys(wanted)
         try:
             for number, frame in frames_by_number(source, list(wanted)):
@@ -108,12 +110,15 @@ class Describer:
                     pixels = cut(frame, sample.box)()
                     quality = crop_quality(sample.quality, pixels)
                     taken.show(sample, quality, pixels)
-                    embedder.add((sample, quality), pixels)
-            embedder.finish()
+                    with _served():
+                        embedder.add((sample, quality), pixels)
+            with _served():
+                embedder.finish()
         except BaseException:
             embedder.cancel()
             raise
-        self.client.check_served(self.card)
+        with _served():
+            self.client.check_served(self.card)
         return taken.described(key, self.card.embedding_dim or 0, self.config.backbone.dtype, list(lost))
 
 
@@ -138,6 +143,15 @@ def fingerprint(path: Path) -> str:
             file.seek(max(0, size - _BLOCK) * block // (_BLOCKS - 1))
             digest.update(file.read(_BLOCK))
     return digest.hexdigest()
+
+
+@contextmanager
+def _served() -> Iterator[None]:
+    """What the server refuses is wrong with the model, and with no video."""
+    try:
+        yield
+    except (InvalidInput, NotFound) as error:
+        raise DependencyUnavailable(str(error)) from error
 
 
 def _unit(vector: NDArray[np.float32], card: ModelCard) -> NDArray[np.float32]:
