@@ -39,7 +39,6 @@ from throughline.wire.convert import clock_map_from_proto, clock_map_to_proto, t
 
 _JOBS_AT_MOST = 500
 """The newest ones of a site teach; stores are moved around."""
-_APPLIED = "clock_offset_applied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +121,15 @@ class Learning:
             for each in used
         )
         return changed, tuple(
-            Incident(_APPLIED, each.camera, f"{_told(each)}; it is corrected by that", each.camera) for each in used
+            Incident("clock_offset_applied", each.camera, f"{_told(each)}; it is corrected by that", each.camera)
+            for each in used
         )
 
     def drop_idle(self, job_id: str, cameras: Collection[str]) -> bool:
         """Take measured clocks back out of a job's request that are of none of its cameras; return whether there were any."""
         with self._records.write() as session:
             locked(session, job_id)
-            applied = session.scalars(select(JobIncident).filter_by(job_id=job_id, code=_APPLIED))
+            applied = session.scalars(select(JobIncident).filter_by(job_id=job_id, code="clock_offset_applied"))
             idle = [incident for incident in applied if incident.camera not in cameras]
             for incident in idle:
                 session.delete(incident)
