@@ -172,8 +172,8 @@ def _convex(points: Array) -> Array:
 
 
 def above(values: NDArray[np.generic], limit: float) -> Image:
-    """255 where `values` are greater than `limit`, else 0."""
-    return cv2.compare(values, limit, cv2.CMP_GT)  # type: ignore[call-overload]  # takes numbers, whatever its stubs say
+    """255 where `values` are greater than `limit`, else 0. Not by OpenCV, which cannot compare a single pixel with a number."""
+    return np.asarray(values > limit).view(np.uint8) * np.uint8(255)
 
 
 def draw_shadow(
