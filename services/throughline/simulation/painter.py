@@ -171,7 +171,7 @@ def _convex(points: Array) -> Array:
     return hull
 
 
-def above(values: NDArray[np.generic], limit: float) -> Image:
+def above(values: NDArray[np.uint8] | NDArray[np.float32], limit: float) -> Image:
     """255 where `values` are greater than `limit`, else 0. Not by OpenCV, which cannot compare a single pixel with a number."""
     return np.asarray(values > limit).view(np.uint8) * np.uint8(255)
 
