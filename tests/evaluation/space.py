@@ -1,292 +1,241 @@
-"""Ranking on simulated stores of 8 cameras and 60 people, without and with what is known of space and time, and with rounds."""
+"""Ranking in crowded stores that nothing was fitted to: before and after refinement, with what is known of space, and in rounds.
+
+Footage and tracks stay in the folder and are used again, so that a run that was ended goes on where it was. SEEDS (such as `1,2`)
+chooses stores; default: all five.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import combinations
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 from tests.bench.measure import Measure
-from throughline.domain.calibration import Calibration
+from tests.evaluation.crowds import Crowd, raw_names, rendered, tracked, unrefined
+from tests.evaluation.reliability import auc_of, calibration_error, reliability
+from throughline.domain.likeness import SAME_LOOKS
 from throughline.domain.pairs import TrackId, TrackSpan
-from throughline.domain.time import NS_PER_SECOND
-from throughline.domain.tracks import TrackEmbeddings, TrackTable
-from throughline.domain.transits import LearnedTransit, gaps_of, learn
-from throughline.domain.truth import label_tracks
-from throughline.domain.work import Work
-from throughline.ingest.collate import CollateRequest, Collator
-from throughline.ingest.listing import list_footage
-from throughline.ingest.settings import CollateSettings
+from throughline.domain.time import Interval
+from throughline.models.calibrate import joined, set_pairs
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.perception.triton.server import TritonServer, TritonSettings
-from throughline.simulation.scoring import ANY, auc, is_clear, visible_spans
-from throughline.simulation.settings import SimulationSettings
-from throughline.simulation.store import simulate
-from throughline.simulation.truth import TRUTH_JSON, StoreTruth, TruthDocument, read_truth
-from throughline.storage import documents
 from throughline.storage.columns import read_table
 from throughline.storage.objects import ObjectSettings, file_uri, open_objects
-from throughline.storage.tables import TRACKS_FILE, read_tracks
 from throughline.storage.workspace import Workspace
-from throughline.tracker.artifacts import CameraTracks, read_summary
-from throughline.tracker.lineage import LINEAGE_FILE, Lineage
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import Outcome
 from throughline.tracker.rank import SCORES, SCORES_FILE, Calibrations, RankRules, rank
-from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.space import Known
-from throughline.tracker.track import EVERYWHERE, TrackStage
 
 SEEDS = (1, 2, 3, 4, 5)
-_RATE = 10.0
 _QUERIES = 6
 """Of each store."""
+_ROWS = ("tracks as associated", "refined", "with topology", "and a second round", "refined, with learned transits")
+_BAR = 0.05
+_IMPOSSIBLE = (Outcome.SAME_TIME, Outcome.TOO_SOON)
+_UNRANKED = (Outcome.QUERY, Outcome.NO_CROPS, Outcome.ASKED)
 
 
-def store_settings(seed: int) -> SimulationSettings:
-    """As dense as a store is on a Saturday: most of 60 people within one minute."""
-    return SimulationSettings(seed=seed, cameras=8, people=60, seconds=60, width=960, height=540, rate=10)
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A track of a person, and when it certainly shows them (UTC)."""
 
-
-def rendered(seed: int, folder: Path) -> StoreTruth:
-    """The store of a seed; what an earlier run left is used."""
-    settings, place = store_settings(seed), folder / f"store-{seed}" / "store"
-    truth = place / "truth" / TRUTH_JSON
-    if truth.exists() and TruthDocument.model_validate_json(truth.read_bytes()).settings == settings:
-        return read_truth(place)
-    return simulate(settings, place)
-
-
-def tracked(store: StoreTruth, folder: Path, client: InferenceClient) -> list[CameraTracks]:
-    """All cameras of a store, with the true clocks."""
-    objects = open_objects(ObjectSettings(allowed_roots=(folder,)))
-    workspace = Workspace(file_uri(folder / "workspace"), objects, folder / "cache")
-    listing = list_footage(objects, file_uri(store.footage))
-    collator, stage = Collator(objects, workspace, CollateSettings()), TrackStage(workspace, client, TrackerSettings())
-    found = []
-    for camera in listing.cameras:
-        reel = collator.collate(CollateRequest(listing, camera), Work()).artifact
-        artifact = stage.run(reel.uri, camera, _RATE, EVERYWHERE, Work()).artifact
-        found.append(CameraTracks(artifact, read_summary(artifact), store.clocks[camera]))
-    return found
+    track: TrackSpan
+    person: int
+    sure: Interval
 
 
 @dataclass(frozen=True)
-class Store:
-    """One store, tracked: whom each clear track shows, and what its people teach of space and time."""
+class Ranked:
+    """One query's ranking: similarities of the clear tracks before other cameras, 0 where impossible, and the candidates there."""
 
-    truth: StoreTruth
-    cameras: list[CameraTracks]
-    people: dict[TrackId, int]
-    sizes: dict[TrackId, int]
-    spans: dict[TrackId, TrackSpan]
-
-    @classmethod
-    def read(cls, truth: StoreTruth, cameras: list[CameraTracks]) -> Store:
-        people: dict[TrackId, int] = {}
-        sizes: dict[TrackId, int] = {}
-        spans: dict[TrackId, TrackSpan] = {}
-        for camera in cameras:
-            extents = camera.extents()
-            labels = label_tracks(read_tracks(camera.artifact.path(TRACKS_FILE)), truth.camera(camera.camera))
-            columns = (extents.ids, extents.starts_ns, extents.ends_ns, extents.box_counts)
-            for number, start, end, count in zip(*(column.tolist() for column in columns), strict=True):
-                if is_clear(labels[number]):
-                    span = camera.span(number, start, end)
-                    people[span.track], sizes[span.track], spans[span.track] = labels[number].person, count, span
-        return cls(truth, cameras, people, sizes, spans)
-
-    def of(self, person: int) -> list[TrackSpan]:
-        """Their clear tracks, the longest first."""
-        found = [track for track, who in self.people.items() if who == person]
-        return [self.spans[track] for track in sorted(found, key=lambda each: (-self.sizes[each], each))]
-
-    def queries(self) -> list[TrackSpan]:
-        """The longest track of some with odd numbers who were tracked by several cameras."""
-        several = [self.of(person) for person in sorted(set(self.people.values())) if person % 2]
-        return [tracks[0] for tracks in several if len({each.track.camera for each in tracks}) > 1][:_QUERIES]
-
-    def learned(self) -> tuple[LearnedTransit, ...]:
-        """From those who are asked for by nobody: as if people had confirmed them."""
-        return learn(gaps_of(self.of(person) for person in set(self.people.values()) if person % 2 == 0))
-
-    @cached_property
-    def topology(self) -> str:
-        """What an operator knows: which views overlap, and half of the quickest way between two that do not."""
-        names = sorted(camera.camera for camera in self.cameras)
-        seen = {}
-        for name in names:
-            truth, clock = self.truth.camera(name), self.truth.clocks[name]
-            for person in np.unique(truth.persons).tolist():
-                if spans := visible_spans(truth, person, clock, ANY):
-                    seen[name, person] = spans
-        overlaps, transits = [], []
-        for one, other in combinations(names, 2):
-            pairs = [
-                (before, after)
-                for (name, person), spans in seen.items()
-                if name == one
-                for before in spans
-                for after in seen.get((other, person), ())
-            ]
-            if any(before.overlaps(after) for before, after in pairs):
-                overlaps.append([one, other])
-                continue
-            least = min((before.gap_ns(after) for before, after in pairs), default=0) / 2 / NS_PER_SECOND
-            transits.append({"between": [one, other], "least": round(least, 2)})
-        return yaml.safe_dump({"cameras": names, "transits": transits, "overlaps": overlaps})
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One query's pairs with the clear tracks of other cameras: similarities, 0 where impossible, and whether it is the person."""
-
-    similarities: list[float]
-    same: list[bool]
-    cosines: list[float]
+    similarities: dict[TrackId, float]
     candidates: set[TrackId]
 
 
-def ask(store: Store, query: TrackSpan, known: Known, calibration: Calibration, place: Path) -> Asked:
-    """Rank a store's tracks for one query."""
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    located = LocatedQuery(query.track.camera, "", (query,), 1.0, (), 1, query.span, (), "")
-    ranking = rank(located, store.cameras, RankRules(max_candidates=10_000), Calibrations(calibration), place, known)
-    rows = read_table(place / SCORES_FILE, SCORES).to_pylist()
-    similarities, same, cosines = [], [], []
-    impossible = (Outcome.SAME_TIME, Outcome.TOO_SOON)
-    for row in rows:
-        track = TrackId(row["camera"], row["tracks_key"], row["track_id"])
-        if track in store.people and row["outcome"] not in (Outcome.QUERY, Outcome.NO_CROPS, Outcome.ASKED):
-            similarities.append(0.0 if row["outcome"] in impossible else row["similarity"])
-            same.append(store.people[track] == store.people[query.track])
-            cosines.append(row["cosine"])
-    return Asked(similarities, same, cosines, {each.track.track for each in ranking.candidates})
+@dataclass
+class Row:
+    """What one way of ranking gave in one store. similarities and same: of all pairs of its queries; right, wrong, missed: boxes,
+    as ranked and as answered; pairs: that people were asked about."""
+
+    similarities: list[float] = field(default_factory=list)
+    same: list[bool] = field(default_factory=list)
+    as_ranked: list[int] = field(default_factory=lambda: [0, 0, 0])
+    as_answered: list[int] = field(default_factory=lambda: [0, 0, 0])
+    pairs: int = 0
+
+    def add(
+        self, crowd: Crowd, query: Query, ranked: Mapping[TrackId, float], found: tuple[set[TrackId], set[TrackId]]
+    ) -> None:
+        """One query; found: candidates, and those that people confirmed."""
+        self.similarities += ranked.values()
+        self.same += [crowd.people[track] == query.person for track in ranked]
+        for counts, given in zip((self.as_ranked, self.as_answered), found, strict=True):
+            counts[:] = np.add(counts, _boxes(crowd, query, given)).tolist()
+
+    def figures(self) -> tuple[float, float, float, float, float]:
+        """Pair AUC, calibration error, IDF1 as ranked and as answered, pairs."""
+        values, same = np.array(self.similarities), np.array(self.same)
+        scores = (auc_of(values, same), calibration_error(values, same))
+        return *scores, _idf1(self.as_ranked), _idf1(self.as_answered), float(self.pairs)
 
 
-def calibration_error(similarities: NDArray[np.float64], same: NDArray[np.bool_], bins: int = 10) -> float:
-    """Expected difference of similarity and share of the same person, same and different pairs weighing as much."""
-    weights = np.where(same, 0.5 / max(1, same.sum()), 0.5 / max(1, (~same).sum()))
-    index = np.minimum((similarities * bins).astype(int), bins - 1)
-    mass = np.bincount(index, weights, bins)
-    claimed, true = (np.bincount(index, weights * values, bins) for values in (similarities, same.astype(float)))
-    return float(np.abs(claimed - true).sum() / mass.sum())
+class Rankings:
+    """Ranks the tracks of stores, in a folder that is made anew each time."""
 
+    def __init__(self, calibrations: Calibrations, place: Path) -> None:
+        self._calibrations, self._place = calibrations, place
 
-def idf1(store: Store, found: Iterable[tuple[TrackSpan, set[TrackId]]]) -> float:
-    """Of the boxes that are given to the person of each query, beside the query's own track, against those that are theirs."""
-    right = wrong = missed = 0
-    for query, tracks in found:
-        person = store.people[query.track]
-        own = {each.track for each in store.of(person)} - {query.track}
-        given = {track for track in tracks if track in store.people}
-        right += sum(store.sizes[track] for track in own & given)
-        wrong += sum(store.sizes[track] for track in given - own)
-        missed += sum(store.sizes[track] for track in own - given)
-    return 2 * right / max(1, 2 * right + wrong + missed)
+    def ask(self, crowd: Crowd, query: Query, known: Known) -> Ranked:
+        """All tracks for one query."""
+        shutil.rmtree(self._place, ignore_errors=True)
+        self._place.mkdir(parents=True)
+        home = query.track.track.camera
+        agreed = crowd.truth.clocks[home].interval_to_camera(query.sure)
+        located = LocatedQuery(home, "", (query.track,), 1.0, (agreed,), 1, agreed, (), "")
+        rules = RankRules(max_candidates=10_000)
+        ranking = rank(located, crowd.cameras, rules, self._calibrations, self._place, known)
+        similarities = {}
+        for row in read_table(self._place / SCORES_FILE, SCORES).to_pylist():
+            track = TrackId(row["camera"], row["tracks_key"], row["track_id"])
+            if track.camera != home and track in crowd.people and row["outcome"] not in _UNRANKED:
+                similarities[track] = 0.0 if row["outcome"] in _IMPOSSIBLE else row["similarity"]
+        return Ranked(
+            similarities, {each.track.track for each in ranking.candidates if each.track.track.camera != home}
+        )
 
-
-def looks_auc(store: Store, refined: bool) -> float:
-    """Chance that two clear tracks of one person before two cameras are more alike than two of different people; of tracks as they
-    are, or as association made them, before they were divided by looks."""
-    vectors, people, cameras = [], [], []
-    for camera in store.cameras:
-        table, embeddings = read_tracks(camera.artifact.path(TRACKS_FILE)), camera.embeddings()
-        if not refined:
-            document = documents.load(Lineage, camera.artifact.path(LINEAGE_FILE).read_bytes())
-            raw = {each.track_id: each.parts[0].raw_track for each in document.tracks}
-            table, embeddings = _renamed(table, raw), _regrouped(embeddings, raw)
-        labels = label_tracks(table, store.truth.camera(camera.camera))
-        for number, vector in zip(*embeddings.descriptors(), strict=True):
-            if is_clear(labels[int(number)]):
-                vectors.append(vector)
-                people.append(labels[int(number)].person)
-                cameras.append(camera.camera)
-    cosines, who, where = np.stack(vectors) @ np.stack(vectors).T, np.array(people), np.array(cameras)
-    same, across = who[:, None] == who, np.triu(where[:, None] != where)
-    return auc(cosines[same & across], cosines[~same & across])
-
-
-def _renamed(table: TrackTable, names: dict[int, int]) -> TrackTable:
-    ids = np.array([names[number] for number in table.track_ids.tolist()], np.int64)
-    order = np.lexsort((table.times_ns, ids))
-    return TrackTable(ids[order], table.times_ns[order], table.boxes[order], table.scores[order])
-
-
-def _regrouped(embeddings: TrackEmbeddings, names: dict[int, int]) -> TrackEmbeddings:
-    ids = np.array([names[number] for number in embeddings.track_ids.tolist()], np.int64)
-    return replace(embeddings, track_ids=ids)
+    def rounds(self, crowd: Crowd, queries: Iterable[Query], known: Known) -> tuple[Row, Row]:
+        """One round, and two; people answer by the truth. After the second, who was answered about has 1 or 0."""
+        once, twice = Row(), Row()
+        for query in queries:
+            first = self.ask(crowd, query, known)
+            confirmed = {track for track in first.candidates if crowd.people.get(track) == query.person}
+            once.add(crowd, query, first.similarities, (first.candidates, confirmed))
+            once.pairs += len(first.candidates)
+            spans = tuple(crowd.spans[track] for track in sorted(confirmed))
+            later = replace(known, confirmed=spans, asked=tuple(sorted(first.candidates)))
+            second = self.ask(crowd, query, later) if confirmed else Ranked({}, set())
+            new = {track for track in second.candidates if crowd.people.get(track) == query.person}
+            answered = {track: float(track in confirmed) for track in first.candidates & first.similarities.keys()}
+            known_then = {**first.similarities, **second.similarities, **answered}
+            twice.add(crowd, query, known_then, (confirmed | second.candidates, confirmed | new))
+            twice.pairs += len(first.candidates) + len(second.candidates)
+        return once, twice
 
 
 def run(folder: Path) -> list[Measure]:
-    """Figures over all stores."""
-    settings = TritonSettings(log=folder / "triton.log")
+    """A table of all stores, and its figures."""
+    console, settings = Console(stderr=True), TritonSettings(log=folder / "triton.log")
     folder.mkdir(parents=True, exist_ok=True)
+    seeds = [int(seed) for seed in os.environ["SEEDS"].split(",")] if os.environ.get("SEEDS") else list(SEEDS)
+    found, pairs = {}, []
     with TritonServer(settings) as server, InferenceClient(server.grpc_address, tls=settings.tls) as client:
-        calibration = client.model(REID).calibration
-        assert calibration is not None
-        stores = []
-        for seed in SEEDS:
-            truth = rendered(seed, folder)
-            stores.append(Store.read(truth, tracked(truth, folder / f"store-{seed}", client)))
-    before, after = (float(np.mean([looks_auc(store, refined) for store in stores])) for refined in (False, True))
-    return [
-        Measure("space, looks: pair AUC of all tracks before refinement", before, ""),
-        Measure("space, looks: pair AUC of all tracks after refinement", after, ""),
-        *(measure for name in VARIANTS for measure in variant(name, stores, calibration, folder / "scores")),
-    ]
+        model = client.model(REID)
+        calibrations = Calibrations(model.calibration, model.matching)
+        for seed in seeds:
+            began = time.monotonic()
+            raw, refined = _crowds(seed, folder / f"store-{seed}", client)
+            seen = time.monotonic()
+            found[seed] = _ways(raw, refined, Rankings(calibrations, folder / "scores"))
+            pairs.append((_pairs(raw, calibrations), _pairs(refined, calibrations)))
+            console.print(_table({seed: found[seed]}))
+            console.print(f"seed {seed}: seen in {seen - began:.0f} s, ranked in {time.monotonic() - seen:.0f} s")
+    console.print(_table(found))
+    return [*_measures(found), *_all_pairs(pairs)]
 
 
-VARIANTS = ("looks", "topology", "topology and learned transits")
+def _crowds(seed: int, folder: Path, client: InferenceClient) -> tuple[Crowd, Crowd]:
+    truth = rendered(seed, folder)
+    objects = open_objects(ObjectSettings(allowed_roots=(folder,)))
+    workspace = Workspace(file_uri(folder / "workspace"), objects, folder / "cache")
+    cameras = tracked(truth, workspace, client)
+    return Crowd.read(truth, [unrefined(camera, workspace) for camera in cameras]), Crowd.read(truth, cameras)
 
 
-def knowledge(name: str, store: Store) -> Known:
-    """What a variant knows of a store."""
-    stated = store.topology if name in VARIANTS[1:] else ""
-    return Known(topology_yaml=stated, learned=store.learned() if name == VARIANTS[2] else ())
+def _ways(raw: Crowd, refined: Crowd, rankings: Rankings) -> dict[str, Row]:
+    """A row for each way of ranking."""
+    queries = _queries(refined)
+    stated = Known(topology_yaml=refined.topology)
+    before, _ = rankings.rounds(raw, _before(queries, raw, refined), Known())
+    plain, _ = rankings.rounds(refined, queries, Known())
+    once, twice = rankings.rounds(refined, queries, stated)
+    learned, _ = rankings.rounds(refined, queries, Known(learned=refined.learned()))
+    return dict(zip(_ROWS, (before, plain, once, twice, learned), strict=True))
 
 
-def variant(name: str, stores: list[Store], calibration: Calibration, place: Path) -> Iterator[Measure]:
-    """One way of ranking, over one round and over two, answered by the truth."""
-    asked: list[Asked] = []
-    once, confirmed, twice = [], [], []
-    pairs = [0, 0]
-    for store in stores:
-        known = knowledge(name, store)
-        for query in store.queries():
-            first = ask(store, query, known, calibration, place)
-            person = store.people[query.track]
-            valid = {track for track in first.candidates if store.people.get(track) == person}
-            later = replace(
-                known,
-                confirmed=tuple(store.spans[track] for track in sorted(valid)),
-                asked=tuple(sorted(first.candidates)),
-            )
-            second = ask(store, query, later, calibration, place) if valid else Asked([], [], [], set())
-            new = {track for track in second.candidates if store.people.get(track) == person}
-            asked.append(first)
-            once.append((store, query, first.candidates))
-            confirmed.append((store, query, valid))
-            twice.append((store, query, valid | new))
-            pairs[0] += len(first.candidates)
-            pairs[1] += len(second.candidates)
-    similarities = np.concatenate([each.similarities for each in asked])
-    same = np.concatenate([each.same for each in asked]).astype(bool)
-    yield Measure(f"space, {name}: pair AUC", auc(similarities[same], similarities[~same]), "")
-    yield Measure(f"space, {name}: calibration error", calibration_error(similarities, same), "")
-    yield Measure(f"space, {name}: IDF1 as ranked", _mean_idf1(stores, once), "")
-    yield Measure(f"space, {name}: IDF1 after one round of {pairs[0]} pairs", _mean_idf1(stores, confirmed), "")
-    yield Measure(f"space, {name}: IDF1 after two, of {pairs[1]} more", _mean_idf1(stores, twice), "")
+def _queries(crowd: Crowd) -> list[Query]:
+    """The longest track of some with odd numbers who were tracked by several cameras."""
+    several = [(person, crowd.of(person)) for person in sorted(set(crowd.people.values())) if person % 2]
+    wandering = [(person, tracks) for person, tracks in several if len({each.track.camera for each in tracks}) > 1]
+    return [Query(tracks[0], person, tracks[0].span) for person, tracks in wandering[:_QUERIES]]
 
 
-def _mean_idf1(stores: list[Store], found: list[tuple[Store, TrackSpan, set[TrackId]]]) -> float:
-    each = [idf1(store, [(query, tracks) for owner, query, tracks in found if owner is store]) for store in stores]
-    return float(np.mean(each))
+def _before(queries: Iterable[Query], raw: Crowd, refined: Crowd) -> Iterator[Query]:
+    """The same people at the same moments, among tracks that were not refined."""
+    names = {camera.camera: raw_names(camera) for camera in refined.cameras}
+    keys = {camera.camera: camera.artifact.key for camera in raw.cameras}
+    for query in queries:
+        camera, number = query.track.track.camera, query.track.track.number
+        track = TrackId(camera, keys[camera], names[camera][number])
+        yield replace(query, track=raw.spans[track])
+
+
+def _boxes(crowd: Crowd, query: Query, given: set[TrackId]) -> tuple[int, int, int]:
+    """Boxes before other cameras: given to the person and theirs, given and not theirs, theirs and not given."""
+    right = sum(crowd.boxes[track][query.person] for track in given)
+    home = query.track.track.camera
+    theirs = sum(counts[query.person] for track, counts in crowd.boxes.items() if track.camera != home)
+    return right, sum(crowd.boxes[track].total() for track in given) - right, theirs - right
+
+
+def _idf1(boxes: Iterable[int]) -> float:
+    right, wrong, missed = boxes
+    return 2 * right / max(1, 2 * right + wrong + missed)
+
+
+def _pairs(crowd: Crowd, calibrations: Calibrations) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Probabilities of all pairs of clear tracks across cameras, and which are of one person."""
+    matching, cosines = calibrations.matching, calibrations.cosines
+    assert matching is not None
+    assert cosines is not None
+    look = np.array(matching.mean_look, np.float32)
+    alike, same = set_pairs(list(crowd.place()), look, cosines.inverse(SAME_LOOKS))
+    return np.asarray(matching.calibration.apply(alike), np.float64), same
+
+
+def _means(found: Mapping[int, Mapping[str, Row]]) -> dict[str, list[float]]:
+    return {name: np.mean([rows[name].figures() for rows in found.values()], axis=0).tolist() for name in _ROWS}
+
+
+def _table(found: Mapping[int, Mapping[str, Row]]) -> Table:
+    table = Table("seed", "tracks", "pair AUC", "calibration error", "IDF1 as ranked", "IDF1 as answered", "pairs")
+    shown = [(str(seed), {name: row.figures() for name, row in rows.items()}) for seed, rows in found.items()]
+    for seed, rows in [*shown, ("mean", _means(found))] if len(found) > 1 else shown:
+        for name, (*shares, pairs) in rows.items():
+            table.add_row(seed, name, *(f"{value:.3f}" for value in shares), f"{pairs:.0f}")
+    return table
+
+
+def _measures(found: Mapping[int, Mapping[str, Row]]) -> Iterator[Measure]:
+    for name, (area, error, ranked, answered, pairs) in _means(found).items():
+        yield Measure(f"space, {name}: pair AUC", area, "")
+        if name != _ROWS[3]:  # after answers there is nothing left to be unsure of
+            yield Measure(f"space, {name}: expected calibration error", error, "", _BAR if name != _ROWS[0] else None)
+        yield Measure(f"space, {name}: cross-camera IDF1 as ranked", ranked, "")
+        yield Measure(f"space, {name}: cross-camera IDF1 as answered, {pairs:.0f} pairs a store", answered, "")
+
+
+def _all_pairs(pairs: list[tuple[tuple[NDArray[np.float64], NDArray[np.bool_]], ...]]) -> Iterator[Measure]:
+    """Over every pair of clear tracks across cameras, those of queries or not."""
+    for name, places, bar in zip(_ROWS, zip(*pairs, strict=True), (None, _BAR), strict=False):
+        areas = [auc_of(values, same) for values, same in places]
+        yield Measure(f"space, all pairs, {name}: AUC, mean of stores", float(np.mean(areas)), "")
+        yield from reliability(f"space, all pairs, {name}", *joined(places), bar)
