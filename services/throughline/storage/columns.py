@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -28,34 +29,43 @@ class TableWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
-        self._pending: list[pa.RecordBatch] = []
+        self._pending: list[tuple[Any, ...]] = []
         self._pending_rows = 0
         self.rows = 0
 
     def write(self, *columns: Any) -> None:
-        """Add rows: one array or list a column, in the schema's order."""
-        arrays = [
-            column if isinstance(column, pa.Array) else pa.array(column, field.type)
-            for column, field in zip(columns, self._schema, strict=True)
-        ]
-        self._pending.append(pa.record_batch(arrays, schema=self._schema))
-        self._pending_rows += len(arrays[0])
-        self.rows += len(arrays[0])
+        """Add rows: one array or list a column, in the schema's order. They are written later, so leave them as they are."""
+        self._pending.append(columns)
+        self._pending_rows += len(columns[0])
+        self.rows += len(columns[0])
         if self._pending_rows >= ROW_GROUP:
             self._flush()
 
     def _flush(self) -> None:
         if self._pending_rows:
-            self._writer.write_table(pa.Table.from_batches(self._pending).combine_chunks(), row_group_size=ROW_GROUP)
+            columns = zip(zip(*self._pending, strict=True), self._schema, strict=True)
+            arrays = [_joined(pieces, field.type) for pieces, field in columns]
+            self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=ROW_GROUP)
         self._pending, self._pending_rows = [], 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._writer.close()
+
+
+def _joined(pieces: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """One column of its pieces. Arrow is asked once: each time costs as much as hundreds of rows."""
+    if all(isinstance(piece, np.ndarray) for piece in pieces):
+        return pa.array(np.concatenate(pieces), kind)
+    if any(isinstance(piece, pa.Array) for piece in pieces):
+        return pa.concat_arrays([piece if isinstance(piece, pa.Array) else pa.array(piece, kind) for piece in pieces])
+    return pa.array([value for piece in pieces for value in piece], kind)
 
 
 def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None, **options: Any) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -182,7 +183,12 @@ def compare(
             outcome = _impossible(track, own, person.tracks) or (Outcome.NO_CROPS if np.isnan(cosine) else None)
             gap_ns = _gap_ns(track, person.tracks)
             compared.append(Compared(row, track, count, cosine, likeness, gap_ns, outcome))
-    return sorted(compared, key=lambda each: (-np.nan_to_num(each.likeness, nan=-2), each.track.track))
+    return sorted(compared, key=lambda each: (falling(each.likeness), each.track.track))
+
+
+def falling(value: float) -> float:
+    """Sorts numbers from the highest to the lowest, and those that are NaN behind all others."""
+    return math.inf if math.isnan(value) else -value
 
 
 Numbers = dict[int, float]

@@ -31,6 +31,7 @@ from throughline.tracker.match import (
     best_crop_pair,
     compare,
     confirmed_person,
+    falling,
     person_of,
 )
 from throughline.tracker.space import Known, Places, weighed
@@ -163,19 +164,22 @@ def rank(
         around = in_context(compared, embeddings, calibrations.rule)
         scored.sort(key=lambda each: -around.get(each.compared.track.track, float("-inf")))
     candidates: list[Candidate] = []
+    rows: list[tuple[object, ...]] = []
+    for each in scored:
+        outcome = each.outcome or (
+            Outcome.BELOW_THRESHOLD
+            if not each.reaches
+            else Outcome.OVER_LIMIT
+            if len(candidates) == rules.max_candidates
+            else Outcome.CANDIDATE
+        )
+        if outcome is Outcome.CANDIDATE:
+            row = each.compared.row
+            candidates.append(_candidate(person, each, cameras[row], embeddings[row]))
+        rows.append(_score_row(each, outcome, len(candidates)))
     with TableWriter(place / SCORES_FILE, SCORES) as writer:
-        for each in scored:
-            outcome = each.outcome or (
-                Outcome.BELOW_THRESHOLD
-                if not each.reaches
-                else Outcome.OVER_LIMIT
-                if len(candidates) == rules.max_candidates
-                else Outcome.CANDIDATE
-            )
-            if outcome is Outcome.CANDIDATE:
-                row = each.compared.row
-                candidates.append(_candidate(person, each, cameras[row], embeddings[row]))
-            writer.write(*([value] for value in _score_row(each, outcome, len(candidates))))
+        if rows:
+            writer.write(*zip(*rows, strict=True))
     outcomes = [each.outcome for each in scored]
     return Ranking(
         asked="",
@@ -217,12 +221,11 @@ def _scored(
     rules, calibration, known = how
     places = None if known.topology is None else Places(known.topology, person.tracks, cameras)
     asked, scored = set(known.asked), []
-    for each in compared:
+    likenesses = np.array([each.likeness for each in compared])
+    looks = np.full(len(compared), np.nan) if calibration is None else calibration.apply(likenesses).round(6)
+    corrected = looks if known.correction is None else known.correction.apply(looks)
+    for each, appearance, here in zip(compared, looks.tolist(), corrected.tolist(), strict=True):
         judgement = UNKNOWN if places is None or each.outcome is not None else places.judge(each.track)
-        appearance = (
-            float("nan") if calibration is None else round(float(calibration.apply(np.array(each.likeness))), 6)
-        )
-        here = appearance if known.correction is None else float(known.correction.apply(appearance))
         similarity = round(here if judgement.objection else weighed(here, judgement.ratio), 6)
         value = similarity if rules.scale is Scale.CALIBRATED else each.cosine
         outcome = each.outcome or (Outcome.ASKED if each.track.track in asked else None)
@@ -230,9 +233,9 @@ def _scored(
             outcome = Outcome(judgement.objection.value)
         scored.append(_Scored(each, appearance, similarity, value >= rules.threshold, outcome, judgement))
     if rules.scale is Scale.CALIBRATED:
-        scored.sort(key=lambda each: -np.nan_to_num(each.similarity, nan=-1))
+        scored.sort(key=lambda each: falling(each.similarity))
     else:
-        scored.sort(key=lambda each: -np.nan_to_num(each.compared.cosine, nan=-2))
+        scored.sort(key=lambda each: falling(each.compared.cosine))
     return scored
 
 
