@@ -1,8 +1,9 @@
 """Finding everyone in 1080p30 at 10 analysed frames/s with about 8 people in view, against what the processor allows and a plain loop.
 
 The limit is the number of cores over the CPU seconds of one analysed frame: decoding alone, and inference alone (through Triton, its
-client and processes included) on the same pictures and as many crops. What takes turns is run `_TURNS` times and the best counts: on
-a machine that does other things too, CPU seconds say more than the clock.
+client and processes included) on the same pictures and as many crops. What no way of doing it can leave out either is measured as
+well: scaling each picture for the detector, and cutting, converting and coding each crop that is kept. What takes turns is run
+`_TURNS` times and the best counts: on a machine that does other things too, CPU seconds say more than the clock.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tests.bench.cost import Cost, cores, cost
 from tests.bench.measure import Measure
+from tests.bench.who_is_who import LoopBoxes, identities
 from throughline.domain.footage import Reel
-from throughline.domain.geometry import Letterbox, Size, iou_matrix
+from throughline.domain.geometry import Letterbox, Size
 from throughline.domain.time import NS_PER_SECOND
 from throughline.domain.truth import CameraTruth
 from throughline.domain.work import Work
@@ -36,7 +39,7 @@ from throughline.ingest.settings import CollateSettings
 from throughline.media.frame import Picture
 from throughline.media.reader import ReelReader
 from throughline.models.build import build_detector, build_reid
-from throughline.perception.associate import Association, Sighting
+from throughline.perception.crops import crop_quality, cut
 from throughline.perception.embed import fitted
 from throughline.perception.in_flight import in_flight
 from throughline.perception.letterbox import letterboxed
@@ -54,7 +57,10 @@ from throughline.tracker.track import EVERYWHERE, TrackStage
 
 RATE, _SOURCE_RATE = 10.0, 30
 _IN_FLIGHT = 8
+_LEAST_SEEN = 0.5
 _TURNS = 3
+_KEPT = 16
+"""Frames that are held for drawing, which takes them in turn."""
 _STORE = SimulationSettings(
     seed=11,
     cameras=1,
@@ -67,17 +73,6 @@ _STORE = SimulationSettings(
     workers=1,
     queries=0,
 )
-_AUC_NOISE = 0.01
-"""What a few pairs more or less make of it."""
-_LEAST_SEEN, _LEAST_IOU, _LEAST_BOXES = 0.5, 0.5, 10
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """Tracks by number: (n,) times, (n, 4) boxes, and a unit vector that describes each; those without one are left out."""
-
-    tracks: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]]
-    vectors: dict[int, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -116,11 +111,12 @@ def _measured(what: str, scene: Scene, models: Path) -> list[Measure]:
     with TritonServer(settings) as server, InferenceClient(server.grpc_address, max_in_flight=32) as client:
         tracked, _ = _ours(scene, client, "warm")
         crops = _crops(scene, tracked)
-        bare = _Bare(scene, client, len(crops))
-        ours, decode, infer, plain, lean = ([] for _ in range(5))
+        bare = _Bare(scene, client, crops[:, 1:])
+        ours, decode, infer, draw, plain, lean = ([] for _ in range(6))
         for turn in range(_TURNS):
             decode.append(bare.decode())
             infer.append(bare.infer())
+            draw.append(bare.draw())
             ours.append(_ours(scene, client, str(turn))[1])
             everything, spent = plain_loop(scene, models, "all")
             plain.append(spent)
@@ -132,11 +128,13 @@ def _measured(what: str, scene: Scene, models: Path) -> list[Measure]:
         Measure(f"{name}: crops embedded", len(crops), "crops"),
         Measure(f"{name}: decoding alone, CPU a frame", 1e3 * _cpu(decode) / frames, "ms"),
         Measure(f"{name}: inference alone, CPU a frame", 1e3 * _cpu(infer) / frames, "ms"),
+        Measure(f"{name}: pictures and crops alone, CPU a frame", 1e3 * _cpu(draw) / frames, "ms"),
         Measure(f"{name}: everything, CPU a frame", 1e3 * _cpu(ours) / frames, "ms"),
         Measure(f"{name}: the processor's limit", limit, "frames/s"),
         Measure(f"{name}: frames per second", frames / _wall(ours), "frames/s"),
         Measure(f"{name}: of the limit, by the clock", frames / _wall(ours) / limit, "ratio", bar, "higher"),
         Measure(f"{name}: of the limit, by CPU", alone / _cpu(ours), "ratio", bar, "higher"),
+        Measure(f"{name}: of a limit with pictures and crops, by CPU", (alone + _cpu(draw)) / _cpu(ours), "ratio"),
         Measure(f"{name}: of a plain loop that embeds every box", _wall(plain) / _wall(ours), "x", 3.0, "higher"),
         Measure(f"{name}: of that loop, by CPU", _cpu(plain) / _cpu(ours), "x"),
         Measure(f"{name}: of a plain loop that embeds our crops", _wall(lean) / _wall(ours), "x", 1.1, "higher"),
@@ -145,7 +143,10 @@ def _measured(what: str, scene: Scene, models: Path) -> list[Measure]:
     if scene.truth is not None:
         seen = int((scene.truth.visibility >= _LEAST_SEEN).sum()) / len(np.unique(scene.truth.times_ns))
         measures.append(Measure(f"{name}: people in view", seen, "people"))
-        measures += _identities(name, scene, scene.truth, tracked, everything)
+        found = LoopBoxes.of(everything, scene.reel.parts[0].span.start.ns, _SOURCE_RATE)
+        embeddings = read_embeddings(tracked.path("embeddings.npy").parent)
+        tracks = read_tracks(tracked.path("tracks.parquet"))
+        measures += identities(name, scene.truth, (tracks, embeddings), found, (scene.reel.parts[0].size, RATE))
     return measures
 
 
@@ -186,18 +187,19 @@ def _ours(scene: Scene, client: InferenceClient, name: str) -> tuple[Artifact, C
 
 
 class _Bare:
-    """Decoding and inference, each by itself."""
+    """Decoding, inference and drawing, each by itself. `boxes`: (n, 4) of the crops."""
 
-    def __init__(self, scene: Scene, client: InferenceClient, crops: int) -> None:
-        self._scene, self._client = scene, client
+    def __init__(self, scene: Scene, client: InferenceClient, boxes: NDArray[np.float32]) -> None:
+        self._scene, self._client, self._boxes = scene, client, boxes
         detector, reid = client.model(DETECTOR), client.model(REID)
-        canvas = Size(detector.input_width, detector.input_height)
+        self._canvas = Size(detector.input_width, detector.input_height)
+        self._fitted = Size(reid.input_width, reid.input_height)
         with ReelReader(scene.reel, scene.artifact.path) as reader:
             frames = list(reader.frames(rate=RATE))
-            self._pictures = [letterboxed(frame, Letterbox(frame.size, canvas)) for frame in frames]
-            crop = fitted(frames[0].rgb(), Size(reid.input_width, reid.input_height))
-        self.frames = len(frames)
-        self._crops = [crop] * crops
+            self._pictures = [letterboxed(frame, Letterbox(frame.size, self._canvas)) for frame in frames]
+            crop = fitted(frames[0].rgb(), self._fitted)
+        self.frames, self._some = len(frames), frames[:_KEPT]
+        self._crops = [crop] * len(boxes)
 
     def decode(self) -> Cost:
         with cost() as spent, av.open(str(self._scene.video)) as container:
@@ -210,6 +212,19 @@ class _Bare:
         with cost() as spent:
             self._alone(self._pictures, self._client.detect)
             self._alone(self._crops, self._client.embed)
+        return spent
+
+    def draw(self) -> Cost:
+        """A picture of each frame for the detector, and each crop: for its quality, for the ReID model and as JPEG."""
+        with cost() as spent:
+            for number in range(self.frames):
+                frame = self._some[number % len(self._some)]
+                letterboxed(frame, Letterbox(frame.size, self._canvas))
+            for number, (left, top, right, bottom) in enumerate(self._boxes.tolist()):
+                crop = cut(self._some[number % len(self._some)], (left, top, right, bottom))()
+                crop_quality(1.0, crop)
+                fitted(crop, self._fitted)
+                cv2.imencode(".jpg", crop)
         return spent
 
     def _alone(self, pictures: Sequence[Picture], ask: Callable[[Picture], Future[Any]]) -> None:
@@ -247,85 +262,6 @@ def plain_loop(scene: Scene, models: Path, crops: str | NDArray[np.float32]) -> 
     spent = json.loads(done.stdout.splitlines()[-1])
     with np.load(out) as arrays:
         return dict(arrays), Cost(spent["wall"], spent["cpu"])
-
-
-def _identities(
-    name: str, scene: Scene, truth: CameraTruth, tracked: Artifact, everything: dict[str, Any]
-) -> list[Measure]:
-    ours, plain = _auc(truth, _described(tracked)), _auc(truth, _associated(scene, everything))
-    return [
-        Measure(f"{name}: AUC of pairs of tracks", ours, "", round(plain - _AUC_NOISE, 4), "higher"),
-        Measure(f"{name}: AUC of the plain loop", plain, ""),
-    ]
-
-
-def _described(tracked: Artifact) -> Described:
-    table = read_tracks(tracked.path("tracks.parquet"))
-    ids, descriptors = read_embeddings(tracked.path("embeddings.npy").parent).descriptors()
-    tracks = {track.track_id: (track.times_ns, track.boxes) for track in table.tracks()}
-    return Described(tracks, dict(zip(ids.tolist(), descriptors, strict=True)))
-
-
-def _associated(scene: Scene, everything: dict[str, Any]) -> Described:
-    """The plain loop's boxes as our association joins them, each track described by the mean of all its vectors."""
-    size, start = scene.reel.parts[0].size, scene.reel.parts[0].span.start.ns
-    association = Association(RATE, TrackerSettings().association)
-    rows, vectors = everything["rows"], everything["vectors"]
-    places: dict[int, list[tuple[int, tuple[float, ...], NDArray[np.float32]]]] = {}
-    of_box: dict[tuple[int, tuple[float, ...]], NDArray[np.float32]] = {}
-    news = []
-    for frame in np.unique(rows[:, 0]).tolist():
-        at = np.flatnonzero(rows[:, 0] == frame)
-        time = start + round(frame * NS_PER_SECOND / _SOURCE_RATE)
-        people = []
-        for row in at.tolist():
-            box = (float(rows[row, 1]), float(rows[row, 2]), float(rows[row, 3]), float(rows[row, 4]))
-            of_box[time, box] = vectors[row]
-            people.append(Sighting(time, box, float(rows[row, 5]), 1.0))
-        news += list(association.update(size, time, people))
-    for each in [*news, *association.finish()]:
-        for seen in each.sightings:
-            places.setdefault(each.track_id, []).append((seen.time_ns, seen.box, of_box[seen.time_ns, seen.box]))
-    tracks, means = {}, {}
-    for number, seen_there in places.items():
-        tracks[number] = (
-            np.array([one[0] for one in seen_there]),
-            np.array([one[1] for one in seen_there], np.float32),
-        )
-        mean = np.sum([one[2] for one in seen_there], axis=0)
-        means[number] = np.asarray(mean / np.linalg.norm(mean), np.float32)
-    return Described(tracks, means)
-
-
-def _auc(truth: CameraTruth, described: Described) -> float:
-    """How often two tracks of one person are more alike than two tracks of different people."""
-    owners = {
-        number: _owner(truth, *track) for number, track in described.tracks.items() if number in described.vectors
-    }
-    known = [number for number, owner in owners.items() if owner is not None]
-    same: list[float] = []
-    other: list[float] = []
-    for at, one in enumerate(known):
-        for two in known[at + 1 :]:
-            alike = float(described.vectors[one] @ described.vectors[two])
-            (same if owners[one] == owners[two] else other).append(alike)
-    wins = np.array(same)[:, None] > np.array(other)[None]
-    return float(wins.mean()) if wins.size else float("nan")
-
-
-def _owner(truth: CameraTruth, times_ns: NDArray[np.int64], boxes: NDArray[np.float32]) -> int | None:
-    """Whose most of a track's boxes are; None for short tracks and mixed ones."""
-    votes: list[int] = []
-    for time, box in zip(times_ns.tolist(), boxes, strict=True):
-        there = np.flatnonzero(np.abs(truth.times_ns - time) < NS_PER_SECOND // (2 * _SOURCE_RATE))
-        if len(there):
-            overlap = iou_matrix(box[None], truth.boxes[there])[0]
-            if overlap.max() >= _LEAST_IOU:
-                votes.append(int(truth.persons[there[overlap.argmax()]]))
-    if len(times_ns) < _LEAST_BOXES or not votes:
-        return None
-    people, counts = np.unique(votes, return_counts=True)
-    return int(people[counts.argmax()]) if counts.max() >= 0.7 * len(times_ns) else None
 
 
 def _cpu(costs: Sequence[Cost]) -> float:

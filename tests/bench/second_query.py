@@ -36,7 +36,7 @@ from throughline.v1.common_pb2 import ClockMap
 _MINUTES = 10
 _STORE = SimulationSettings(seed=7, people=20, seconds=60, width=640, height=360, rate=10, chunk_seconds=60, queries=4)
 _RATE = 5.0
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.1
 
 
 def run() -> list[Measure]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +23,7 @@ from tests.evaluation.reliability import auc_of, calibration_error, reliability
 from throughline.domain.likeness import SAME_LOOKS
 from throughline.domain.pairs import TrackId, TrackSpan
 from throughline.domain.time import Interval
-from throughline.models.calibrate import joined, set_pairs
+from throughline.models.calibrate import Pairs, joined, set_pairs
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.perception.triton.server import TritonServer, TritonSettings
 from throughline.storage.columns import read_table
@@ -201,7 +200,7 @@ def _idf1(boxes: Iterable[int]) -> float:
     return 2 * right / max(1, 2 * right + wrong + missed)
 
 
-def _pairs(crowd: Crowd, calibrations: Calibrations) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _pairs(crowd: Crowd, calibrations: Calibrations) -> Pairs:
     """Probabilities of all pairs of clear tracks across cameras, and which are of one person."""
     matching, cosines = calibrations.matching, calibrations.cosines
     assert matching is not None
@@ -217,9 +216,11 @@ def _means(found: Mapping[int, Mapping[str, Row]]) -> dict[str, list[float]]:
 
 def _table(found: Mapping[int, Mapping[str, Row]]) -> Table:
     table = Table("seed", "tracks", "pair AUC", "calibration error", "IDF1 as ranked", "IDF1 as answered", "pairs")
-    shown = [(str(seed), {name: row.figures() for name, row in rows.items()}) for seed, rows in found.items()]
-    for seed, rows in [*shown, ("mean", _means(found))] if len(found) > 1 else shown:
-        for name, (*shares, pairs) in rows.items():
+    shown: list[tuple[str, Mapping[str, Sequence[float]]]] = [
+        (str(seed), {name: row.figures() for name, row in rows.items()}) for seed, rows in found.items()
+    ]
+    for seed, ways in [*shown, ("mean", _means(found))] if len(found) > 1 else shown:
+        for name, (*shares, pairs) in ways.items():
             table.add_row(seed, name, *(f"{value:.3f}" for value in shares), f"{pairs:.0f}")
     return table
 
@@ -233,7 +234,7 @@ def _measures(found: Mapping[int, Mapping[str, Row]]) -> Iterator[Measure]:
         yield Measure(f"space, {name}: cross-camera IDF1 as answered, {pairs:.0f} pairs a store", answered, "")
 
 
-def _all_pairs(pairs: list[tuple[tuple[NDArray[np.float64], NDArray[np.bool_]], ...]]) -> Iterator[Measure]:
+def _all_pairs(pairs: Sequence[tuple[Pairs, Pairs]]) -> Iterator[Measure]:
     """Over every pair of clear tracks across cameras, those of queries or not."""
     for name, places, bar in zip(_ROWS, zip(*pairs, strict=True), (None, _BAR), strict=False):
         areas = [auc_of(values, same) for values, same in places]

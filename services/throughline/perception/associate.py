@@ -126,7 +126,8 @@ class Association:
         for track, row in zip(ids.tolist(), rows.tolist(), strict=True):
             if track >= 0:
                 self._open.setdefault(track, _Open()).pending.append(people[row])
-                self._motion.learn(track, time_ns, places[row])
+                if self._settings.follow_camera:
+                    self._motion.learn(track, time_ns, places[row])
             else:
                 loose.append(row)
         self._remember_unconfirmed([people[row] for row in loose], places[loose])
