@@ -59,7 +59,7 @@ class TableWriter:
             self._writer.close()
 
 
-def _joined(pieces: Sequence[Any], kind: pa.DataType) -> pa.Array:
+def _joined(pieces: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
     """One column of its pieces. Arrow is asked once: each time costs as much as hundreds of rows."""
     if all(isinstance(piece, np.ndarray) for piece in pieces):
         return pa.array(np.concatenate(pieces), kind)
