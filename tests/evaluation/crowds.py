@@ -111,18 +111,20 @@ def _named(numbers: NDArray[np.int64], names: dict[int, int]) -> NDArray[np.int6
 
 @dataclass(frozen=True)
 class Crowd:
-    """Tracks of one store. people: whom each clear one shows; spans: when all are; boxes: of each, how many of its boxes show
-    whom (NOBODY among them)."""
+    """Tracks of one store. people: whom each clear one shows; shown: whom each shows most, clear or not; spans: when each is; boxes:
+    how many of its boxes show whom (NOBODY among them)."""
 
     truth: StoreTruth
     cameras: list[CameraTracks]
     people: dict[TrackId, int]
+    shown: dict[TrackId, int]
     spans: dict[TrackId, TrackSpan]
     boxes: dict[TrackId, Counter[int]]
 
     @classmethod
     def read(cls, truth: StoreTruth, cameras: list[CameraTracks]) -> Crowd:
         people: dict[TrackId, int] = {}
+        shown: dict[TrackId, int] = {}
         spans: dict[TrackId, TrackSpan] = {}
         boxes: dict[TrackId, Counter[int]] = {}
         for camera in cameras:
@@ -133,9 +135,10 @@ class Crowd:
                 span = camera.span(track.track_id, int(track.times_ns[0]), int(track.times_ns[-1]))
                 spans[span.track] = span
                 boxes[span.track] = Counter(whose[table.track_ids == track.track_id].tolist())
+                shown[span.track] = labels[track.track_id].person
                 if is_clear(labels[track.track_id]):
-                    people[span.track] = labels[track.track_id].person
-        return cls(truth, cameras, people, spans, boxes)
+                    people[span.track] = shown[span.track]
+        return cls(truth, cameras, people, shown, spans, boxes)
 
     def of(self, person: int) -> list[TrackSpan]:
         """Their clear tracks, the longest first."""

@@ -35,7 +35,7 @@ from throughline.tracker.rank import SCORES, SCORES_FILE, Calibrations, RankRule
 from throughline.tracker.space import Known
 
 SEEDS = (1, 2, 3, 4, 5)
-_QUERIES = 6
+_QUERIES = 12
 """Of each store."""
 _ROWS = ("tracks as associated", "refined", "with topology", "and a second round", "refined, with learned transits")
 _BAR = 0.05
@@ -111,23 +111,30 @@ class Rankings:
             similarities, {each.track.track for each in ranking.candidates if each.track.track.camera != home}
         )
 
-    def rounds(self, crowd: Crowd, queries: Iterable[Query], known: Known) -> tuple[Row, Row]:
-        """One round, and two; people answer by the truth. After the second, who was answered about has 1 or 0."""
-        once, twice = Row(), Row()
+    def once(self, crowd: Crowd, queries: Iterable[Query], known: Known) -> Row:
+        """One round; people answer by the truth."""
+        row = Row()
         for query in queries:
             first = self.ask(crowd, query, known)
-            confirmed = {track for track in first.candidates if crowd.people.get(track) == query.person}
-            once.add(crowd, query, first.similarities, (first.candidates, confirmed))
-            once.pairs += len(first.candidates)
+            row.add(crowd, query, first.similarities, (first.candidates, _confirmed(crowd, query, first.candidates)))
+            row.pairs += len(first.candidates)
+        return row
+
+    def twice(self, crowd: Crowd, queries: Iterable[Query], known: Known) -> Row:
+        """Two rounds. Who was answered about in the first has 1 or 0."""
+        row = Row()
+        for query in queries:
+            first = self.ask(crowd, query, known)
+            confirmed = _confirmed(crowd, query, first.candidates)
             spans = tuple(crowd.spans[track] for track in sorted(confirmed))
             later = replace(known, confirmed=spans, asked=tuple(sorted(first.candidates)))
             second = self.ask(crowd, query, later) if confirmed else Ranked({}, set())
-            new = {track for track in second.candidates if crowd.people.get(track) == query.person}
+            new = _confirmed(crowd, query, second.candidates)
             answered = {track: float(track in confirmed) for track in first.candidates & first.similarities.keys()}
-            known_then = {**first.similarities, **second.similarities, **answered}
-            twice.add(crowd, query, known_then, (confirmed | second.candidates, confirmed | new))
-            twice.pairs += len(first.candidates) + len(second.candidates)
-        return once, twice
+            similarities = {**first.similarities, **second.similarities, **answered}
+            row.add(crowd, query, similarities, (confirmed | second.candidates, confirmed | new))
+            row.pairs += len(first.candidates) + len(second.candidates)
+        return row
 
 
 def run(folder: Path) -> list[Measure]:
@@ -146,7 +153,10 @@ def run(folder: Path) -> list[Measure]:
             found[seed] = _ways(raw, refined, Rankings(calibrations, folder / "scores"))
             pairs.append((_pairs(raw, calibrations), _pairs(refined, calibrations)))
             console.print(_table({seed: found[seed]}))
-            console.print(f"seed {seed}: seen in {seen - began:.0f} s, ranked in {time.monotonic() - seen:.0f} s")
+            console.print(
+                f"seed {seed}: {len(raw.people)} clear tracks as associated and {len(refined.people)} refined, "
+                f"seen in {seen - began:.0f} s, ranked in {time.monotonic() - seen:.0f} s"
+            )
     console.print(_table(found))
     return [*_measures(found), *_all_pairs(pairs)]
 
@@ -163,11 +173,14 @@ def _ways(raw: Crowd, refined: Crowd, rankings: Rankings) -> dict[str, Row]:
     """A row for each way of ranking."""
     queries = _queries(refined)
     stated = Known(topology_yaml=refined.topology)
-    before, _ = rankings.rounds(raw, _before(queries, raw, refined), Known())
-    plain, _ = rankings.rounds(refined, queries, Known())
-    once, twice = rankings.rounds(refined, queries, stated)
-    learned, _ = rankings.rounds(refined, queries, Known(learned=refined.learned()))
-    return dict(zip(_ROWS, (before, plain, once, twice, learned), strict=True))
+    rows = (
+        rankings.once(raw, _before(queries, raw, refined), Known()),
+        rankings.once(refined, queries, Known()),
+        rankings.once(refined, queries, stated),
+        rankings.twice(refined, queries, stated),
+        rankings.once(refined, queries, Known(learned=refined.learned())),
+    )
+    return dict(zip(_ROWS, rows, strict=True))
 
 
 def _queries(crowd: Crowd) -> list[Query]:
@@ -185,6 +198,11 @@ def _before(queries: Iterable[Query], raw: Crowd, refined: Crowd) -> Iterator[Qu
         camera, number = query.track.track.camera, query.track.track.number
         track = TrackId(camera, keys[camera], names[camera][number])
         yield replace(query, track=raw.spans[track])
+
+
+def _confirmed(crowd: Crowd, query: Query, candidates: Iterable[TrackId]) -> set[TrackId]:
+    """Those that mostly show the person, as somebody would see who looks at them."""
+    return {track for track in candidates if crowd.shown[track] == query.person}
 
 
 def _boxes(crowd: Crowd, query: Query, given: set[TrackId]) -> tuple[int, int, int]:
@@ -226,10 +244,13 @@ def _table(found: Mapping[int, Mapping[str, Row]]) -> Table:
 
 
 def _measures(found: Mapping[int, Mapping[str, Row]]) -> Iterator[Measure]:
-    for name, (area, error, ranked, answered, pairs) in _means(found).items():
+    for name, (area, _, ranked, answered, pairs) in _means(found).items():
         yield Measure(f"space, {name}: pair AUC", area, "")
-        if name != _ROWS[3]:  # after answers there is nothing left to be unsure of
-            yield Measure(f"space, {name}: expected calibration error", error, "", _BAR if name != _ROWS[0] else None)
+        if name != _ROWS[3]:  # after answers there is little left to be unsure of
+            every = [rows[name] for rows in found.values()]
+            values, same = (np.concatenate([getattr(row, kind) for row in every]) for kind in ("similarities", "same"))
+            error, bar = calibration_error(values, same.astype(bool)), None if name == _ROWS[0] else _BAR
+            yield Measure(f"space, {name}: expected calibration error over all queries", error, "", bar)
         yield Measure(f"space, {name}: cross-camera IDF1 as ranked", ranked, "")
         yield Measure(f"space, {name}: cross-camera IDF1 as answered, {pairs:.0f} pairs a store", answered, "")
 
