@@ -63,8 +63,10 @@ def mean_look(descriptors: Vectors, known: Vectors, same_cosine: float) -> Vecto
 
 def without(vectors: Vectors, look: Vectors) -> Vectors:
     """(m, d) unit vectors with a mean look, or (m, d) of each its own, taken off, unit vectors again."""
-    rest = vectors - np.float32(_TAKEN_OFF) * look
-    return np.asarray(rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), 1e-9), np.float32)
+    rest = np.asarray(vectors - np.float32(_TAKEN_OFF) * look, np.float32)
+    norms = np.sqrt(np.einsum("md,md->m", rest, rest))  # by np.linalg.norm three more copies of everything
+    rest /= np.maximum(norms, np.float32(1e-9))[:, None]
+    return rest
 
 
 def all_likenesses(cameras: Sequence[TrackEmbeddings], known: Vectors, same_cosine: float) -> Floats:
