@@ -22,7 +22,7 @@ _SAMPLE = 256
 _BLOCK = 2_048
 _PER_LIST = 400
 _TRAINING = 65_536
-_EFFORTS = ((0.125, 20), (0.25, 60), (0.375, 150), (0.5, 300), (1.0, 400))
+_EFFORTS = ((0.125, 20), (0.25, 60), (0.375, 150), (0.5, 300), (0.625, 350), (1.0, 400))
 """Share of the lists that are looked through, and how many times more candidates than neighbours are compared exactly."""
 
 
