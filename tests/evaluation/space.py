@@ -238,15 +238,16 @@ def _table(found: Mapping[int, Mapping[str, Row]]) -> Table:
         (str(seed), {name: row.figures() for name, row in rows.items()}) for seed, rows in found.items()
     ]
     for seed, ways in [*shown, ("mean", _means(found))] if len(found) > 1 else shown:
-        for name, (*shares, pairs) in ways.items():
-            table.add_row(seed, name, *(f"{value:.3f}" for value in shares), f"{pairs:.0f}")
+        for name, (area, error, ranked, answered, pairs) in ways.items():
+            unsure = "" if name == _ROWS[3] else f"{error:.3f}"  # after answers there is little left to be unsure of
+            table.add_row(seed, name, f"{area:.3f}", unsure, f"{ranked:.3f}", f"{answered:.3f}", f"{pairs:.0f}")
     return table
 
 
 def _measures(found: Mapping[int, Mapping[str, Row]]) -> Iterator[Measure]:
     for name, (area, _, ranked, answered, pairs) in _means(found).items():
         yield Measure(f"space, {name}: pair AUC", area, "")
-        if name != _ROWS[3]:  # after answers there is little left to be unsure of
+        if name != _ROWS[3]:
             every = [rows[name] for rows in found.values()]
             values, same = (np.concatenate([getattr(row, kind) for row in every]) for kind in ("similarities", "same"))
             error, bar = calibration_error(values, same.astype(bool)), None if name == _ROWS[0] else _BAR
