@@ -179,3 +179,13 @@ def test_a_damaged_frame_that_nobody_wants_is_not_missed(tmp_path: Path) -> None
     with open_reel(tmp_path, reel) as reader:
         assert [number_in(frame.rgb()) for frame in reader.frames(rate=6)] == list(range(0, COUNT, 5))
         assert reader.damaged == set()
+
+
+@pytest.mark.parametrize("number", [COUNT - 5, COUNT - 3])
+def test_of_frames_lost_with_a_damaged_one_at_the_end_each_is_told(tmp_path: Path, number: int) -> None:
+    reel = damaged_clip(tmp_path, number)
+    with open_reel(tmp_path, reel, 8) as reader:
+        shown = {number_in(frame.rgb()) for frame in reader.frames()}
+        told = {(time - START) * RATE // NS_PER_SECOND for time in reader.damaged}
+    assert number in told
+    assert shown | told == set(range(COUNT))

@@ -11,6 +11,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from prometheus_client import Counter
 
+_LONGEST_DELAY = 128
+"""Frames between a packet and its picture at most: of threads, and of those that are shown in another order."""
 _FRAMES = Counter("throughline_frames_decoded", "Frames decoded, those on the way to the first one wanted included")
 
 
@@ -36,12 +38,15 @@ def decoded(
 
 
 class _Decoder:
-    """Each thread works at a frame of its own, so that a packet fails when as many others as there are threads were sent."""
+    """Each thread works at a frame of its own, so that a packet fails when as many others as there are threads were sent. Where one
+    fails that was sent among the last, FFmpeg gives nothing of what threads were still at work on.
+    """
 
     def __init__(self, stream: VideoStream, damaged: Callable[[int], None]) -> None:
         self._context = stream.codec_context
         self._damaged = damaged
         self._sent: deque[int] = deque()
+        self._given: deque[int] = deque(maxlen=_LONGEST_DELAY)
 
     def decode(self, packet: Packet[VideoStream]) -> list[tuple[int, av.VideoFrame]]:
         if packet.pts is not None:
@@ -49,10 +54,15 @@ class _Decoder:
         try:
             pictures = packet.decode()
         except av.InvalidDataError:
-            if self._sent:
+            if packet.size and self._sent:
                 self._damaged(self._sent[0])
             pictures = []
+        given = [(picture.pts, picture) for picture in pictures if picture.pts is not None]
+        self._given.extend(pts for pts, _ in given)
+        if not packet.size:  # the end, at which the decoder gives what it still holds
+            for pts in set(self._sent).difference(self._given):
+                self._damaged(pts)
         while len(self._sent) >= max(1, self._context.thread_count):
             self._sent.popleft()
         _FRAMES.inc(len(pictures))
-        return [(picture.pts, picture) for picture in pictures if picture.pts is not None]
+        return given
