@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from prometheus_client import Counter
 from throughline.domain.errors import CorruptArtifact
 from throughline.domain.geometry import Letterbox, Size
 from throughline.domain.time import Instant
-from throughline.media.frame import Frame
+from throughline.media.frame import Frame, Picture
+from throughline.perception.ahead import made_ahead
 from throughline.perception.crops import cut
 from throughline.perception.in_flight import in_flight
 from throughline.perception.letterbox import letterboxed
@@ -24,6 +26,8 @@ from throughline.wire.tracing import counted
 
 PERSON = "person"
 _SMALLEST_PX = 1.0
+_FRAMES_AHEAD = 4
+"""Decoded and letterboxed before they can be sent."""
 _LEAST_CROP_SCORE = 0.1
 """Whom the detector is less sure of becomes part of no track."""
 _FRAMES = Counter("throughline_frames_detected", "Frames that the detector has looked at")
@@ -32,25 +36,33 @@ _FRAMES = Counter("throughline_frames_detected", "Frames that the detector has l
 def detect(
     frames: Iterable[Frame], client: InferenceClient, limit: int, check: Callable[[], None] = go_on
 ) -> Iterator[FrameDetections]:
-    """What the detector finds in each frame, in order, with up to `limit` frames in flight; boxes lie within the frame, and people's
-    crops come with them.
+    """What the detector finds in each frame, in order, with up to `limit` frames in flight and a few more decoded; boxes lie within
+    the frame, and people's crops come with them.
 
     `check` is called while it waits for Triton; what it raises ends the work.
     """
     card = client.model(DETECTOR)
     canvas, person = Size(card.input_width, card.input_height), person_class(card)
 
-    def requests() -> Iterator[tuple[tuple[Frame, Letterbox], Callable[[], Future[Detections]]]]:
+    def letterboxes() -> Iterator[tuple[Frame, Letterbox, Picture]]:
         for frame in frames:
             letterbox = Letterbox(frame.size, canvas)
-            picture = letterboxed(frame, letterbox)
-            yield (frame, letterbox), lambda picture=picture: client.detect(picture)  # type: ignore[misc]
+            yield frame, letterbox, letterboxed(frame, letterbox)
 
-    for (frame, letterbox), found in counted("triton detector", in_flight(requests(), limit, check=check)):
-        _FRAMES.inc()
-        placed = _on_source(frame.time, letterbox, found)
-        rows = np.flatnonzero((placed.class_ids == person) & (placed.scores >= _LEAST_CROP_SCORE)).tolist()
-        yield replace(placed, crops={row: cut(frame, tuple(placed.boxes[row].tolist())) for row in rows})
+    with closing(made_ahead(letterboxes(), _FRAMES_AHEAD)) as pictures:
+        requests = _requests(pictures, client)
+        for (frame, letterbox), found in counted("triton detector", in_flight(requests, limit, check=check)):
+            _FRAMES.inc()
+            placed = _on_source(frame.time, letterbox, found)
+            rows = np.flatnonzero((placed.class_ids == person) & (placed.scores >= _LEAST_CROP_SCORE)).tolist()
+            yield replace(placed, crops={row: cut(frame, tuple(placed.boxes[row].tolist())) for row in rows})
+
+
+def _requests(
+    pictures: Iterable[tuple[Frame, Letterbox, Picture]], client: InferenceClient
+) -> Iterator[tuple[tuple[Frame, Letterbox], Callable[[], Future[Detections]]]]:
+    for frame, letterbox, picture in pictures:
+        yield (frame, letterbox), lambda picture=picture: client.detect(picture)  # type: ignore[misc]
 
 
 def person_class(detector: ModelCard) -> int:
