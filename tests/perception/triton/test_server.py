@@ -13,7 +13,11 @@ import psutil
 import pytest
 
 from throughline.domain.errors import DependencyUnavailable, FailedPrecondition
+from throughline.models.repository import CPU_INSTANCES
 from throughline.perception.triton.server import TritonServer, TritonSettings
+
+_FAMILY = 1 + 2 * CPU_INSTANCES
+"""Triton, and a process for each instance of two models."""
 
 
 def _eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
@@ -53,7 +57,7 @@ def test_it_serves_on_free_ports_and_leaves_nothing_behind(tiny_repository: Path
     before = set(_regions(os.getpid()))
     with TritonServer(TritonSettings(model_repository=tiny_repository, log=tmp_path / "log")) as server:
         family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-        assert len(family) == 3
+        assert len(family) == _FAMILY
         connection = http.client.HTTPConnection(server.metrics_address)
         connection.request("GET", "/metrics")
         assert b"nv_inference_count" in connection.getresponse().read()
@@ -65,7 +69,7 @@ def test_it_serves_on_free_ports_and_leaves_nothing_behind(tiny_repository: Path
 def test_nothing_of_it_survives_its_launcher(tiny_repository: Path, tmp_path: Path) -> None:
     launcher, _ = _launch(tiny_repository, "--log", str(tmp_path / "log"))
     family = psutil.Process(launcher.pid).children(recursive=True)
-    assert len(family) == 3
+    assert len(family) == _FAMILY
     assert _regions(launcher.pid)
     launcher.kill()
     launcher.wait()
