@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import wait
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -17,8 +18,10 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.models.weights import picture
+from throughline.domain.errors import DependencyUnavailable
 from throughline.perception.triton import shared
 from throughline.perception.triton.client import InferenceClient
+from throughline.perception.triton.rpc import TritonRpc
 from throughline.perception.triton.server import TritonServer, TritonSettings
 
 RED = (250, 0, 0)
@@ -140,3 +143,29 @@ def test_memory_that_is_not_there_is_no_error(
     monkeypatch.setattr(shared, "_FOLDER", tmp_path / "missing")
     with InferenceClient(server.grpc_address) as client:
         assert len(client.detect(picture(RED, 3, 3)).result().scores) == 1
+
+
+class _Late(grpc.RpcError):
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_region_that_the_server_took_too_slowly_is_given_back(
+    server: TritonServer, known: Known, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, late = TritonRpc.call, [True]
+
+    def first_too_late(rpc: TritonRpc, method: str, *arguments: Any) -> Any:
+        answer = call(rpc, method, *arguments)
+        if method == "SystemSharedMemoryRegister" and late:
+            late.clear()
+            raise DependencyUnavailable("gave no answer within 2 s") from _Late()
+        return answer
+
+    monkeypatch.setattr(TritonRpc, "call", first_too_late)
+    with InferenceClient(server.grpc_address) as client:
+        assert len(client.detect(picture(RED, 3, 3)).result().scores) == 1
+        assert len(known.names()) == 1
+        assert len(client.detect(picture(RED, 3, 3)).result().scores) == 1
+        assert len(known.names()) == 1
+    assert known.names() == []

@@ -67,6 +67,8 @@ class SharedPictures:
         self._lock = threading.Lock()
         self._free: dict[int, list[Region]] = defaultdict(list)
         self._has_swept = False
+        self._doubtful: list[str] = []
+        """Regions that the server may have taken, though it did not answer in time."""
 
     @contextmanager
     def region(self, size_bytes: int) -> Iterator[Region | None]:
@@ -109,11 +111,16 @@ class SharedPictures:
         except Cancelled:
             raise
         except (OSError, ThroughlineError) as error:
-            if not _is_away(error):
+            if _is_away(error):
+                self._doubtful.append(name)
+            else:
                 self._refuse(error)
             return None
         with suppress(ThroughlineError, OSError):
             self._sweep()
+        while self._doubtful:
+            with suppress(ThroughlineError, IndexError):  # it had not taken it, or another thread did this
+                self._forget(self._doubtful.pop())
         return Region(name, memory)
 
     def _refuse(self, error: Exception) -> None:
