@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -64,7 +63,7 @@ _KEPT = 16
 _STORE = SimulationSettings(
     seed=11,
     cameras=1,
-    people=20,
+    people=30,
     seconds=24,
     width=1920,
     height=1080,
@@ -158,11 +157,28 @@ def film(folder: Path) -> Scene:
 
 
 def _shop(folder: Path, real: Path) -> Scene:
-    """20 s of a real shop with about 8 people."""
+    """A real shop with about 8 people, 20 s of it three times: so that beginning and ending weigh what they do in an hour."""
     camera = folder / "footage" / "shop"
     camera.mkdir(parents=True)
-    shutil.copyfile(real / "video" / "single" / "retail_hevc_1080p.mp4", camera / "2026-03-01_10-00-00.000Z.mp4")
+    _repeat(real / "video" / "single" / "retail_hevc_1080p.mp4", camera / "2026-03-01_10-00-00.000Z.mp4", times=3)
     return _collated(folder, camera.parent)
+
+
+def _repeat(source: Path, target: Path, times: int) -> None:
+    """The same video several times over, copied."""
+    with av.open(str(target), "w") as out, av.open(str(source)) as first:
+        stream = out.add_stream_from_template(first.streams.video[0])
+        offset = 0
+        for _ in range(times):
+            with av.open(str(source)) as container:
+                (video,) = container.streams.video
+                for packet in container.demux(video):
+                    if packet.dts is None:
+                        continue
+                    packet.pts, packet.dts = (packet.pts or 0) + offset, packet.dts + offset
+                    packet.stream = stream
+                    out.mux(packet)
+                offset += video.duration or 0
 
 
 def _collated(folder: Path, footage: Path) -> Scene:
