@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from throughline.domain.errors import Cancelled
 from throughline.wire.errors import error_of
 from throughline.wire.settings import ServiceSettings
 from throughline.wire.telemetry import CallingInterceptor, with_headers
@@ -40,6 +41,10 @@ def translated_errors(peer: str) -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise error_of(error, peer) from error
+    except (
+        grpc.FutureCancelledError
+    ) as error:  # what `future.result` raises instead, where the call was cancelled from here
+        raise Cancelled(f"the call of {peer} was cancelled") from error
 
 
 class _TokenInterceptor(
