@@ -48,12 +48,12 @@ def test_a_table_gives_each_track_its_own_rows() -> None:
         table.track(2)
 
 
-def test_a_descriptor_is_the_unit_mean_of_the_tracks_vectors_weighted_by_the_fourth_root_of_quality() -> None:
+def test_a_descriptor_is_the_unit_mean_of_the_tracks_vectors_weighted_by_quality() -> None:
     embeddings = TrackEmbeddings(
         vectors=np.array([[1, 0], [0, 1], [0, 1]], np.float32),
         track_ids=np.array([3, 3, 4], np.int64),
         times_ns=np.array([0, 1, 2], np.int64),
-        qualities=np.array([0.6**4, 0.8**4, 0.9], np.float32),
+        qualities=np.array([0.3, 0.4, 0.9], np.float32),
         crops=("a.jpg", "b.jpg", "c.jpg"),
     )
     ids, descriptors = embeddings.descriptors()

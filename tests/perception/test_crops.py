@@ -66,13 +66,9 @@ def test_moments_are_spread_over_the_track() -> None:
     assert min(np.diff(chosen)) > 10
 
 
-def test_poor_moments_stand_for_their_time_only() -> None:
-    good_then_poor = [(tenth / 10, 0.8 if tenth < 100 else 0.1) for tenth in range(600)]
-    chosen = moments(good_then_poor, 8)
-    assert min(chosen) < 10
-    assert max(chosen) > 40
-    now_and_then_good = [(tenth / 10, 0.8 if tenth % 25 == 0 else 0.1) for tenth in range(600)]
-    assert all(round(10 * second) % 25 == 0 for second in moments(now_and_then_good, 8))
+def test_poor_moments_are_left_out() -> None:
+    good_then_poor = [(second / 10, 0.8 if second < 300 else 0.1) for second in range(600)]
+    assert max(moments(good_then_poor, 8)) < 30
 
 
 @settings(max_examples=50)

@@ -26,7 +26,6 @@ class Raw:
         self.folder = folder
         self.boxes: list[tuple[int, int, float]] = []
         self.crops: list[tuple[int, int, np.ndarray]] = []
-        self.poor: tuple[int, ...] = ()
 
     def track(
         self,
@@ -56,7 +55,6 @@ class Raw:
             (self.folder / name).write_text(str(self.crops[index][1] // STEP))
         numbers, moments, looks = zip(*self.crops, strict=True)
         qualities = np.linspace(0.5, 0.9, len(names), dtype=np.float32)
-        qualities[[moment // STEP in self.poor for moment in moments]] = 0.1
         write_embeddings(
             self.folder,
             TrackEmbeddings(np.stack(looks), np.array(numbers), np.array(moments), qualities, names),
@@ -87,15 +85,6 @@ def test_a_track_of_one_person_stays_whole_though_a_crop_shows_another(raw: Raw,
     raw.track(2, 5, 20, {6: BERT, 12: CARL})
     raw.refined(tmp_path / "out")
     assert steps(tmp_path / "out") == {1: (0, 39), 2: (5, 24)}
-
-
-def test_poor_crops_divide_nothing(raw: Raw, tmp_path: Path) -> None:
-    looks = {2: ANNA, 8: ANNA, 14: ANNA, 24: BERT, 30: BERT, 36: BERT}
-    raw.track(1, 0, 40, looks, jumps=(17,))
-    raw.poor = (24, 30, 36)
-    raw.refined(tmp_path / "out")
-    assert steps(tmp_path / "out") == {1: (0, 39)}
-    assert len(read_embeddings(tmp_path / "out").times_ns) == len(looks)
 
 
 def test_three_people_become_three_tracks_numbered_by_time_among_the_others(raw: Raw, tmp_path: Path) -> None:

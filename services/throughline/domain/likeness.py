@@ -17,7 +17,7 @@ from throughline.domain.calibration import Calibration, Floats
 from throughline.domain.errors import InvalidInput
 from throughline.domain.tracks import TrackEmbeddings, concatenated
 
-SETS = "sets 2"
+SETS = "sets 1"
 """Name of this likeness; another one when the same crops would give another number. Calibrations say which one they are for."""
 SAME_LOOKS = 0.95
 """Probability at which tracks of one camera count as one person's in its mean look."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from throughline.domain.geometry import Boxes
 from throughline.domain.time import Instant, Interval
 
-_LEAST_QUALITY, _QUALITY_COUNTS = 0.01, 0.25
-"""A crop without any quality must not leave its track without a descriptor; and of quality the fourth root counts."""
+_LEAST_WEIGHT = 0.01
+"""Of a crop without any quality: it must not leave its track without a descriptor."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,8 @@ class TrackEmbeddings:
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """(m,) of each crop in its track: by its quality, but far less than that differs, for what quality tells by the boxes alone
-        is only half true."""
-        return np.asarray(np.maximum(self.qualities, _LEAST_QUALITY) ** _QUALITY_COUNTS, np.float32)
+        """(m,) of each crop in its track: its quality, and a little where that is nothing."""
+        return np.maximum(self.qualities, np.float32(_LEAST_WEIGHT))
 
     def only(self, track_id: int) -> TrackEmbeddings:
         """The crops of one track, without their files; empty where there is none of that id."""

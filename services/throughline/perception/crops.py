@@ -95,18 +95,18 @@ class BestMoments:
     def chosen(self) -> list[Sighting]:
         """At most `count`, in order of time: the best one, then whichever is good and far in time from those taken.
 
-        Poor ones count where nothing better shows their time: how a person looks from one side more says more than a clear crop.
+        Poor ones are left out: an embedding of a bad crop says little about the person.
         """
         pool = sorted(self.best.values(), key=lambda each: each.time_ns)
         times = np.array([each.time_ns for each in pool], np.int64)
         quality = np.array([each.quality for each in pool], np.float64)
         spacing = max(1.0, float(times[-1] - times[0]) / self.count)
         nearness = np.ones(len(pool))
-        left = np.ones(len(pool), bool)
+        usable = quality >= 0.4 * quality.max()
         taken: list[int] = []
-        while left.any() and len(taken) < self.count:
-            pick = int(np.argmax(np.where(left, quality * nearness, -1)))
+        while usable.any() and len(taken) < self.count:
+            pick = int(np.argmax(np.where(usable, quality * nearness, -1)))
             taken.append(pick)
-            left[pick] = False
+            usable[pick] = False
             nearness = np.minimum(nearness, np.minimum(1, np.abs(times - times[pick]) / spacing))
         return [pool[index] for index in sorted(taken)]

@@ -24,14 +24,14 @@ ANY = 0.1
 TOLERANCE_NS = NS_PER_SECOND // 2
 
 
-def shows_one_person(label: TrackLabel) -> bool:
-    """Whether 70% of a track's boxes are of one person."""
-    return label.person != NOBODY and label.share >= MIN_SHARE
-
-
 def is_clear(label: TrackLabel) -> bool:
-    """Whether a track is good enough to be judged by: of one person, at least 1 s long and 40 px tall."""
-    return shows_one_person(label) and label.duration_ns >= MIN_DURATION_NS and label.median_height_px >= MIN_HEIGHT_PX
+    """Whether a track is good enough to be judged by: one person in 70% of its boxes, at least 1 s long and 40 px tall."""
+    return (
+        label.person != NOBODY
+        and label.share >= MIN_SHARE
+        and label.duration_ns >= MIN_DURATION_NS
+        and label.median_height_px >= MIN_HEIGHT_PX
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from throughline.tracker.match import EVEN_ODDS
 
 _LEAST_CROPS = 2
 """On each side of a division: the look of one crop alone may be the look of somebody who stood in between."""
-_CLEAR = 0.4
-"""Of a track's best quality; poorer crops may show somebody who stands before the person, and divide nothing."""
+
+
 _CLEARLY = 0.8
 """Least probability of the same person where another track begins on top of one."""
 _ON_TOP_IOU = 0.45
@@ -81,14 +81,13 @@ def beginnings_on_top(table: Path) -> dict[int, list[int]]:
     return {track_id: sorted(times) for track_id, times in found.items()}
 
 
-def _tracks_of(embeddings: TrackEmbeddings) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Each track with the rows of its clear crops."""
+def _tracks_of(embeddings: TrackEmbeddings) -> Iterator[tuple[int, slice]]:
+    """Each track with the rows of its crops."""
     ids, starts = np.unique(embeddings.track_ids, return_index=True)
     for track_id, (first, after) in zip(
         ids.tolist(), pairwise([*starts.tolist(), len(embeddings.track_ids)]), strict=True
     ):
-        qualities = embeddings.qualities[first:after]
-        yield track_id, first + np.flatnonzero(qualities >= _CLEAR * qualities.max())
+        yield track_id, slice(first, after)
 
 
 def _handed_over(

@@ -18,7 +18,7 @@ from throughline.models.calibrate import LabelledCamera, kept_cosines
 from throughline.models.calibrate import calibrate as fit
 from throughline.perception.triton.client import InferenceClient
 from throughline.perception.triton.server import TritonServer, TritonSettings
-from throughline.simulation.scoring import shows_one_person
+from throughline.simulation.scoring import is_clear
 from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.store import simulate
 from throughline.storage.objects import ObjectSettings, file_uri, open_objects
@@ -49,8 +49,7 @@ def calibrate(repository: Path, out: Path, stores: int, sets_only: bool) -> None
 
 
 def describe(seed: int, folder: Path, client: InferenceClient) -> list[LabelledCamera]:
-    """The tracks of one simulated store, those of one person labelled, short and small ones too, for jobs rank them as well; what an
-    earlier run left in `folder` is used."""
+    """The tracks of one simulated store, the clear ones labelled; what an earlier run left in `folder` is used."""
     store = simulate(SimulationSettings(seed=seed, seconds=90), folder / "store")
     objects = open_objects(ObjectSettings(allowed_roots=(folder,)))
     workspace = Workspace(file_uri(folder / "workspace"), objects, folder / "cache")
@@ -62,8 +61,8 @@ def describe(seed: int, folder: Path, client: InferenceClient) -> list[LabelledC
         reel = collator.collate(CollateRequest(listing, camera), Work()).artifact
         tracks = stage.run(reel.uri, camera, _RATE, EVERYWHERE, Work()).artifact
         labels = label_tracks(read_tracks(tracks.path(TRACKS_FILE)), store.camera(camera))
-        people = {number: label.person for number, label in labels.items() if shows_one_person(label)}
-        cameras.append(LabelledCamera(read_embeddings(tracks.path(TRACKS_FILE).parent), people))
+        clear = {number: label.person for number, label in labels.items() if is_clear(label)}
+        cameras.append(LabelledCamera(read_embeddings(tracks.path(TRACKS_FILE).parent), clear))
     return cameras
 
 
