@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from throughline.perception.ahead import made_ahead
+from throughline.perception.ahead import THREAD_NAME, made_ahead
 
 
 class Maker:
@@ -28,6 +28,11 @@ class Maker:
             if self.made == 3:
                 self.several.set()
             yield number
+
+
+def working() -> list[str]:
+    """Threads that make items."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
 
 
 def test_items_come_in_order_from_another_thread() -> None:
@@ -52,7 +57,7 @@ def test_an_error_comes_where_its_item_was_due() -> None:
     assert [next(coming) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="item 3"):
         next(coming)
-    assert "made ahead" not in {thread.name for thread in threading.enumerate()}
+    assert not working()
 
 
 @pytest.mark.parametrize("taken", [1, 3])
@@ -60,6 +65,7 @@ def test_whoever_stops_taking_leaves_the_rest_to_others(taken: int) -> None:
     source = Maker().items(20)
     coming = made_ahead(source, 2)
     assert [next(coming) for _ in range(taken)] == list(range(taken))
+    assert working()
     coming.close()
-    assert "made ahead" not in {thread.name for thread in threading.enumerate()}
+    assert not working()
     assert taken <= next(source) <= taken + 2

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from prometheus_client import Counter
@@ -13,7 +14,7 @@ from prometheus_client import Counter
 from throughline.domain.errors import CorruptArtifact
 from throughline.domain.geometry import Letterbox, Size
 from throughline.domain.time import Instant
-from throughline.media.frame import Frame, Picture
+from throughline.media.frame import Frame
 from throughline.perception.ahead import made_ahead
 from throughline.perception.crops import cut
 from throughline.perception.in_flight import in_flight
@@ -44,25 +45,17 @@ def detect(
     card = client.model(DETECTOR)
     canvas, person = Size(card.input_width, card.input_height), person_class(card)
 
-    def letterboxes() -> Iterator[tuple[Frame, Letterbox, Picture]]:
+    def requests() -> Iterator[tuple[tuple[Frame, Letterbox], Callable[[], Future[Detections]]]]:
         for frame in frames:
             letterbox = Letterbox(frame.size, canvas)
-            yield frame, letterbox, letterboxed(frame, letterbox)
+            yield (frame, letterbox), partial(client.detect, letterboxed(frame, letterbox))
 
-    with closing(made_ahead(letterboxes(), _FRAMES_AHEAD)) as pictures:
-        requests = _requests(pictures, client)
-        for (frame, letterbox), found in counted("triton detector", in_flight(requests, limit, check=check)):
+    with closing(made_ahead(requests(), _FRAMES_AHEAD)) as coming:
+        for (frame, letterbox), found in counted("triton detector", in_flight(coming, limit, check=check)):
             _FRAMES.inc()
             placed = _on_source(frame.time, letterbox, found)
             rows = np.flatnonzero((placed.class_ids == person) & (placed.scores >= _LEAST_CROP_SCORE)).tolist()
             yield replace(placed, crops={row: cut(frame, tuple(placed.boxes[row].tolist())) for row in rows})
-
-
-def _requests(
-    pictures: Iterable[tuple[Frame, Letterbox, Picture]], client: InferenceClient
-) -> Iterator[tuple[tuple[Frame, Letterbox], Callable[[], Future[Detections]]]]:
-    for frame, letterbox, picture in pictures:
-        yield (frame, letterbox), lambda picture=picture: client.detect(picture)  # type: ignore[misc]
 
 
 def person_class(detector: ModelCard) -> int:

@@ -41,9 +41,8 @@ def translated_errors(peer: str) -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise error_of(error, peer) from error
-    except (
-        grpc.FutureCancelledError
-    ) as error:  # what `future.result` raises instead, where the call was cancelled from here
+    except grpc.FutureCancelledError as error:
+        # `future.result` raises it, and not an RpcError, where the call was cancelled from here.
         raise Cancelled(f"the call of {peer} was cancelled") from error
 
 
