@@ -198,7 +198,7 @@ def _tracks(workspace: Workspace, name: str, starts: Sequence[float]) -> Artifac
         write_tracks(made / "tracks.parquet", TrackTable(ids, times, boxes, np.ones(len(rows), np.float32)))
         none = np.empty(0, np.int64)
         vectors, qualities = np.empty((0, 4), np.float32), np.empty(0, np.float32)
-        write_embeddings(made, TrackEmbeddings(vectors, none, none, qualities, ()))
+        write_embeddings(made, TrackEmbeddings(vectors, none, none, qualities, np.empty(0, bool), ()))
     return workspace.get(f"tracks/{name}")
 
 

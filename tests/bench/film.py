@@ -206,7 +206,9 @@ def _store(root: Path, footage: Path, film_seconds: int) -> None:
             )
             write_tracks(folder / "tracks.parquet", table)
             vectors = np.empty((0, 4), np.float32)
-            write_embeddings(folder, TrackEmbeddings(vectors, none, none, np.empty(0, np.float32), ()))
+            write_embeddings(
+                folder, TrackEmbeddings(vectors, none, none, np.empty(0, np.float32), np.empty(0, bool), ())
+            )
 
 
 def main() -> None:

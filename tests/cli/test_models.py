@@ -55,7 +55,9 @@ def _labelled_tracks(folder: Path) -> tuple[Path, list[str]]:
         vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
         ids = np.arange(1, PEOPLE + 1)
         (folder / camera).mkdir()
-        embeddings = TrackEmbeddings(vectors, ids, ids, np.ones(PEOPLE, np.float32), ("crop.jpg",) * PEOPLE)
+        embeddings = TrackEmbeddings(
+            vectors, ids, ids, np.ones(PEOPLE, np.float32), np.ones(PEOPLE, bool), ("crop.jpg",) * PEOPLE
+        )
         write_embeddings(folder / camera, embeddings)
         rows += [(camera, number, f"person {number}") for number in ids.tolist()]
         options += ["--tracks", f"{camera}={folder / camera}"]

@@ -25,8 +25,12 @@ def tracks(looks: np.ndarray, crops_each: int = 3, qualities: np.ndarray | None 
     """A track for each row of (t, d) looks."""
     ids = np.repeat(np.arange(len(looks)), crops_each)
     vectors = unit(np.repeat(looks, crops_each, axis=0) + 0.1 * RANDOM.normal(size=(len(ids), looks.shape[1])))
+    return crops(vectors, ids, qualities)
+
+
+def crops(vectors: np.ndarray, ids: np.ndarray, qualities: np.ndarray | None = None) -> TrackEmbeddings:
     weights = np.ones(len(ids), np.float32) if qualities is None else qualities
-    return TrackEmbeddings(vectors, ids, np.zeros(len(ids), np.int64), weights, ())
+    return TrackEmbeddings(vectors, ids, np.zeros(len(ids), np.int64), weights, np.ones(len(ids), bool), ())
 
 
 def test_people_are_told_apart_although_each_camera_sees_them_in_its_own_light() -> None:
@@ -65,12 +69,10 @@ def test_of_very_many_tracks_some_are_enough() -> None:
 
 def test_a_track_is_like_one_that_shows_two_sides_if_it_shows_one_of_them() -> None:
     front, back = np.eye(DIMENSION, dtype=np.float32)[:2]
-    one = TrackEmbeddings(front[None], np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.float32), ())
+    one = crops(front[None], np.zeros(1, np.int64))
     both = np.stack([front, back])
     between = unit(front + back)[None]
-    others = TrackEmbeddings(
-        np.concatenate([both, between]), np.array([4, 4, 9]), np.zeros(3, np.int64), np.ones(3, np.float32), ()
-    )
+    others = crops(np.concatenate([both, between]), np.array([4, 4, 9]))
     two_sides, in_between = likenesses(one, others)
     assert two_sides == pytest.approx((np.sqrt(0.5) + (1 + 0.5) / 2) / 2, abs=1e-6)
     assert in_between == pytest.approx(np.sqrt(0.5), abs=1e-6)

@@ -54,8 +54,23 @@ def test_a_descriptor_is_the_unit_mean_of_the_tracks_vectors_weighted_by_quality
         track_ids=np.array([3, 3, 4], np.int64),
         times_ns=np.array([0, 1, 2], np.int64),
         qualities=np.array([0.3, 0.4, 0.9], np.float32),
+        clear=np.ones(3, bool),
         crops=("a.jpg", "b.jpg", "c.jpg"),
     )
     ids, descriptors = embeddings.descriptors()
     assert ids.tolist() == [3, 4]
     np.testing.assert_allclose(descriptors, np.array([[0.6, 0.8], [0, 1]]), atol=1e-6)
+
+
+def test_poor_crops_count_in_means_and_not_in_descriptors_unless_there_are_no_others() -> None:
+    embeddings = TrackEmbeddings(
+        vectors=np.array([[1, 0], [0, 1], [0, 1]], np.float32),
+        track_ids=np.array([3, 3, 4], np.int64),
+        times_ns=np.array([0, 1, 2], np.int64),
+        qualities=np.array([0.8**4, 0.6**4, 0.1], np.float32),
+        clear=np.array([True, False, False]),
+        crops=("a.jpg", "b.jpg", "c.jpg"),
+    )
+    np.testing.assert_allclose(embeddings.descriptors()[1], np.array([[1, 0], [0, 1]]), atol=1e-6)
+    np.testing.assert_allclose(embeddings.means()[1], np.array([[0.8, 0.6], [0, 1]]), atol=1e-6)
+    assert embeddings.only(3).clear.tolist() == [True, False]

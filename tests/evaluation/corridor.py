@@ -112,8 +112,8 @@ def _as_tracks(sets: list[DescribedSet]) -> LabelledCamera:
     halves = [(each.person, half) for each in sets for half in (each.vectors[0::2], each.vectors[1::2])]
     numbers = np.repeat(np.arange(len(halves)), [len(half) for _, half in halves])
     vectors = np.concatenate([half for _, half in halves])
-    ones = np.ones(len(numbers), np.float32)
-    embeddings = TrackEmbeddings(vectors, numbers, np.zeros(len(numbers), np.int64), ones, ())
+    n = len(numbers)
+    embeddings = TrackEmbeddings(vectors, numbers, np.zeros(n, np.int64), np.ones(n, np.float32), np.ones(n, bool), ())
     return LabelledCamera(embeddings, {number: person for number, (person, _) in enumerate(halves)})
 
 

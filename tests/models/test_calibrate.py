@@ -15,6 +15,11 @@ from throughline.models.repository import check_digest
 from throughline.perception.triton.card import ModelCard
 
 
+def tracks(vectors: np.ndarray, numbers: np.ndarray) -> TrackEmbeddings:
+    n = len(numbers)
+    return TrackEmbeddings(vectors, numbers, np.zeros(n, np.int64), np.ones(n, np.float32), np.ones(n, bool), ())
+
+
 def _place(people: int = 12, cameras: int = 3) -> list[LabelledCamera]:
     """A track of three crops a person and camera, near to each other for one person; one more in each camera of nobody known."""
     random = np.random.default_rng(3)
@@ -27,9 +32,7 @@ def _place(people: int = 12, cameras: int = 3) -> list[LabelledCamera]:
         vectors += 0.4 * random.normal(size=vectors.shape)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         numbers = np.repeat(np.arange(people + 1), 3)
-        embeddings = TrackEmbeddings(
-            vectors.astype(np.float32), numbers, np.zeros(len(numbers), np.int64), np.ones(len(numbers), np.float32), ()
-        )
+        embeddings = tracks(vectors.astype(np.float32), numbers)
         place.append(LabelledCamera(embeddings, {number: f"person {number}" for number in range(people)}))
     return place
 
@@ -72,8 +75,7 @@ def test_cosines_alone_take_the_calibration_of_sets_away(tmp_path: Path) -> None
 
 def test_pairs_are_of_labelled_tracks_across_cameras() -> None:
     vectors = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
-    door = TrackEmbeddings(vectors[:1], np.array([7]), np.zeros(1, np.int64), np.ones(1, np.float32), ())
-    till = TrackEmbeddings(vectors[1:], np.array([1, 2, 3]), np.zeros(3, np.int64), np.ones(3, np.float32), ())
+    door, till = tracks(vectors[:1], np.array([7])), tracks(vectors[1:], np.array([1, 2, 3]))
     cosines, same = cosine_pairs([LabelledCamera(door, {7: "a"}), LabelledCamera(till, {1: "a", 2: "b"})])
     assert cosines.tolist() == [1, 0]
     assert same.tolist() == [True, False]

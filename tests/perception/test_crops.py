@@ -47,7 +47,7 @@ def moments(quality_at: list[tuple[float, float]], count: int) -> list[float]:
     best = BestMoments(count)
     for second, quality in quality_at:
         best.offer(Sighting(round(second * SECOND), (0, 0, 1, 1), 0.9, quality))
-    return [sighting.time_ns / SECOND for sighting in best.chosen()]
+    return [sighting.time_ns / SECOND for sighting, _ in best.chosen()]
 
 
 def test_a_short_track_gives_what_it_has() -> None:
@@ -66,9 +66,24 @@ def test_moments_are_spread_over_the_track() -> None:
     assert min(np.diff(chosen)) > 10
 
 
-def test_poor_moments_are_left_out() -> None:
-    good_then_poor = [(second / 10, 0.8 if second < 300 else 0.1) for second in range(600)]
-    assert max(moments(good_then_poor, 8)) < 30
+def test_clear_moments_come_before_poor_ones() -> None:
+    half_poor = [(second / 10, 0.8 if second < 300 else 0.1) for second in range(600)]
+    assert max(moments(half_poor, 8)) < 30
+    now_and_then_clear = [(tenth / 10, 0.8 if tenth % 25 == 0 else 0.1) for tenth in range(600)]
+    assert all(round(10 * second) % 25 == 0 for second in moments(now_and_then_clear, 8))
+
+
+def test_poor_moments_stand_for_times_that_nothing_clear_shows() -> None:
+    best = BestMoments(8)
+    for tenth in range(600):
+        best.offer(Sighting(tenth * SECOND // 10, (0, 0, 1, 1), 0.9, 0.8 if tenth < 100 else 0.1))
+    chosen = best.chosen()
+    assert len(chosen) == 8
+    clear = [moment.sighting.time_ns for moment in chosen if moment.clear]
+    poor = [moment.sighting.time_ns for moment in chosen if not moment.clear]
+    assert clear
+    assert max(clear) < 10 * SECOND
+    assert max(np.diff([max(clear), *poor, 60 * SECOND])) < 25 * SECOND
 
 
 @settings(max_examples=50)
@@ -80,8 +95,9 @@ def test_what_is_kept_is_bounded_and_holds_the_best(values: list[float], count: 
     assert len(best.best) <= 2 * count
     chosen = best.chosen()
     assert 1 <= len(chosen) <= count
-    assert max(each.quality for each in chosen) == max(values)
-    assert [each.time_ns for each in chosen] == sorted({each.time_ns for each in chosen})
+    assert max(each.sighting.quality for each in chosen) == max(values)
+    times = [each.sighting.time_ns for each in chosen]
+    assert times == sorted(set(times))
 
 
 def test_a_crop_lies_within_the_frame_and_is_never_empty() -> None:

@@ -217,8 +217,9 @@ def _embeddings(camera: Camera) -> TrackEmbeddings:
     ids, times_ns, qualities = (np.array([row[column] for row in rows]) for column in range(3))
     vectors = np.tile(np.array([1, 0, 0, 0], np.float32), (len(rows), 1))
     crops = tuple(f"crops/{index}.jpg" for index in range(len(rows)))
+    clear = np.ones(len(ids), bool)
     return TrackEmbeddings(
-        vectors, ids.astype(np.int64), times_ns.astype(np.int64), qualities.astype(np.float32), crops
+        vectors, ids.astype(np.int64), times_ns.astype(np.int64), qualities.astype(np.float32), clear, crops
     )
 
 

@@ -18,6 +18,7 @@ from throughline.domain.tracks import TrackEmbeddings, TrackTable
 from throughline.storage import columns
 from throughline.storage.detections import DetectionWriter, FrameDetections, read_detections
 from throughline.storage.tables import (
+    CropRow,
     EmbeddingWriter,
     TrackWriter,
     read_embeddings,
@@ -129,16 +130,22 @@ def test_embeddings_come_back_in_order_of_track_and_time(
     count = len(rows)
     vectors = random.normal(size=(count, dimension)).astype(np.float32)
     crops = tuple(f"crops/{row}.jpg" for row in range(count))
-    embeddings = TrackEmbeddings(vectors, rows[:, 0], rows[:, 1], random.random(count, np.float32), crops)
+    qualities, clear = random.random(count, np.float32), random.random(count) < 0.5
+    embeddings = TrackEmbeddings(vectors, rows[:, 0], rows[:, 1], qualities, clear, crops)
     mixed = random.permutation(count)
     write_embeddings(
         tmp_path,
         TrackEmbeddings(
-            vectors[mixed], rows[mixed, 0], rows[mixed, 1], embeddings.qualities[mixed], tuple(crops[i] for i in mixed)
+            vectors[mixed],
+            rows[mixed, 0],
+            rows[mixed, 1],
+            qualities[mixed],
+            clear[mixed],
+            tuple(crops[i] for i in mixed),
         ),
     )
     found = read_embeddings(tmp_path)
-    for name in ("vectors", "track_ids", "times_ns", "qualities"):
+    for name in ("vectors", "track_ids", "times_ns", "qualities", "clear"):
         np.testing.assert_array_equal(getattr(found, name), getattr(embeddings, name))
     assert found.crops == crops
     assert found.vectors.shape == (count, dimension)
@@ -163,7 +170,7 @@ def test_a_file_of_something_else_is_refused_by_name(tmp_path: Path) -> None:
 def test_broken_tables_are_called_corrupt(tmp_path: Path, data: st.DataObject) -> None:
     write_tracks(tmp_path / "tracks.parquet", some_tracks({(1, 1)}, seed=0))
     with EmbeddingWriter(tmp_path, 4) as writer:
-        writer.add(1, 1, 1.0, "crops/1.jpg", np.ones(4, np.float32))
+        writer.add(CropRow(1, 1, 1.0, "crops/1.jpg", True), np.ones(4, np.float32))
     path = tmp_path / data.draw(st.sampled_from(["tracks.parquet", "embeddings.npy", "embeddings.parquet"]))
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 8))):
@@ -174,6 +181,14 @@ def test_broken_tables_are_called_corrupt(tmp_path: Path, data: st.DataObject) -
         read_embeddings(tmp_path)
 
 
+def test_in_tables_from_before_crops_were_told_apart_all_are_clear(tmp_path: Path) -> None:
+    with EmbeddingWriter(tmp_path, 4) as writer:
+        writer.add(CropRow(1, 1, 1.0, "crops/1.jpg", False), np.ones(4, np.float32))
+    path = tmp_path / "embeddings.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["clear"]), path)
+    assert read_embeddings(tmp_path).clear.tolist() == [True]
+
+
 def test_an_embedding_of_another_length_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorruptArtifact, match=r"shape \(3,\)"), EmbeddingWriter(tmp_path, 4) as writer:
-        writer.add(1, 1, 1.0, "crops/1.jpg", np.ones(3, np.float32))
+        writer.add(CropRow(1, 1, 1.0, "crops/1.jpg", True), np.ones(3, np.float32))

@@ -104,6 +104,7 @@ class Camera:
             np.array([walk.number for walk, _ in rows], np.int64),
             np.array([time for _, time in rows], np.int64),
             np.full(len(rows), 0.8, np.float32),
+            np.ones(len(rows), bool),
             names,
         )
 

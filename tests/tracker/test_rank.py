@@ -336,7 +336,9 @@ def test_crops_of_somebody_else_to_whom_the_track_went_over_do_not_count(tmp_pat
     vectors = np.array([[1, 0], [1, 0], [0.8, 0.6], [0, 1]], np.float32)
     camera = CAM1.publish(open_workspace(tmp_path))
     numbers = np.full(4, QUERY.number, np.int64)
-    embeddings = TrackEmbeddings(vectors, numbers, times, np.ones(4, np.float32), camera.embeddings().crops[:4])
+    embeddings = TrackEmbeddings(
+        vectors, numbers, times, np.ones(4, np.float32), np.ones(4, bool), camera.embeddings().crops[:4]
+    )
 
     def rows(agreed: Interval, calibration: Calibration | None) -> int:
         query = located(reference(camera, QUERY), agreed=(agreed,))

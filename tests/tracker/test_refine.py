@@ -26,6 +26,7 @@ class Raw:
         self.folder = folder
         self.boxes: list[tuple[int, int, float]] = []
         self.crops: list[tuple[int, int, np.ndarray]] = []
+        self.poor: set[int] = set()
 
     def track(
         self,
@@ -55,9 +56,10 @@ class Raw:
             (self.folder / name).write_text(str(self.crops[index][1] // STEP))
         numbers, moments, looks = zip(*self.crops, strict=True)
         qualities = np.linspace(0.5, 0.9, len(names), dtype=np.float32)
+        clear = np.array([moment // STEP not in self.poor for moment in moments])
         write_embeddings(
             self.folder,
-            TrackEmbeddings(np.stack(looks), np.array(numbers), np.array(moments), qualities, names),
+            TrackEmbeddings(np.stack(looks), np.array(numbers), np.array(moments), qualities, clear, names),
         )
         starts = {int(number): int(times[ids == number].min()) for number in np.unique(ids)}
         return refine(self.folder, starts, out, calibration, joining=joining)
@@ -85,6 +87,15 @@ def test_a_track_of_one_person_stays_whole_though_a_crop_shows_another(raw: Raw,
     raw.track(2, 5, 20, {6: BERT, 12: CARL})
     raw.refined(tmp_path / "out")
     assert steps(tmp_path / "out") == {1: (0, 39), 2: (5, 24)}
+
+
+def test_poor_crops_divide_nothing_and_are_kept(raw: Raw, tmp_path: Path) -> None:
+    looks = {2: ANNA, 8: ANNA, 14: ANNA, 24: BERT, 30: BERT, 36: BERT}
+    raw.track(1, 0, 40, looks, jumps=(17,))
+    raw.poor = {24, 30, 36}
+    raw.refined(tmp_path / "out")
+    assert steps(tmp_path / "out") == {1: (0, 39)}
+    assert read_embeddings(tmp_path / "out").clear.tolist() == [True] * 3 + [False] * 3
 
 
 def test_three_people_become_three_tracks_numbered_by_time_among_the_others(raw: Raw, tmp_path: Path) -> None:

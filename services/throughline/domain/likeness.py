@@ -17,7 +17,7 @@ from throughline.domain.calibration import Calibration, Floats
 from throughline.domain.errors import InvalidInput
 from throughline.domain.tracks import TrackEmbeddings, concatenated
 
-SETS = "sets 1"
+SETS = "sets 2"
 """Name of this likeness; another one when the same crops would give another number. Calibrations say which one they are for."""
 SAME_LOOKS = 0.95
 """Probability at which tracks of one camera count as one person's in its mean look."""
@@ -93,8 +93,9 @@ def among(tracks: TrackEmbeddings) -> Floats:
         rows = slice(bounds[first], bounds[after])
         closest = np.maximum.reduceat(np.clip(tracks.vectors[rows] @ tracks.vectors.T, -1, 1), starts, axis=1)
         forth[first:after] = np.add.reduceat(closest * shares[rows], starts[first:after] - starts[first], axis=0)
-    means = np.clip(tracks.descriptors()[1] @ tracks.descriptors()[1].T, -1, 1)
-    return np.asarray((means + (forth + forth.T) / 2) / 2, np.float64)
+    means = tracks.means()[1]
+    alike = np.clip(means @ means.T, -1, 1)
+    return np.asarray((alike + (forth + forth.T) / 2) / 2, np.float64)
 
 
 def likenesses(one: TrackEmbeddings, others: TrackEmbeddings) -> Floats:
@@ -112,8 +113,8 @@ def likenesses(one: TrackEmbeddings, others: TrackEmbeddings) -> Floats:
             for rows, firsts in _blocks(one, others, starts)
         ]
     )
-    own = one.descriptors()[1].sum(axis=0)
-    means = others.descriptors()[1] @ (own / max(float(np.linalg.norm(own)), 1e-9))
+    own = one.means()[1].sum(axis=0)
+    means = others.means()[1] @ (own / max(float(np.linalg.norm(own)), 1e-9))
     return np.asarray((np.clip(means, -1, 1) + matches) / 2, np.float64)
 
 

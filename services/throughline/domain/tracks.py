@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from throughline.domain.geometry import Boxes
 from throughline.domain.time import Instant, Interval
 
-_LEAST_WEIGHT = 0.01
-"""Of a crop without any quality: it must not leave its track without a descriptor."""
+_LEAST_QUALITY = 0.01
+"""A crop without any quality must not leave its track without a descriptor."""
+_QUALITY_COUNTS = 0.25
+"""Power of the quality by which a crop counts in its set: quality guesses from the boxes who is hidden, and guesses wrong in crowds."""
 
 
 @dataclass(frozen=True)
@@ -107,37 +109,52 @@ class TrackTable:
 
 @dataclass(frozen=True)
 class TrackEmbeddings:
-    """Embeddings of the best crops of each track, rows in order of (track_id, time).
+    """Embeddings of some crops of each track, rows in order of (track_id, time).
 
-    vectors: (m, d) float32, unit length; track_ids: (m,) int64; times_ns: (m,) int64; qualities: (m,) float32 in 0..1; crops: m file names.
+    vectors: (m, d) float32, unit length; track_ids: (m,) int64; times_ns: (m,) int64; qualities: (m,) float32 in 0..1; clear: (m,)
+    bool, False where a crop is poor and only there because nothing better shows its time; crops: m file names.
     """
 
     vectors: NDArray[np.float32]
     track_ids: NDArray[np.int64]
     times_ns: NDArray[np.int64]
     qualities: NDArray[np.float32]
+    clear: NDArray[np.bool_]
     crops: tuple[str, ...]
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """(m,) of each crop in its track: its quality, and a little where that is nothing."""
-        return np.maximum(self.qualities, np.float32(_LEAST_WEIGHT))
+        """(m,) of each crop in its track's set: the better the more, poor ones not much less."""
+        return np.asarray(np.maximum(self.qualities, _LEAST_QUALITY) ** _QUALITY_COUNTS, np.float32)
 
     def only(self, track_id: int) -> TrackEmbeddings:
         """The crops of one track, without their files; empty where there is none of that id."""
-        rows = self.track_ids == track_id
+        return self.at(np.flatnonzero(self.track_ids == track_id))
+
+    def at(self, rows: NDArray[np.int64]) -> TrackEmbeddings:
+        """The crops of some rows, without their files."""
         return TrackEmbeddings(
-            self.vectors[rows], self.track_ids[rows], self.times_ns[rows], self.qualities[rows], crops=()
+            self.vectors[rows], self.track_ids[rows], self.times_ns[rows], self.qualities[rows], self.clear[rows], ()
         )
 
     def descriptors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """(t,) track ids and their (t, d) descriptors: unit-length means of the track's vectors weighted by quality."""
+        """(t,) track ids and their (t, d) descriptors: unit-length means of the vectors of the track's clear crops, of all where none
+        is clear, weighted by quality."""
         return self._descriptors
+
+    def means(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(t,) track ids and (t, d) unit-length means of the vectors of all crops by their `weights`."""
+        return self._means(self.weights)
 
     @cached_property
     def _descriptors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        some_clear = np.isin(self.track_ids, self.track_ids[self.clear])
+        counted = self.clear | ~some_clear
+        return self._means(np.where(counted, np.maximum(self.qualities, np.float32(_LEAST_QUALITY)), np.float32(0)))
+
+    def _means(self, weights: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         ids, starts, counts = np.unique(self.track_ids, return_index=True, return_counts=True)
-        weighted = np.asarray(self.vectors * self.weights[:, None], np.float32)
+        weighted = np.asarray(self.vectors * weights[:, None], np.float32)
         sums = weighted[starts]
         for place in range(1, int(counts.max(initial=0))):  # several times as fast as np.add.reduceat along this axis
             longer = np.flatnonzero(counts > place)
@@ -153,5 +170,6 @@ def concatenated(tables: Sequence[TrackEmbeddings]) -> TrackEmbeddings:
         track_ids=np.concatenate([each.track_ids for each in tables]),
         times_ns=np.concatenate([each.times_ns for each in tables]),
         qualities=np.concatenate([each.qualities for each in tables]),
+        clear=np.concatenate([each.clear for each in tables]),
         crops=(),
     )

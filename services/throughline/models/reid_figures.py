@@ -105,7 +105,10 @@ def _likenesses(sets: Sequence[DescribedSet], known: Known) -> NDArray[np.float6
 def _as_tracks(sets: Sequence[DescribedSet]) -> TrackEmbeddings:
     ids = np.repeat(np.arange(len(sets)), [len(each.vectors) for each in sets])
     vectors = np.concatenate([each.vectors for each in sets])
-    return TrackEmbeddings(vectors, ids, np.zeros(len(ids), np.int64), np.ones(len(ids), np.float32), crops=())
+    n = len(ids)
+    return TrackEmbeddings(
+        vectors, ids, np.zeros(n, np.int64), qualities=np.ones(n, np.float32), clear=np.ones(n, bool), crops=()
+    )
 
 
 def ranked(values: NDArray[np.floating], sets: Sequence[DescribedSet]) -> dict[str, float]:

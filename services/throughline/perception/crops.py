@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ _HIDDEN_BEHIND, _HIDDEN_BEFORE = 1.0, 0.4
 _SHARP = 60.0
 _SHARPNESS_SIZE = (64, 128)
 _FIRST_BUCKET_NS = 250 * NS_PER_MS
+_CLEAR = 0.4
+"""Of a track's best quality; poorer crops may show whoever stands before the person."""
 
 
 def qualities(boxes: Boxes, scores: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
@@ -67,6 +70,13 @@ def cut(frame: Frame, box: tuple[float, float, float, float]) -> Cut:
     return lambda: np.asarray(cv2.resize(part(), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+class Moment(NamedTuple):
+    """A sighting that is worth a crop, and whether it is about as good as any of its track's."""
+
+    sighting: Sighting
+    clear: bool
+
+
 @dataclass(slots=True)
 class BestMoments:
     """The best sightings of one track, spread over its time: the best of each stretch of time. Keeps at most twice `count`,
@@ -92,21 +102,21 @@ class BestMoments:
         if held is None or sighting.quality > held.quality:
             self.best[bucket] = sighting
 
-    def chosen(self) -> list[Sighting]:
-        """At most `count`, in order of time: the best one, then whichever is good and far in time from those taken.
+    def chosen(self) -> list[Moment]:
+        """At most `count`, in order of time: the best one, then whichever is good and far in time from those taken, clear ones first.
 
-        Poor ones are left out: an embedding of a bad crop says little about the person.
+        Where there are not enough clear ones, poor ones follow: a bad crop says little about the person, a look from another side much.
         """
         pool = sorted(self.best.values(), key=lambda each: each.time_ns)
         times = np.array([each.time_ns for each in pool], np.int64)
         quality = np.array([each.quality for each in pool], np.float64)
         spacing = max(1.0, float(times[-1] - times[0]) / self.count)
         nearness = np.ones(len(pool))
-        usable = quality >= 0.4 * quality.max()
-        taken: list[int] = []
-        while usable.any() and len(taken) < self.count:
+        clear = quality >= _CLEAR * quality.max()
+        left = np.ones(len(pool), bool)
+        while left.any() and len(pool) - left.sum() < self.count:
+            usable = left & clear if (left & clear).any() else left
             pick = int(np.argmax(np.where(usable, quality * nearness, -1)))
-            taken.append(pick)
-            usable[pick] = False
+            left[pick] = False
             nearness = np.minimum(nearness, np.minimum(1, np.abs(times - times[pick]) / spacing))
-        return [pool[index] for index in sorted(taken)]
+        return [Moment(pool[index], bool(clear[index])) for index in np.flatnonzero(~left)]

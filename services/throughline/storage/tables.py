@@ -27,7 +27,9 @@ VECTORS_FILE = "embeddings.npy"
 INDEX_FILE = "embeddings.parquet"
 
 TRACKS = schema("tracks 1", track_id=pa.int64(), time_ns=pa.int64(), **BOX_FIELDS, score=pa.float32())
-EMBEDDINGS = schema("embeddings 1", track_id=pa.int64(), time_ns=pa.int64(), quality=pa.float32(), crop=pa.string())
+EMBEDDINGS = schema(
+    "embeddings 2", track_id=pa.int64(), time_ns=pa.int64(), quality=pa.float32(), crop=pa.string(), clear=pa.bool_()
+)
 _BLOCK = 4_096
 
 
@@ -112,6 +114,16 @@ def read_track_extents(path: Path) -> TrackExtents:
     return TrackExtents(*(grouped[name].to_numpy().astype(np.int64, copy=False) for name in names))
 
 
+class CropRow(NamedTuple):
+    """What is written of one crop. quality: 0..1; crop: its file, relative to the folder; clear: see TrackEmbeddings."""
+
+    track_id: int
+    time_ns: int
+    quality: float
+    crop: str
+    clear: bool
+
+
 class EmbeddingWriter:
     """Takes vectors in any order and leaves them in order of (track_id, time); they wait on disk, not in memory."""
 
@@ -119,14 +131,14 @@ class EmbeddingWriter:
         self._folder = folder
         self._dimension = dimension
         self._spool = (folder / f"{VECTORS_FILE}.part").open("w+b")
-        self._rows: list[tuple[int, int, float, str]] = []
+        self._rows: list[CropRow] = []
 
-    def add(self, track_id: int, time_ns: int, quality: float, crop: str, vector: NDArray[np.float32]) -> None:
-        """Add one crop's vector: (d,) float32, unit length. quality: 0..1; crop: its file, relative to the folder."""
+    def add(self, row: CropRow, vector: NDArray[np.float32]) -> None:
+        """Add one crop's vector: (d,) float32, unit length."""
         if vector.shape != (self._dimension,):
             raise CorruptArtifact(f"an embedding has shape {vector.shape}; the model's card says ({self._dimension},)")
         self._spool.write(np.ascontiguousarray(vector, np.float32).tobytes())
-        self._rows.append((track_id, time_ns, quality, crop))
+        self._rows.append(row)
 
     def __enter__(self) -> Self:
         return self
@@ -158,18 +170,20 @@ def write_embeddings(folder: Path, embeddings: TrackEmbeddings) -> None:
     """Write embeddings that are at hand."""
     with EmbeddingWriter(folder, embeddings.vectors.shape[1]) as writer:
         for row, crop in enumerate(embeddings.crops):
-            writer.add(
+            described = CropRow(
                 int(embeddings.track_ids[row]),
                 int(embeddings.times_ns[row]),
                 float(embeddings.qualities[row]),
                 crop,
-                embeddings.vectors[row],
+                bool(embeddings.clear[row]),
             )
+            writer.add(described, embeddings.vectors[row])
 
 
 def read_embeddings(folder: Path) -> TrackEmbeddings:
-    """Embeddings of a folder that holds both files; the vectors stay on disk until they are used."""
-    table = read_table(folder / INDEX_FILE, EMBEDDINGS)
+    """Embeddings of a folder that holds both files; the vectors stay on disk until they are used. In tables from before crops were
+    told apart, all are clear."""
+    table = read_table(folder / INDEX_FILE, EMBEDDINGS, formerly={"clear": True})
     path = folder / VECTORS_FILE
     with unbroken(path, "delete its artifact to make it anew"):
         vectors: NDArray[np.float32] = np.load(path, mmap_mode="r" if table.num_rows else None, allow_pickle=False)
@@ -177,5 +191,7 @@ def read_embeddings(folder: Path) -> TrackEmbeddings:
             raise TypeError("it is an archive")
     if vectors.ndim != 2 or len(vectors) != table.num_rows or vectors.dtype != np.float32:
         raise CorruptArtifact(f"{path} holds {vectors.dtype} {vectors.shape}; its index has {table.num_rows} rows")
-    track_ids, times_ns, qualities = (table[name].to_numpy() for name in ("track_id", "time_ns", "quality"))
-    return TrackEmbeddings(vectors, track_ids, times_ns, qualities, tuple(map(str, table["crop"].to_pylist())))
+    track_ids, times_ns, qualities, clear = (
+        table[name].to_numpy() for name in ("track_id", "time_ns", "quality", "clear")
+    )
+    return TrackEmbeddings(vectors, track_ids, times_ns, qualities, clear, tuple(map(str, table["crop"].to_pylist())))

@@ -41,7 +41,10 @@ class Change(NamedTuple):
 
 
 def divisions(table: Path, embeddings: TrackEmbeddings, calibration: Calibration) -> dict[int, list[int]]:
-    """Times of the boxes that begin somebody else, in order, by track; tracks of one person are left out."""
+    """Times of the boxes that begin somebody else, in order, by track; tracks of one person are left out.
+
+    Clear crops alone tell: a poor one may show whoever stands before the person.
+    """
     begun = beginnings_on_top(table)
     divided: dict[int, list[int]] = {}
     changes: dict[int, list[Change]] = {}
@@ -81,13 +84,11 @@ def beginnings_on_top(table: Path) -> dict[int, list[int]]:
     return {track_id: sorted(times) for track_id, times in found.items()}
 
 
-def _tracks_of(embeddings: TrackEmbeddings) -> Iterator[tuple[int, slice]]:
-    """Each track with the rows of its crops."""
-    ids, starts = np.unique(embeddings.track_ids, return_index=True)
-    for track_id, (first, after) in zip(
-        ids.tolist(), pairwise([*starts.tolist(), len(embeddings.track_ids)]), strict=True
-    ):
-        yield track_id, slice(first, after)
+def _tracks_of(embeddings: TrackEmbeddings) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Each track with the rows of its clear crops."""
+    clear = np.flatnonzero(embeddings.clear)
+    ids, starts = np.unique(embeddings.track_ids[clear], return_index=True)
+    yield from zip(ids.tolist(), np.split(clear, starts[1:]), strict=True)
 
 
 def _handed_over(

@@ -1,4 +1,4 @@
-"""The best crops of all tracks, saved and embedded: cut as frames were decoded for the detector, or in a sparse pass over the reel."""
+"""Crops of all tracks, saved and embedded: cut as frames were decoded for the detector, or in a sparse pass over the reel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import cv2
 import numpy as np
@@ -18,11 +18,11 @@ from throughline.domain.time import Instant, Interval, seconds_to_ns
 from throughline.domain.work import Work
 from throughline.media.frame import Frame, Picture
 from throughline.media.reader import ReelReader
-from throughline.perception.associate import Cut, Sighting
-from throughline.perception.crops import crop_quality, cut
+from throughline.perception.associate import Cut
+from throughline.perception.crops import Moment, crop_quality, cut
 from throughline.perception.embed import Embedder
 from throughline.perception.triton.client import REID, InferenceClient
-from throughline.storage.tables import EmbeddingWriter
+from throughline.storage.tables import CropRow, EmbeddingWriter
 
 CROPS_FOLDER = "crops"
 _SEEK_SECONDS = 2.0
@@ -30,13 +30,6 @@ _SEEK_SECONDS = 2.0
 _ROUNDING = 0.02
 """FP16 and INT8 included."""
 _JPEG_QUALITY = 92
-
-
-class _Crop(NamedTuple):
-    track_id: int
-    time_ns: int
-    quality: float
-    file: str
 
 
 def crop_file(track_id: int, time_ns: int) -> str:
@@ -62,16 +55,17 @@ class Gallery:
         self._work = work
         (folder / CROPS_FOLDER).mkdir()
         self._writer = EmbeddingWriter(folder, client.model(REID).embedding_dim or 0)
-        self._embedder = Embedder[_Crop](client, limit, self._write, work.check)
+        self._embedder = Embedder[CropRow](client, limit, self._write, work.check)
 
-    def take(self, track_id: int, sighting: Sighting, crop: Cut) -> None:
-        """Add a sighting of a track whose crop is at hand."""
-        self._add(track_id, sighting.time_ns, sighting.quality, crop())
+    def take(self, track_id: int, moment: Moment, crop: Cut) -> None:
+        """Add a moment of a track whose crop is at hand."""
+        at = moment.sighting
+        self._add(CropRow(track_id, at.time_ns, at.quality, crop_file(track_id, at.time_ns), moment.clear), crop())
 
-    def _add(self, track_id: int, time_ns: int, quality: float, crop: Picture) -> None:
-        file = crop_file(track_id, time_ns)
-        _save(self._folder / file, crop)
-        self._embedder.add(_Crop(track_id, time_ns, crop_quality(quality, crop), file), crop)
+    def _add(self, moment: CropRow, crop: Picture) -> None:
+        """quality: of the sighting, without the crop's own."""
+        _save(self._folder / moment.crop, crop)
+        self._embedder.add(moment._replace(quality=crop_quality(moment.quality, crop)), crop)
 
     def fetch(self, reader: ReelReader, chosen: NDArray[np.void]) -> None:
         """Cut the moments of `chosen` (CHOSEN, in order of time) from the reel; those whose frames do not decode are left out."""
@@ -81,9 +75,9 @@ class Gallery:
             by_time[time].append(row)
         for frame in frames_at(reader, sorted(by_time)):
             for row in by_time[frame.time.ns]:
-                moment = chosen[row]
-                crop = cut(frame, tuple(moment["box"].tolist()))
-                self._add(int(moment["track_id"]), frame.time.ns, float(moment["quality"]), crop())
+                track_id, time_ns, box, quality, clear = chosen[row].item()
+                crop = cut(frame, tuple(box.tolist()))
+                self._add(CropRow(track_id, time_ns, quality, crop_file(track_id, time_ns), clear), crop())
             self._work.report(self.count, total, "crops")
 
     def finish(self) -> int:
@@ -97,12 +91,12 @@ class Gallery:
         self._work.report(self.count, self.count, "crops")
         return self.count
 
-    def _write(self, crop: _Crop, vector: NDArray[np.float32]) -> None:
+    def _write(self, crop: CropRow, vector: NDArray[np.float32]) -> None:
         if not is_unit(vector):
-            (self._folder / crop.file).unlink()
+            (self._folder / crop.crop).unlink()
             self.undescribed += 1
             return
-        self._writer.add(*crop, vector)
+        self._writer.add(crop, vector)
         self.count += 1
 
     def __enter__(self) -> Self:

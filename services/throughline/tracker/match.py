@@ -111,13 +111,7 @@ def person_of(
     sure = np.array([any(Instant(at) in each for each in query.agreed) for at in embeddings.times_ns[rows].tolist()])
     if sure.any():
         rows = rows[sure | _like(embeddings.vectors[rows], embeddings.vectors[rows[sure]], calibration)]
-    as_one = TrackEmbeddings(
-        embeddings.vectors[rows],
-        np.zeros(len(rows), np.int64),
-        embeddings.times_ns[rows],
-        embeddings.qualities[rows],
-        (),
-    )
+    as_one = replace(embeddings.at(rows), track_ids=np.zeros(len(rows), np.int64))
     uris = tuple(camera.artifact.uri_of(embeddings.crops[row]) for row in rows)
     return Person(query.tracks, as_one, uris, (camera.camera,))
 

@@ -12,12 +12,20 @@ from numpy.typing import NDArray
 
 from throughline.domain.geometry import Size
 from throughline.perception.associate import Association, Cut, Sighting, Tracked
-from throughline.perception.crops import BestMoments, qualities
+from throughline.perception.crops import BestMoments, Moment, qualities
 from throughline.storage.detections import FrameDetections
 from throughline.storage.tables import TRACKS_FILE, TrackWriter
 
-CHOSEN = np.dtype([("track_id", np.int64), ("time_ns", np.int64), ("box", np.float32, 4), ("quality", np.float32)])
-"""A moment of a track that is worth a crop; box xyxy, pixels of the upright source frame."""
+CHOSEN = np.dtype(
+    [
+        ("track_id", np.int64),
+        ("time_ns", np.int64),
+        ("box", np.float32, 4),
+        ("quality", np.float32),
+        ("clear", np.bool_),
+    ]
+)
+"""A Moment of a track; box xyxy, pixels of the upright source frame."""
 _ROWS = 4_096
 
 Corners = tuple[float, float, float, float]
@@ -31,7 +39,7 @@ class TrackRecorder:
     """
 
     def __init__(
-        self, folder: Path, crops_per_track: int, take_crop: Callable[[int, Sighting, Cut], None] | None = None
+        self, folder: Path, crops_per_track: int, take_crop: Callable[[int, Moment, Cut], None] | None = None
     ) -> None:
         self.starts_ns: dict[int, int] = {}
         self.box_count = 0
@@ -65,10 +73,11 @@ class TrackRecorder:
     def _end(self, track_id: int) -> None:
         left = []
         for each in self._growing.pop(track_id).chosen():
-            if self._take_crop is None or each.crop is None:
-                left.append((track_id, each.time_ns, each.box, each.quality))
+            at = each.sighting
+            if self._take_crop is None or at.crop is None:
+                left.append((track_id, at.time_ns, at.box, at.quality, each.clear))
             else:
-                self._take_crop(track_id, each, each.crop)
+                self._take_crop(track_id, each, at.crop)
         self._chosen.append(np.array(left, CHOSEN))
 
     def _flush(self) -> None:

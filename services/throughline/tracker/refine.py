@@ -16,7 +16,7 @@ from throughline.domain.time import Instant
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.perception.camera_motion import CameraPath, shifted
 from throughline.storage import documents
-from throughline.storage.tables import TRACKS_FILE, EmbeddingWriter, TrackWriter, read_embeddings, track_blocks
+from throughline.storage.tables import TRACKS_FILE, CropRow, EmbeddingWriter, TrackWriter, read_embeddings, track_blocks
 from throughline.tracker.divide import cosine, divisions
 from throughline.tracker.ends import TrackEnds
 from throughline.tracker.gallery import CROPS_FOLDER, crop_file
@@ -110,12 +110,13 @@ def _joined(table: Path, parts: Parts, camera: CameraPath, joining: JoinSettings
 
 
 def _looks(embeddings: TrackEmbeddings, parts: Parts, calibration: Calibration | None) -> Looks | None:
-    """How likely two parts show one person, by the sums of their crops' weighted vectors."""
+    """How likely two parts show one person, by the sums of their clear crops' weighted vectors."""
     if calibration is None:
         return None
     rows_of: dict[int, list[int]] = defaultdict(list)
-    for row, number in enumerate(parts.renumbered(embeddings.track_ids, embeddings.times_ns).tolist()):
-        rows_of[number].append(row)
+    numbers = parts.renumbered(embeddings.track_ids, embeddings.times_ns)
+    for row in np.flatnonzero(embeddings.clear).tolist():
+        rows_of[int(numbers[row])].append(row)
 
     def descriptor(number: int) -> NDArray[np.float32]:
         rows = rows_of[number]
@@ -134,11 +135,12 @@ def _move_crops(raw: Path, folder: Path, embeddings: TrackEmbeddings, parts: Par
     (folder / CROPS_FOLDER).mkdir()
     best: dict[int, tuple[float, str]] = {}
     numbers = parts.renumbered(embeddings.track_ids, embeddings.times_ns).tolist()
-    moments = zip(numbers, embeddings.times_ns.tolist(), embeddings.qualities.tolist(), embeddings.crops, strict=True)
+    columns = (embeddings.times_ns, embeddings.qualities, embeddings.clear)
+    moments = zip(numbers, *(column.tolist() for column in columns), embeddings.crops, strict=True)
     with EmbeddingWriter(folder, embeddings.vectors.shape[1]) as writer:
-        for row, (track_id, time_ns, quality, crop) in enumerate(moments):
+        for row, (track_id, time_ns, quality, clear, crop) in enumerate(moments):
             file = crop_file(track_id, time_ns)
             (raw / crop).rename(folder / file)
-            writer.add(track_id, time_ns, quality, file, embeddings.vectors[row])
+            writer.add(CropRow(track_id, time_ns, quality, file, clear), embeddings.vectors[row])
             best[track_id] = max(best.get(track_id, (-1.0, "")), (quality, file))
     return {track_id: file for track_id, (_, file) in best.items()}

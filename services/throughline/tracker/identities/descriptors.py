@@ -49,7 +49,8 @@ class Described:
     def descriptors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(t,) track ids and their (t, d) descriptors: unit means of the crops' vectors weighted by quality."""
         times = self.sample_frames
-        return TrackEmbeddings(self.samples, self.sample_tracks, times, self.sample_qualities, ()).descriptors()
+        clear = np.ones(len(self.samples), bool)
+        return TrackEmbeddings(self.samples, self.sample_tracks, times, self.sample_qualities, clear, ()).descriptors()
 
 
 def write_described(path: Path, described: Described, dtype: str) -> None:
