@@ -1,4 +1,4 @@
-"""The query as upstream writes it, JSON: its model, what is wrong with one, and the domain's Query made of it.
+"""The query as upstream writes it, JSON: its model, and the domain's Query made of it.
 
 {"camera": "cam2", "label": "red coat", "frame_size": {"width": 1280, "height": 720}, "box_format": "xyxy", "box_units": "pixels",
  "observations": [{"time": "2026-03-01T10:00:00.250Z", "box": [410, 120, 470, 300]}, {"chunk": "10-00-00.mp4", "frame": 12, "box": ...}]}
@@ -7,19 +7,19 @@
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from throughline.domain.errors import InvalidInput, InvalidQuery, LimitExceeded, NotFound
 from throughline.domain.geometry import Size
 from throughline.domain.query import Query
 from throughline.domain.time import NS_PER_SECOND, Instant, Interval
+from throughline.wire.query_mistakes import invalid_query
 from throughline.wire.query_values import EXACT_NUMBERS, BoxNumbers, QueryTime
 
 MAX_BYTES = 16 * 2**20
@@ -28,8 +28,6 @@ LOOKED_AT_WHOLE = 1_000
 """Of these first observations every mistake is named; further on the first one."""
 MOST_SEPARATORS = 10 * MAX_OBSERVATIONS
 """An observation takes eight commas and brackets; what has far more of them is refused before it fills the memory."""
-MAX_MISTAKES = 10
-"""Mistakes named in one answer."""
 EDGE_TOLERANCE_PX = 1.0
 """How far a box may stick out of the frame, from rounding, before it is a mistake; it is cut off."""
 TIME_TOLERANCE_NS = NS_PER_SECOND
@@ -129,7 +127,7 @@ def parse_query(text: str | bytes) -> QueryDocument:
         QueryDocument.model_validate(value | {"observations": observations[:LOOKED_AT_WHOLE]})
         return _LongQueryDocument.model_validate(value)
     except ValidationError as error:
-        raise _invalid(error) from error
+        raise invalid_query(error) from error
 
 
 def _read(text: str | bytes) -> Any:
@@ -250,63 +248,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
             return _Twice(key)
         found[key] = value
     return found
-
-
-def _invalid(error: ValidationError) -> InvalidQuery:
-    """All mistakes in one error; its path is that of the first."""
-    found = error.errors(include_url=False)
-    inner = any(details["loc"][:1] == ("observations",) and len(details["loc"]) > 1 for details in found)
-    mistakes = [
-        mistake
-        for details in found
-        if not (inner and details["type"] == "too_short")  # wrong observations are not counted
-        for mistake in _mistakes(details)
-    ]
-    path, expected = mistakes[0]
-    further = [f"{where}: {what}" for where, what in mistakes[1:MAX_MISTAKES]]
-    if len(mistakes) > MAX_MISTAKES:
-        further.append(f"and {len(mistakes) - MAX_MISTAKES} more mistakes")
-    return InvalidQuery(path, "; ".join([expected, *further]))
-
-
-def _mistakes(details: ErrorDetails) -> list[tuple[str, str]]:
-    if details["type"] == "boxes":
-        return list(details["ctx"]["mistakes"])
-    return [(_path(details["loc"]), _expected(details))]
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    """Such as observations[3].box[0]; the tags of the two kinds of observation are not part of the document."""
-    tagged = len(location) > 2 and location[0] == "observations" and location[2] in ("timed", "frame")
-    parts = location[:2] + location[3:] if tagged else location
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
-
-
-def _expected(details: ErrorDetails) -> str:
-    if details["type"] == "missing":
-        return "expected this field; it is missing"
-    if details["type"] == "extra_forbidden":
-        return "expected no such field; check its spelling"
-    if details["type"].startswith("query_"):
-        return details["msg"]
-    given = _SHORT.repr(details["input"])
-    words = _WORDS.get(details["type"])
-    expected = (
-        words.format(**details.get("ctx", {})) if words else details["msg"].replace("Input should be", "expected")
-    )
-    return f"{expected}, not {given if len(given) <= 60 else given[:57] + '...'}"
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxother = _SHORT.maxlong = _SHORT.maxstring = 100
-_WORDS = {
-    "model_type": "expected an object",
-    "string_too_short": "expected at least {min_length} character",
-    "string_too_long": "expected at most {max_length} characters",
-    "too_short": "expected at least {min_length} item",
-    "too_long": "expected at most {max_length} items",
-    "tuple_type": "expected a list",
-    "int_type": "expected a whole number",
-    "string_type": "expected text",
-}
-"""Where pydantic's own words speak of Python."""
