@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from tests.tracker.footage import Painted, Recording, moment
 from tests.tracker.scenes import SECOND
 from throughline.domain.errors import Cancelled
+from throughline.domain.time import Interval
 from throughline.domain.work import Work
 from throughline.perception.triton.client import DETECTOR, InferenceClient
 from throughline.storage.detections import read_people
@@ -95,3 +97,20 @@ def test_a_watch_that_was_broken_off_leaves_nothing_half_done(
         watching.run("reels/cam1", "cam1", 10.0, EVERYWHERE, work)
     assert not [path for path in (tmp_path / "workspace" / "detections").glob("*") if not path.name.startswith(".")]
     assert run(watching).summary.track_count == 1
+
+
+@pytest.mark.parametrize("until", [12.0, 14.0, 16.0, 18.0])
+def test_the_same_frames_are_looked_at_however_many_are_on_their_way(
+    workspace: Workspace, tiny_client: InferenceClient, tmp_path: Path, until: float
+) -> None:
+    record(workspace, Painted(5.0, until, column=3, cell_seconds=99))
+    seen, whole = [], Interval(moment(0), moment(SECONDS))
+    for in_flight in (1, 8, 64):
+        tracked = run(TrackStage(workspace, tiny_client, TrackerSettings(frames_in_flight=in_flight)))
+        seen.append(
+            (tracked.summary.skipped, read_people(tracked.artifact.path("people.parquet"), whole).looked_ns.tolist())
+        )
+        for folder in ("detections", "tracks"):
+            shutil.rmtree(tmp_path / "workspace" / folder)
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][0]

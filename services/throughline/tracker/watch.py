@@ -39,31 +39,33 @@ class Watch:
     detect: Detect
     skipped: list[Interval] = field(default_factory=list)
     skipped_frames: int = 0
+    _divided: list[Stretch] = field(default_factory=list)
+    _place: int = 0
+    _together: int = 1
     _seen_ns: int | None = None
     _look_times: frozenset[int] = frozenset()
     _glances: dict[int, Glance] = field(default_factory=dict)
 
     def frames(self) -> Iterator[FrameDetections]:
         """Detections in order of time. The same footage is always watched in the same way, however fast the detector is."""
-        divided = stretches(self.coded, self.settings)
+        self._divided = stretches(self.coded, self.settings)
         first = np.flatnonzero(self.coded.wanted)[:1].tolist()
-        self._look_times = frozenset(self._times([*first, *(stretch.last for stretch in divided)]))
+        self._look_times = frozenset(self._times([*first, *(stretch.last for stretch in self._divided)]))
         yield from self._seen(first)
-        place, together, ahead = 0, 1, 1
+        ahead = 1
         looks: dict[int, FrameDetections | None] = {}
-        while place < len(divided):
-            stretch = divided[place]
-            if stretch.busy or self._lingers(stretch):
+        while self._place < len(self._divided):
+            stretch = self._divided[self._place]
+            if self._is_followed(stretch):
                 # 1. Whatever moves, or follows on somebody who was seen, is analysed without a break.
-                end = next((at for at in range(place, len(divided)) if not divided[at].busy), len(divided))
-                end = max(end, min(place + together, len(divided)))
-                yield from self._seen(range(stretch.first + 1, divided[end - 1].last + 1))
-                place, together, ahead = end, min(2 * together, _MOST_STRETCHES), 1
+                yield from self._seen(self._followed())
+                self._forget(self._divided[self._place - 1].last)
                 looks.clear()
+                ahead = 1
                 continue
             # 2. Elsewhere the look at the end decides; several are asked for at once while all is quiet.
             if stretch.last not in looks:
-                coming = [each.last for each in divided[place : place + ahead]]
+                coming = [each.last for each in self._divided[self._place : self._place + ahead]]
                 looks = dict(zip(coming, self._looked_at(coming), strict=True))
             look = looks[stretch.last]
             if look is not None and self._is_quiet(stretch, look):
@@ -72,14 +74,32 @@ class Watch:
                 ahead = min(2 * ahead, _MOST_LOOKS)
             else:
                 yield from self._seen(range(stretch.first + 1, stretch.last + 1))
+                self._forget(stretch.last)
                 looks.clear()
                 ahead = 1
-            place, together = place + 1, 1
+            self._place, self._together = self._place + 1, 1
 
-    def _lingers(self, stretch: Stretch) -> bool:
-        """Whether somebody was seen so shortly before that they may still be there, or their track alive."""
+    def _followed(self) -> Iterator[int]:
+        """Rows to analyse from here on, for as long as what was found when more are asked for tells that they must be.
+
+        Where that is too early to tell, as frames are on their way, it ends; once all of them are back, the next ones are judged
+        again. What was seen by then is only ever later, so the rows are the same however long answers take.
+        """
+        while self._place < len(self._divided) and self._is_followed(self._divided[self._place]):
+            self._glances.clear()
+            first, place = self._divided[self._place].first, self._place
+            end = next(
+                (at for at in range(place, len(self._divided)) if not self._divided[at].busy), len(self._divided)
+            )
+            self._place = max(end, min(place + self._together, len(self._divided)))
+            self._together = min(2 * self._together, _MOST_STRETCHES)
+            yield from range(first + 1, self._divided[self._place - 1].last + 1)
+
+    def _is_followed(self, stretch: Stretch) -> bool:
+        """Whether something moves, or somebody was seen so shortly before that they may still be there, or their track alive."""
         start = int(self.coded.times_ns[stretch.first])
-        return self._seen_ns is not None and start - self._seen_ns < seconds_to_ns(self.settings.linger_seconds)
+        linger_ns = seconds_to_ns(self.settings.linger_seconds)
+        return stretch.busy or (self._seen_ns is not None and start - self._seen_ns < linger_ns)
 
     def _is_quiet(self, stretch: Stretch, look: FrameDetections) -> bool:
         """Whether the look at a stretch's end shows nobody, not even perhaps, and nothing that has changed."""
@@ -104,14 +124,12 @@ class Watch:
         self.skipped_frames += count
         _SKIPPED.inc(count)
 
-    def _seen(self, rows: Sequence[int]) -> Iterator[FrameDetections]:
+    def _seen(self, rows: Iterable[int]) -> Iterator[FrameDetections]:
         """Analyse the wanted ones of these rows, and remember when somebody was seen."""
         for found in self._analysed(rows):
             if self._shows_somebody(found):
                 self._seen_ns = found.time_ns
             yield found
-        if rows:
-            self._forget(rows[-1])
 
     def _looked_at(self, rows: Sequence[int]) -> list[FrameDetections | None]:
         """The looks at these rows; None where a frame did not decode."""
