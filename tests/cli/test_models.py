@@ -93,6 +93,8 @@ def test_nothing_to_build_and_labels_that_fit_no_track_are_refused(repository: P
     labels.write_text("camera,track_id,identity\nelsewhere,1,ann\n")
     unlabelled = _run("calibrate", labels, *tracks, "--repository", repository)
     assert (unlabelled.exit_code, "is labelled in" in unlabelled.stderr) == (1, True)
+    (tmp_path / CAMERAS[0] / "clear.npy").unlink()
+    assert "track again" in _run("calibrate", labels, *tracks, "--repository", repository).stderr
     labels.write_text("name\n1\n")
     assert "columns camera, track_id and identity" in _run("calibrate", labels, *tracks).stderr
 

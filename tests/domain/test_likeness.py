@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from throughline.domain.calibration import Calibration
 from throughline.domain.errors import InvalidInput
 from throughline.domain.likeness import SETS, Matching, _blocks, all_likenesses, among, likenesses, mean_look, without
 from throughline.domain.rerank import reranked
-from throughline.domain.tracks import TrackEmbeddings
+from throughline.domain.tracks import TrackEmbeddings, concatenated
 
 RANDOM = np.random.default_rng(7)
 DIMENSION = 16
@@ -76,6 +77,18 @@ def test_a_track_is_like_one_that_shows_two_sides_if_it_shows_one_of_them() -> N
     two_sides, in_between = likenesses(one, others)
     assert two_sides == pytest.approx((np.sqrt(0.5) + (1 + 0.5) / 2) / 2, abs=1e-6)
     assert in_between == pytest.approx(np.sqrt(0.5), abs=1e-6)
+
+
+def test_poor_crops_count_by_the_fourth_root_of_their_quality_in_both_halves_of_a_likeness() -> None:
+    front, back = np.eye(DIMENSION, dtype=np.float32)[:2]
+    one = crops(front[None], np.zeros(1, np.int64))
+    both = crops(np.stack([front, back]), np.zeros(2, np.int64), np.array([0.8**4, 0.6**4], np.float32))
+    both = replace(both, clear=np.array([True, False]))
+    # Means: (1, 0) and (.8, .6). Crops: forth 1; back 1 and 0 by 8 to 6.
+    expected = (0.8 + (1 + 0.8 / 1.4) / 2) / 2
+    assert likenesses(one, both) == pytest.approx([expected], abs=1e-6)
+    together = concatenated([one, replace(both, track_ids=both.track_ids + 1)])
+    assert among(together)[0, 1] == pytest.approx(expected, abs=1e-6)
 
 
 def test_crops_without_any_quality_still_give_a_likeness() -> None:

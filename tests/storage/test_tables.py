@@ -149,7 +149,7 @@ def test_embeddings_come_back_in_order_of_track_and_time(
         np.testing.assert_array_equal(getattr(found, name), getattr(embeddings, name))
     assert found.crops == crops
     assert found.vectors.shape == (count, dimension)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["embeddings.npy", "embeddings.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clear.npy", "embeddings.npy", "embeddings.parquet"]
 
 
 def test_a_file_of_something_else_is_refused_by_name(tmp_path: Path) -> None:
@@ -171,7 +171,9 @@ def test_broken_tables_are_called_corrupt(tmp_path: Path, data: st.DataObject) -
     write_tracks(tmp_path / "tracks.parquet", some_tracks({(1, 1)}, seed=0))
     with EmbeddingWriter(tmp_path, 4) as writer:
         writer.add(CropRow(1, 1, 1.0, "crops/1.jpg", True), np.ones(4, np.float32))
-    path = tmp_path / data.draw(st.sampled_from(["tracks.parquet", "embeddings.npy", "embeddings.parquet"]))
+    path = tmp_path / data.draw(
+        st.sampled_from(["tracks.parquet", "clear.npy", "embeddings.npy", "embeddings.parquet"])
+    )
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -184,9 +186,18 @@ def test_broken_tables_are_called_corrupt(tmp_path: Path, data: st.DataObject) -
 def test_in_tables_from_before_crops_were_told_apart_all_are_clear(tmp_path: Path) -> None:
     with EmbeddingWriter(tmp_path, 4) as writer:
         writer.add(CropRow(1, 1, 1.0, "crops/1.jpg", False), np.ones(4, np.float32))
-    path = tmp_path / "embeddings.parquet"
-    pq.write_table(pq.read_table(path).drop_columns(["clear"]), path)
+    assert read_embeddings(tmp_path).clear.tolist() == [False]
+    (tmp_path / "clear.npy").unlink()
     assert read_embeddings(tmp_path).clear.tolist() == [True]
+
+
+@pytest.mark.parametrize("clear", [np.ones(2, bool), np.ones(1, np.int8), np.array(True)])
+def test_what_does_not_say_of_every_crop_whether_it_is_clear_is_corrupt(tmp_path: Path, clear: np.ndarray) -> None:
+    with EmbeddingWriter(tmp_path, 4) as writer:
+        writer.add(CropRow(1, 1, 1.0, "crops/1.jpg", False), np.ones(4, np.float32))
+    np.save(tmp_path / "clear.npy", clear)
+    with pytest.raises(CorruptArtifact, match=r"clear\.npy"):
+        read_embeddings(tmp_path)
 
 
 def test_an_embedding_of_another_length_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.tracker.test_refine import ANNA, BERT, EVEN_AT_HALF, JUMP, STEP, Raw, steps
+from tests.tracker.test_refine import ANNA, BERT, CARL, EVEN_AT_HALF, JUMP, STEP, Raw, steps
 from throughline.storage import documents
 from throughline.storage.tables import read_embeddings
 from throughline.tracker.join import JoinSettings
@@ -44,6 +44,15 @@ def test_one_person_out_of_sight_is_one_track_that_knows_its_parts(tmp_path: Pat
 def test_who_looks_like_somebody_else_is_not_joined(tmp_path: Path) -> None:
     two_parts(tmp_path / "raw", BERT).refined(tmp_path / "out", joining=JoinSettings())
     assert steps(tmp_path / "out") == {1: (0, 19), 2: (30, 49)}
+
+
+def test_poor_crops_forbid_no_join(tmp_path: Path) -> None:
+    raw = two_parts(tmp_path / "raw", ANNA)
+    raw.crops += [(1, step * STEP, BERT) for step in (16, 17, 18)] + [(2, step * STEP, CARL) for step in (31, 33, 35)]
+    raw.crops.sort(key=lambda crop: crop[:2])
+    raw.poor = {16, 17, 18, 31, 33, 35}
+    raw.refined(tmp_path / "out", joining=JoinSettings())
+    assert steps(tmp_path / "out") == {1: (0, 49)}
 
 
 def test_without_a_calibration_motion_alone_joins(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
-from throughline.tracker.match import person_of
+from throughline.tracker.match import best_crop_pair, confirmed_person, person_of
 from throughline.tracker.rank import Calibrations, Ranking, RankRules, Scale, rank
 from throughline.tracker.rank_stage import RankStage
 from throughline.tracker.space import Known
@@ -348,3 +348,39 @@ def test_crops_of_somebody_else_to_whom_the_track_went_over_do_not_count(tmp_pat
     assert rows(first_two, CALIBRATION) == 3
     assert rows(first_two, None) == 2
     assert rows(Interval(START, START), CALIBRATION) == 4  # nothing stands with the query: all that there is
+
+
+def test_a_poor_crop_alone_does_not_say_who_the_person_is(tmp_path: Path) -> None:
+    # The only crop that stands with the query is poor, and shows whoever passes before them.
+    times = np.array([START.ns + second * SECOND for second in range(4)], np.int64)
+    vectors = np.array([[0, 1], [1, 0], [1, 0], [1, 0]], np.float32)
+    camera = CAM1.publish(open_workspace(tmp_path))
+    numbers, clear = np.full(4, QUERY.number, np.int64), np.array([False, True, True, True])
+    embeddings = TrackEmbeddings(vectors, numbers, times, np.ones(4, np.float32), clear, camera.embeddings().crops[:4])
+    query = located(reference(camera, QUERY), agreed=(Interval(START, START + SECOND),))
+    person = person_of(query, camera, embeddings, CALIBRATION)
+    assert len(person.crops.vectors) == 4
+    np.testing.assert_allclose(person.descriptor, [1, 0], atol=1e-6)
+
+
+def test_the_pair_of_crops_that_people_are_shown_is_of_clear_ones(tmp_path: Path) -> None:
+    # A poor crop of the other track shows the person themselves, who passes before whom it follows.
+    camera = Camera("cam1", (Walk(1, 0, 10), Walk(2, 20, 30, vector=towards(0.8))), crops_each=3).publish(
+        open_workspace(tmp_path)
+    )
+    embeddings = camera.embeddings()
+    vectors = embeddings.vectors.copy()
+    vectors[4] = vectors[0]
+    clear = np.array([True, False, True, True, False, True])
+    mixed = replace(embeddings, vectors=vectors, clear=clear)
+    person = confirmed_person(camera.span(1, START.ns, START.ns + SECOND), camera, mixed)
+    pair = best_crop_pair(person, 2, camera, mixed)
+    assert pair.cosine == pytest.approx(0.8, abs=1e-6)
+    assert pair.candidate_uri != camera.artifact.uri_of(embeddings.crops[4])
+    poor = replace(mixed, clear=np.zeros(6, bool))
+    assert (
+        best_crop_pair(
+            confirmed_person(camera.span(1, START.ns, START.ns + SECOND), camera, poor), 2, camera, poor
+        ).cosine
+        == 1
+    )

@@ -98,6 +98,23 @@ def test_poor_crops_divide_nothing_and_are_kept(raw: Raw, tmp_path: Path) -> Non
     assert read_embeddings(tmp_path / "out").clear.tolist() == [True] * 3 + [False] * 3
 
 
+def test_where_nobody_is_seen_there_is_nothing_to_refine(tmp_path: Path) -> None:
+    nothing, none = np.zeros((0, 8), np.float32), np.zeros(0, np.int64)
+    (tmp_path / "raw" / CROPS_FOLDER).mkdir(parents=True)
+    write_tracks(tmp_path / "raw" / TRACKS_FILE, TrackTable(none, none, nothing[:, :4], nothing[:, 0]))
+    write_embeddings(tmp_path / "raw", TrackEmbeddings(nothing, none, none, nothing[:, 0], none.astype(bool), ()))
+    (tmp_path / "out").mkdir()
+    refined = refine(tmp_path / "raw", {}, tmp_path / "out", EVEN_AT_HALF, joining=JoinSettings())
+    assert (refined.lines, refined.best_crops) == ([], {})
+
+
+def test_a_track_of_poor_crops_alone_is_kept_whole(raw: Raw, tmp_path: Path) -> None:
+    raw.track(1, 0, 40, {2: ANNA, 8: ANNA, 24: BERT, 30: BERT}, jumps=(17,))
+    raw.poor = {2, 8, 24, 30}
+    raw.refined(tmp_path / "out")
+    assert steps(tmp_path / "out") == {1: (0, 39)}
+
+
 def test_three_people_become_three_tracks_numbered_by_time_among_the_others(raw: Raw, tmp_path: Path) -> None:
     looks = {2: ANNA, 8: ANNA, 12: ANNA, 18: BERT, 22: BERT, 28: CARL, 34: CARL, 38: CARL}
     raw.track(1, 0, 40, looks, jumps=(15, 25))

@@ -21,7 +21,7 @@ from throughline.domain.tracks import TrackTable
 from throughline.domain.work import Step, Work
 from throughline.perception.triton.client import DETECTOR, REID, InferenceClient
 from throughline.storage import documents
-from throughline.storage.tables import read_embeddings, read_tracks
+from throughline.storage.tables import artifact_embeddings, read_embeddings, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import REEL_FILE
 from throughline.tracker.settings import TrackerSettings
@@ -83,6 +83,7 @@ def test_what_the_artifact_holds(workspace: Workspace, stage: TrackStage) -> Non
         "summary.json",
         "embeddings.npy",
         "embeddings.parquet",
+        "clear.npy",
         "lineage.json",
     }
     embeddings = read_embeddings(artifact.path("embeddings.npy").parent)
@@ -106,6 +107,28 @@ def test_descriptors_tell_people_apart(workspace: Workspace, stage: TrackStage) 
     artifact = run(stage).artifact
     _, (first, second) = read_embeddings(artifact.path("embeddings.npy").parent).descriptors()
     assert first @ second < 0.9
+
+
+def test_crops_know_whether_they_are_clear_however_they_were_cut(
+    workspace: Workspace, tiny_client: InferenceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With frames at hand, and in a pass of its own over a reel whose detections are known."""
+    Recording((FIRST,)).publish(workspace, "cam1")
+    looked: list[int] = []
+
+    def worse_and_worse(boxes: np.ndarray, *_: object) -> np.ndarray:
+        looked.append(len(boxes))
+        return np.full(len(boxes), 0.9 if sum(map(bool, looked)) <= 10 else 0.1, np.float32)
+
+    monkeypatch.setattr("throughline.tracker.record.qualities", worse_and_worse)
+    for crops_per_track in (12, 11):
+        looked.clear()
+        stage = TrackStage(workspace, tiny_client, TrackerSettings(crops_per_track=crops_per_track))
+        tracked = run(stage)
+        found = artifact_embeddings(tracked.artifact)
+        first_second = found.times_ns < tables(tracked).track(1).times_ns[10]
+        assert found.clear.tolist() == first_second.tolist()
+        assert 0 < found.clear.sum() < len(found.clear)
 
 
 class Spoilt:

@@ -31,7 +31,7 @@ from throughline.models.repository import check_digest, model_dirs
 from throughline.models.swap import swap as load_version
 from throughline.models.trials import calibration_pictures
 from throughline.perception.triton.card import ModelCard
-from throughline.storage.tables import read_embeddings
+from throughline.storage.tables import CLEAR_FILE, read_embeddings
 from throughline.tracker.settings import TrackerSettings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fetch weights; build, calibrate and list models.")
@@ -261,6 +261,10 @@ def _labelled(labels: Path, tracks: list[str]) -> list[LabelledCamera]:
         if not sign:
             raise typer.BadParameter(f"--tracks: {text!r} is not CAMERA=FOLDER")
         embeddings = read_embeddings(Path(folder))
+        if not (Path(folder) / CLEAR_FILE).exists():
+            raise InvalidInput(
+                f"{folder} has no {CLEAR_FILE}: its tracks were made before poor crops were kept; track again, and label those tracks"
+            )
         known = {number: who for (where, number), who in identities.items() if where == camera}
         cameras.append(LabelledCamera(embeddings, known))
     if not any(np.isin(each.embeddings.track_ids, list(each.people)).any() for each in cameras):

@@ -1,7 +1,7 @@
 """How alike two tracks are by the sets of their crops, seen against everyone else before the same camera. NumPy only.
 
 A descriptor holds more than its person: the light, the height and the colours of the camera. What all of a camera's tracks have in
-common is therefore taken off every crop. What remains is compared twice: as means weighted by quality, and crop by crop, each with
+common is therefore taken off every crop. What remains is compared twice: as weighted means, and crop by crop, each with
 the one of the other track that is most like it, for people look different from each side. The likeness is the mean of the two.
 """
 
@@ -131,7 +131,7 @@ def _blocks(
 
 
 def _best_matches(one: TrackEmbeddings, vectors: Vectors, weights: Floats, starts: NDArray[np.int64]) -> Floats:
-    """(t,) mean cosine of each crop with the one of the other side that is most like it, weighted by quality, both ways; `starts`:
+    """(t,) mean cosine of each crop with the one of the other side that is most like it, weighted, both ways; `starts`:
     where the tracks of (m, d) vectors begin."""
     cosines = np.clip(one.vectors @ vectors.T, -1, 1).astype(np.float64)
     forth = np.average(np.maximum.reduceat(cosines, starts, axis=1), axis=0, weights=one.weights)

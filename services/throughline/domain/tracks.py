@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from throughline.domain.geometry import Boxes
 from throughline.domain.time import Instant, Interval
 
-_LEAST_QUALITY = 0.01
+_LEAST_QUALITY = 1e-6
 """A crop without any quality must not leave its track without a descriptor."""
 _QUALITY_COUNTS = 0.25
 """Power of the quality by which a crop counts in its set: quality guesses from the boxes who is hidden, and guesses wrong in crowds."""
@@ -122,6 +122,11 @@ class TrackEmbeddings:
     clear: NDArray[np.bool_]
     crops: tuple[str, ...]
 
+    @cached_property
+    def presentable(self) -> NDArray[np.bool_]:
+        """(m,) those that show the person for sure, as far as that can be told: clear crops, and all of a track without clear ones."""
+        return np.asarray(self.clear | ~np.isin(self.track_ids, self.track_ids[self.clear]), bool)
+
     @property
     def weights(self) -> NDArray[np.float32]:
         """(m,) of each crop in its track's set: the better the more, poor ones not much less."""
@@ -138,8 +143,7 @@ class TrackEmbeddings:
         )
 
     def descriptors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """(t,) track ids and their (t, d) descriptors: unit-length means of the vectors of the track's clear crops, of all where none
-        is clear, weighted by quality."""
+        """(t,) track ids and their (t, d) descriptors: unit-length means of the vectors of presentable crops, weighted by quality."""
         return self._descriptors
 
     def means(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -148,9 +152,8 @@ class TrackEmbeddings:
 
     @cached_property
     def _descriptors(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        some_clear = np.isin(self.track_ids, self.track_ids[self.clear])
-        counted = self.clear | ~some_clear
-        return self._means(np.where(counted, np.maximum(self.qualities, np.float32(_LEAST_QUALITY)), np.float32(0)))
+        qualities = np.maximum(self.qualities, np.float32(_LEAST_QUALITY))
+        return self._means(np.where(self.presentable, qualities, np.float32(0)))
 
     def _means(self, weights: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         ids, starts, counts = np.unique(self.track_ids, return_index=True, return_counts=True)

@@ -25,6 +25,8 @@ _SHARPNESS_SIZE = (64, 128)
 _FIRST_BUCKET_NS = 250 * NS_PER_MS
 _CLEAR = 0.4
 """Of a track's best quality; poorer crops may show whoever stands before the person."""
+_LEAST_WORTH = 1e-6
+"""Of a sighting: those of no quality are spread over the time too."""
 
 
 def qualities(boxes: Boxes, scores: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
@@ -71,7 +73,7 @@ def cut(frame: Frame, box: tuple[float, float, float, float]) -> Cut:
 
 
 class Moment(NamedTuple):
-    """A sighting that is worth a crop, and whether it is about as good as any of its track's."""
+    """A sighting that is worth a crop, and whether it is clear: at least 0.4 times as good as its track's best."""
 
     sighting: Sighting
     clear: bool
@@ -116,7 +118,7 @@ class BestMoments:
         left = np.ones(len(pool), bool)
         while left.any() and len(pool) - left.sum() < self.count:
             usable = left & clear if (left & clear).any() else left
-            pick = int(np.argmax(np.where(usable, quality * nearness, -1)))
+            pick = int(np.argmax(np.where(usable, np.maximum(quality, _LEAST_WORTH) * nearness, -1)))
             left[pick] = False
             nearness = np.minimum(nearness, np.minimum(1, np.abs(times - times[pick]) / spacing))
         return [Moment(pool[index], bool(clear[index])) for index in np.flatnonzero(~left)]

@@ -22,7 +22,7 @@ from throughline.media.frame import Frame
 from throughline.media.reader import ReelReader
 from throughline.storage.detections import PEOPLE_FILE, People, read_people
 from throughline.storage.documents import load
-from throughline.storage.tables import INDEX_FILE, TRACKS_FILE, VECTORS_FILE, read_embeddings, read_tracks
+from throughline.storage.tables import TRACKS_FILE, artifact_embeddings, read_tracks
 from throughline.storage.workspace import Artifact, Workspace
 
 Best = tuple[Instant, NDArray[np.float32]]
@@ -141,12 +141,12 @@ class CameraSource:
         return self.clock.interval_to_camera(span).padded(2, 2)
 
     def best_view(self, track: TrackId, span: Interval | None = None) -> Best:
-        """Where the track is seen best, within a span of UTC if one is given: at its best crop, or where its box is largest if no
-        crop of it was kept."""
+        """Where the track is seen best, within a span of UTC if one is given: at its best presentable crop, or where its box is largest
+        if there is none."""
         rows, crops = self.track(track), self._embeddings
         camera_span = Interval(rows.span.start, rows.span.end + 1) if span is None else self.around(span)
         seen = np.flatnonzero((rows.times_ns >= camera_span.start.ns) & (rows.times_ns < camera_span.end.ns))
-        own = np.flatnonzero((crops.track_ids == track.number) & np.isin(crops.times_ns, rows.times_ns[seen]))
+        own = np.flatnonzero(self._presentable(track) & np.isin(crops.times_ns, rows.times_ns[seen]))
         if len(own):
             index = int(np.searchsorted(rows.times_ns, crops.times_ns[own[np.argmax(crops.qualities[own])]]))
         else:
@@ -154,11 +154,14 @@ class CameraSource:
         return Instant(int(rows.times_ns[index])), rows.boxes[index]
 
     def views(self, track: TrackId) -> list[tuple[float, Instant]]:
-        """Quality and UTC of every crop that was kept of a track."""
+        """Quality and UTC of every presentable crop of a track."""
         crops = self._embeddings
-        rows = np.flatnonzero(crops.track_ids == track.number)
+        rows = np.flatnonzero(self._presentable(track))
         times = (self.clock.to_utc(Instant(int(time))) for time in crops.times_ns[rows])
         return list(zip(crops.qualities[rows].tolist(), times, strict=True))
+
+    def _presentable(self, track: TrackId) -> NDArray[np.bool_]:
+        return self._embeddings.presentable & (self._embeddings.track_ids == track.number)
 
     def frame_span(self, time: Instant) -> Interval:
         """When the frame of a box begins and ends, by the camera; nothing is decoded. Raise CorruptArtifact where there is none."""
@@ -212,7 +215,6 @@ class Sources:
             )
         reel_artifact = self._workspace.get(refs.reel_uri)
         tracks_artifact = self._workspace.get(refs.tracks_uri)
-        embeddings, _ = (tracks_artifact.path(file) for file in (INDEX_FILE, VECTORS_FILE))
         reel = load(Reel, reel_artifact.path("reel.json").read_bytes())
         return CameraSource(
             name,
@@ -222,7 +224,7 @@ class Sources:
             read_tracks(
                 tracks_artifact.path(TRACKS_FILE), track_ids={t.number for t in self.wanted if t.camera == name}
             ),
-            read_embeddings(embeddings.parent),
+            artifact_embeddings(tracks_artifact),
         )
 
 

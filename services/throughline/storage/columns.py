@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -68,22 +68,10 @@ def _joined(pieces: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
     return pa.array([value for piece in pieces for value in piece], kind)
 
 
-def read_table(
-    path: Path,
-    schema: pa.Schema,
-    columns: Sequence[str] | None = None,
-    formerly: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> pa.Table:
-    """A whole table, checked against its schema. `formerly`: columns that earlier files lack, and what every row of those had in them.
-
-    Raises CorruptArtifact when the file holds something else.
-    """
+def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None, **options: Any) -> pa.Table:
+    """A whole table, checked against its schema. Raises CorruptArtifact when the file holds something else."""
     with _readable(path):
         table = pq.read_table(path, columns=list(columns) if columns else None, **options)
-        for name, value in (formerly or {}).items():
-            if name not in table.column_names:
-                table = table.append_column(schema.field(name), pa.repeat(pa.scalar(value), table.num_rows))
         _check(path, table.schema, schema if columns is None else pa.schema([schema.field(name) for name in columns]))
     return table
 

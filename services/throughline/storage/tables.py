@@ -21,15 +21,16 @@ from throughline.domain.time import Interval
 from throughline.domain.tracks import TrackEmbeddings, TrackTable
 from throughline.storage.arrays import unbroken
 from throughline.storage.columns import BOX_FIELDS, ROW_GROUP, TableWriter, read_batches, read_table, schema
+from throughline.storage.workspace import Artifact
 
 TRACKS_FILE = "tracks.parquet"
 VECTORS_FILE = "embeddings.npy"
 INDEX_FILE = "embeddings.parquet"
+CLEAR_FILE = "clear.npy"
+"""(m,) bool, which crops are clear. A file of its own: releases that know nothing of it read the others."""
 
 TRACKS = schema("tracks 1", track_id=pa.int64(), time_ns=pa.int64(), **BOX_FIELDS, score=pa.float32())
-EMBEDDINGS = schema(
-    "embeddings 2", track_id=pa.int64(), time_ns=pa.int64(), quality=pa.float32(), crop=pa.string(), clear=pa.bool_()
-)
+EMBEDDINGS = schema("embeddings 1", track_id=pa.int64(), time_ns=pa.int64(), quality=pa.float32(), crop=pa.string())
 _BLOCK = 4_096
 
 
@@ -163,7 +164,8 @@ class EmbeddingWriter:
         with TableWriter(self._folder / INDEX_FILE, EMBEDDINGS) as writer:
             for start in range(0, len(order), _BLOCK):
                 rows = [self._rows[row] for row in order[start : start + _BLOCK]]
-                writer.write(*(list(column) for column in zip(*rows, strict=True)))
+                writer.write(*(list(column) for column in zip(*(row[:4] for row in rows), strict=True)))
+        np.save(self._folder / CLEAR_FILE, np.array([self._rows[row].clear for row in order], bool))
 
 
 def write_embeddings(folder: Path, embeddings: TrackEmbeddings) -> None:
@@ -181,9 +183,9 @@ def write_embeddings(folder: Path, embeddings: TrackEmbeddings) -> None:
 
 
 def read_embeddings(folder: Path) -> TrackEmbeddings:
-    """Embeddings of a folder that holds both files; the vectors stay on disk until they are used. In tables from before crops were
-    told apart, all are clear."""
-    table = read_table(folder / INDEX_FILE, EMBEDDINGS, formerly={"clear": True})
+    """Embeddings of a folder that holds their files; the vectors stay on disk until they are used. Where nothing says which crops
+    are clear, all are: poor ones were not kept then."""
+    table = read_table(folder / INDEX_FILE, EMBEDDINGS)
     path = folder / VECTORS_FILE
     with unbroken(path, "delete its artifact to make it anew"):
         vectors: NDArray[np.float32] = np.load(path, mmap_mode="r" if table.num_rows else None, allow_pickle=False)
@@ -191,7 +193,22 @@ def read_embeddings(folder: Path) -> TrackEmbeddings:
             raise TypeError("it is an archive")
     if vectors.ndim != 2 or len(vectors) != table.num_rows or vectors.dtype != np.float32:
         raise CorruptArtifact(f"{path} holds {vectors.dtype} {vectors.shape}; its index has {table.num_rows} rows")
-    track_ids, times_ns, qualities, clear = (
-        table[name].to_numpy() for name in ("track_id", "time_ns", "quality", "clear")
-    )
+    clear = _clear(folder / CLEAR_FILE, table.num_rows)
+    track_ids, times_ns, qualities = (table[name].to_numpy() for name in ("track_id", "time_ns", "quality"))
     return TrackEmbeddings(vectors, track_ids, times_ns, qualities, clear, tuple(map(str, table["crop"].to_pylist())))
+
+
+def _clear(path: Path, count: int) -> NDArray[np.bool_]:
+    if not path.exists():
+        return np.ones(count, bool)
+    with unbroken(path, "delete its artifact to make it anew"):
+        clear = np.load(path, allow_pickle=False)
+        if not isinstance(clear, np.ndarray) or clear.shape != (count,) or clear.dtype != np.bool_:
+            raise TypeError(f"it does not say of {count} crops whether they are clear")
+    return clear
+
+
+def artifact_embeddings(artifact: Artifact) -> TrackEmbeddings:
+    """Those of a tracks artifact, fetched if need be."""
+    paths = [artifact.path(name) for name in (VECTORS_FILE, INDEX_FILE, CLEAR_FILE) if name in artifact.names()]
+    return read_embeddings(paths[0].parent)

@@ -14,11 +14,10 @@ from throughline.domain.tracks import TrackEmbeddings
 from throughline.domain.work import Incident
 from throughline.storage import documents
 from throughline.storage.tables import (
-    INDEX_FILE,
     TRACKS_FILE,
     VECTORS_FILE,
     TrackExtents,
-    read_embeddings,
+    artifact_embeddings,
     read_track_extents,
 )
 from throughline.storage.workspace import Artifact
@@ -76,11 +75,11 @@ class CameraTracks:
 
     def embeddings(self) -> TrackEmbeddings:
         """Raises CorruptArtifact where a vector is not finite: it would spoil all comparisons of its camera."""
-        paths = [self.artifact.path(name) for name in (VECTORS_FILE, INDEX_FILE)]
-        found = read_embeddings(paths[0].parent)
+        found = artifact_embeddings(self.artifact)
         if not np.isfinite(found.vectors).all():
+            path = self.artifact.path(VECTORS_FILE)
             raise CorruptArtifact(
-                f"{paths[0]} holds vectors that are not finite; delete its artifact and track camera {self.camera} again"
+                f"{path} holds vectors that are not finite; delete its artifact and track camera {self.camera} again"
             )
         return found
 

@@ -88,7 +88,8 @@ def _tracks_of(embeddings: TrackEmbeddings) -> Iterator[tuple[int, NDArray[np.in
     """Each track with the rows of its clear crops."""
     clear = np.flatnonzero(embeddings.clear)
     ids, starts = np.unique(embeddings.track_ids[clear], return_index=True)
-    yield from zip(ids.tolist(), np.split(clear, starts[1:]), strict=True)
+    for track_id, (first, after) in zip(ids.tolist(), pairwise([*starts.tolist(), len(clear)]), strict=True):
+        yield track_id, clear[first:after]
 
 
 def _handed_over(

@@ -62,10 +62,10 @@ class Gallery:
         at = moment.sighting
         self._add(CropRow(track_id, at.time_ns, at.quality, crop_file(track_id, at.time_ns), moment.clear), crop())
 
-    def _add(self, moment: CropRow, crop: Picture) -> None:
-        """quality: of the sighting, without the crop's own."""
-        _save(self._folder / moment.crop, crop)
-        self._embedder.add(moment._replace(quality=crop_quality(moment.quality, crop)), crop)
+    def _add(self, row: CropRow, crop: Picture) -> None:
+        """`row` has its sighting's quality; the crop's is known now."""
+        _save(self._folder / row.crop, crop)
+        self._embedder.add(row._replace(quality=crop_quality(row.quality, crop)), crop)
 
     def fetch(self, reader: ReelReader, chosen: NDArray[np.void]) -> None:
         """Cut the moments of `chosen` (CHOSEN, in order of time) from the reel; those whose frames do not decode are left out."""

@@ -99,8 +99,8 @@ def person_of(
 ) -> Person:
     """The query's person: the crops of their tracks.
 
-    A track may go over to somebody else. Where there are crops from moments at which it stands with the query, only these count,
-    and those that by at least even odds show the same person.
+    A track may go over to somebody else. Where there are clear crops from moments at which it stands with the query, only crops from
+    such moments count, and those that by at least even odds show the same person as these.
     """
     rows = np.flatnonzero(np.isin(embeddings.track_ids, [each.track.number for each in query.tracks]))
     if not len(rows):
@@ -109,8 +109,9 @@ def person_of(
             f"track {numbers} of camera {camera.camera} has no crops, since its frames did not decode; give a query of another moment"
         )
     sure = np.array([any(Instant(at) in each for each in query.agreed) for at in embeddings.times_ns[rows].tolist()])
-    if sure.any():
-        rows = rows[sure | _like(embeddings.vectors[rows], embeddings.vectors[rows[sure]], calibration)]
+    best = rows[sure & embeddings.presentable[rows]]
+    if len(best):
+        rows = rows[sure | _like(embeddings.vectors[rows], embeddings.vectors[best], calibration)]
     as_one = replace(embeddings.at(rows), track_ids=np.zeros(len(rows), np.int64))
     uris = tuple(camera.artifact.uri_of(embeddings.crops[row]) for row in rows)
     return Person(query.tracks, as_one, uris, (camera.camera,))
@@ -227,9 +228,11 @@ class CropPair:
 
 
 def best_crop_pair(person: Person, number: int, camera: CameraTracks, embeddings: TrackEmbeddings) -> CropPair:
-    """The most alike crops of the person and of track `number`, which has crops."""
-    first, after = np.searchsorted(embeddings.track_ids, [number, number + 1])
-    cosines = person.crops.vectors @ embeddings.vectors[first:after].T
+    """The most alike presentable crops of the person and of track `number`, which has crops: a poor one of the other track may show
+    the person themselves, as they pass before whom it follows."""
+    ours = np.flatnonzero(person.crops.presentable)
+    theirs = np.flatnonzero((embeddings.track_ids == number) & embeddings.presentable)
+    cosines = person.crops.vectors[ours] @ embeddings.vectors[theirs].T
     own, other = np.unravel_index(int(cosines.argmax()), cosines.shape)
-    uri = camera.artifact.uri_of(embeddings.crops[int(first + other)])
-    return CropPair(person.crop_uris[int(own)], uri, round(float(cosines[own, other]), 6))
+    uri = camera.artifact.uri_of(embeddings.crops[int(theirs[other])])
+    return CropPair(person.crop_uris[int(ours[own])], uri, round(float(cosines[own, other]), 6))

@@ -44,7 +44,9 @@ class TrackerSettings(ServiceSettings):
     piece_seconds: float = Field(
         default=300.0, gt=0, description="longer chunks are cut into pieces of this length, each cached on its own"
     )
-    crops_per_track: int = Field(default=12, ge=1, le=64, description="crops embedded of each track, the best ones")
+    crops_per_track: int = Field(
+        default=12, ge=1, le=64, description="crops embedded of each track at most, clear ones first"
+    )
     activation_score: float = Field(default=0.6, ge=0, le=1, description="least detector score that begins a track")
     high_score: float = Field(
         default=0.5, ge=0, le=1, description="detections below it only prolong tracks; at most activation_score"

@@ -73,5 +73,6 @@ def _calibration(card: ModelCard) -> Finding:
         return warning(what, "none", remedy)
     if card.matching is None or card.matching.likeness != SETS:
         remedy = "fit it with `throughline models calibrate`; until then tracks are compared by their mean descriptors"
-        return warning(what, "for cosines only, not for sets of crops", remedy)
+        known = "cosines only" if card.matching is None else f"cosines and {card.matching.likeness}"
+        return warning(what, f"for {known}, not for {SETS}", remedy)
     return ok(what, f"{card.calibration.n_same} pairs of the same person, fitted on {card.calibration.fitted_on}")

@@ -158,6 +158,6 @@ def _pictures(camera: CameraTracks, wanted: set[int]) -> Shown:
     shown: dict[int, list[bytes]] = {}
     for row in np.argsort(-embeddings.qualities, kind="stable").tolist():
         number = int(embeddings.track_ids[row])
-        if number in wanted and len(shown.setdefault(number, [])) < _PICTURES_PER_TRACK:
+        if embeddings.presentable[row] and number in wanted and len(shown.setdefault(number, [])) < _PICTURES_PER_TRACK:
             shown[number].append(camera.artifact.path(embeddings.crops[row]).read_bytes())
     return shown
