@@ -46,11 +46,12 @@ class LoopBoxes:
 def identities(
     name: str, truth: CameraTruth, ours: tuple[TrackTable, TrackEmbeddings], plain: LoopBoxes, how: tuple[Size, float]
 ) -> Iterator[Measure]:
-    """On the same tracks, ours, as we describe them and by every box's vector; and the plain loop's on the tracks that its own boxes
-    give, which are other tracks with other pairs. how: size of the frames, and analysed frames a second."""
+    """On the same tracks, ours, by the means with which they are compared and by every box's vector; and the plain loop's on the tracks
+    that its own boxes give, which are other tracks with other pairs. how: size of the frames, and analysed frames a second."""
     table, embeddings = ours
     tracks: dict[int, Track] = {track.track_id: (track.times_ns, track.boxes) for track in table.tracks()}
-    described = dict(zip(embeddings.descriptors()[0].tolist(), embeddings.descriptors()[1], strict=True))
+    numbers, vectors = embeddings.means()
+    described = dict(zip(numbers.tolist(), vectors, strict=True))
     means = {number: mean for number in described if (mean := _mean(tracks[number], plain)) is not None}
     own, pairs = pairs_auc(truth, tracks, {number: described[number] for number in means})
     every, _ = pairs_auc(truth, tracks, means)
