@@ -98,9 +98,9 @@ class ReviewPair(_message.Message):
     rank: _builtins.int
     """Place in the ranking, from 1."""
     query_crop_uri: _builtins.str
-    """The most alike crops, JPEG: the query's."""
+    """The most alike clear crops, JPEG: the query's."""
     candidate_crop_uri: _builtins.str
-    """The most alike crops, JPEG: the candidate's."""
+    """The most alike clear crops, JPEG: the candidate's."""
     space_time: _builtins.str
     """What space and time say of it, for people; empty where nothing is known."""
     @_builtins.property

@@ -472,9 +472,9 @@ class Candidate(_message.Message):
     time_gap_ns: _builtins.int
     """Nanoseconds between the two tracks; 0 where they overlap."""
     query_crop_uri: _builtins.str
-    """The most alike pair of crops: the query's, JPEG."""
+    """The most alike pair of clear crops: the query's, JPEG."""
     candidate_crop_uri: _builtins.str
-    """The most alike pair of crops: the candidate's, JPEG."""
+    """The most alike pair of clear crops: the candidate's, JPEG."""
     crop_cosine: _builtins.float
     """Cosine of these two crops, -1 to 1."""
     appearance_similarity: _builtins.float
