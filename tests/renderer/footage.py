@@ -47,6 +47,8 @@ class Seen:
     last: int
     step: int = 2
     best: int | None = None
+    poor: int | None = None
+    """Frame of a poor crop that is sharper than the best one, and shows somebody who stands before the person."""
     offset: tuple[float, float] = (0.0, 0.0)
     """How far from the others' way this one walks, in pixels."""
 
@@ -207,19 +209,24 @@ def _write_people(path: Path, camera: Camera) -> None:
 
 
 def _embeddings(camera: Camera) -> TrackEmbeddings:
-    """The best crop of each track that has one, and a worse one of its first frame."""
+    """The best crop of each track that has one, a worse one of its first frame, and its poor one."""
     rows = [
-        (seen.number, camera_time(frame, camera.shift_ns).ns, quality)
+        (seen.number, camera_time(frame, camera.shift_ns).ns, quality, is_clear)
         for seen in camera.tracks
         if seen.best is not None
-        for frame, quality in ((seen.first, 0.4), (seen.best, 0.9))
+        for frame, quality, is_clear in ((seen.first, 0.4, True), (seen.best, 0.9, True), (seen.poor, 1.0, False))
+        if frame is not None
     ]
-    ids, times_ns, qualities = (np.array([row[column] for row in rows]) for column in range(3))
+    ids, times_ns, qualities, clear = (np.array([row[column] for row in rows]) for column in range(4))
     vectors = np.tile(np.array([1, 0, 0, 0], np.float32), (len(rows), 1))
     crops = tuple(f"crops/{index}.jpg" for index in range(len(rows)))
-    clear = np.ones(len(ids), bool)
     return TrackEmbeddings(
-        vectors, ids.astype(np.int64), times_ns.astype(np.int64), qualities.astype(np.float32), clear, crops
+        vectors,
+        ids.astype(np.int64),
+        times_ns.astype(np.int64),
+        qualities.astype(np.float32),
+        clear.astype(bool),
+        crops,
     )
 
 

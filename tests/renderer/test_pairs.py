@@ -115,6 +115,17 @@ def test_a_long_track_is_cut_to_entering_the_best_view_and_leaving_and_says_so(t
     assert pieces == [(at * FRAME_NS, camera_time(first)) for at, first in ((0, 0), (10, 50), (30, 91))]
 
 
+def test_poor_crops_are_no_good_views(tmp_path: Path) -> None:
+    cameras = [Camera("a", 1, [Seen(1, 0, 200, best=60, poor=150), Seen(2, 210, 212)], frames=range(240))]
+    workspace, order = order_of(tmp_path, cameras, [2], [(0, 1)])
+    ordered(workspace, order, ClipSettings(limit_seconds=4))
+    document, _ = clip_of(workspace, "pair-0")
+    starts = [round((piece.camera_time.start - camera_time(0)) / FRAME_NS) for piece in document.candidate.pieces]
+    ends = [round((piece.camera_time.end - camera_time(0)) / FRAME_NS) for piece in document.candidate.pieces]
+    assert any(start <= 60 < end for start, end in zip(starts, ends, strict=True))
+    assert not any(start <= 150 < end for start, end in zip(starts, ends, strict=True))
+
+
 def test_a_jump_is_marked_on_the_picture_for_a_while(tmp_path: Path) -> None:
     cameras = [Camera("a", 1, [Seen(1, 0, 119, best=60), Seen(2, 110, 112)])]
     workspace, order = order_of(tmp_path, cameras, [2], [(0, 1)])

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from throughline.domain.errors import CorruptArtifact
+from tests.storage.places import Workshop
+from throughline.domain.errors import CorruptArtifact, NotFound
 from throughline.domain.geometry import Size
 from throughline.domain.time import Instant, Interval
 from throughline.domain.tracks import TrackEmbeddings, TrackTable
@@ -21,12 +22,14 @@ from throughline.storage.tables import (
     CropRow,
     EmbeddingWriter,
     TrackWriter,
+    artifact_embeddings,
     read_embeddings,
     read_track_extents,
     read_tracks,
     write_embeddings,
     write_tracks,
 )
+from throughline.storage.workspace import Workspace
 
 on_files = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 moments = st.integers(-(2**62), 2**62)
@@ -198,6 +201,21 @@ def test_what_does_not_say_of_every_crop_whether_it_is_clear_is_corrupt(tmp_path
     np.save(tmp_path / "clear.npy", clear)
     with pytest.raises(CorruptArtifact, match=r"clear\.npy"):
         read_embeddings(tmp_path)
+
+
+def test_which_crops_are_clear_is_known_on_every_machine(workshop: Workshop, tmp_path: Path) -> None:
+    with workshop.workspace.create("tracks/one") as folder, EmbeddingWriter(folder, 4) as writer:
+        writer.add(CropRow(1, 1, 0.2, "crops/1.jpg", False), np.ones(4, np.float32))
+        writer.add(CropRow(1, 2, 0.9, "crops/2.jpg", True), np.ones(4, np.float32))
+    elsewhere = Workspace(workshop.place.uri, workshop.place.objects, tmp_path / "another cache")
+    assert artifact_embeddings(elsewhere.get("tracks/one")).clear.tolist() == [False, True]
+
+
+def test_tracks_without_their_embeddings_are_named(workshop: Workshop) -> None:
+    with workshop.workspace.create("tracks/one") as folder:
+        (folder / "clear.npy").write_bytes(b"")
+    with pytest.raises(NotFound, match=r"tracks/one/ has no 'embeddings\.npy'"):
+        artifact_embeddings(workshop.workspace.get("tracks/one"))
 
 
 def test_an_embedding_of_another_length_is_refused(tmp_path: Path) -> None:

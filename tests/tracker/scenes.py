@@ -74,6 +74,8 @@ class Camera:
     clock: ClockMap = field(default_factory=ClockMap)
     reid_digest: str = "reid"
     crops_each: int = 2
+    poor_each: int = 0
+    """Of these so many are poor, though of higher quality: they show somebody else."""
 
     def publish(self, workspace: Workspace, key: str = "") -> CameraTracks:
         """Write the artifact."""
@@ -94,8 +96,9 @@ class Camera:
             for index in range(self.crops_each)
         ]
         names = tuple(f"crops/{walk.number:06d}-{time}.jpg" for walk, time in rows)
-        for name in names:
-            (place / name).write_bytes(b"a picture")
+        clear = np.arange(len(rows)) % self.crops_each >= self.poor_each
+        for name, is_clear in zip(names, clear.tolist(), strict=True):
+            (place / name).write_bytes(b"a picture" if is_clear else b"a picture of somebody else")
         dimension = len(self.walks[0].vector) if self.walks else 3
         vectors = np.array([walk.vector for walk, _ in rows], np.float32).reshape(-1, dimension)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -103,8 +106,8 @@ class Camera:
             vectors,
             np.array([walk.number for walk, _ in rows], np.int64),
             np.array([time for _, time in rows], np.int64),
-            np.full(len(rows), 0.8, np.float32),
-            np.ones(len(rows), bool),
+            np.where(clear, 0.8, 0.9).astype(np.float32),
+            clear,
             names,
         )
 

@@ -135,6 +135,13 @@ def test_crops_go_with_the_people_whom_they_show(raw: Raw, tmp_path: Path) -> No
     assert not list((raw.folder / CROPS_FOLDER).iterdir())
 
 
+def test_the_best_crop_of_a_track_is_a_clear_one(raw: Raw, tmp_path: Path) -> None:
+    raw.track(1, 0, 40, {2: ANNA, 8: ANNA, 14: ANNA})
+    raw.poor = {14}  # of the highest quality
+    refined = raw.refined(tmp_path / "out")
+    assert refined.best_crops == {1: read_embeddings(tmp_path / "out").crops[1]}
+
+
 def test_every_box_is_kept_and_each_track_has_its_line(raw: Raw, tmp_path: Path) -> None:
     raw.track(1, 0, 40, {2: ANNA, 8: ANNA, 14: ANNA, 24: BERT, 30: BERT, 36: BERT}, jumps=(17,))
     refined = raw.refined(tmp_path / "out")

@@ -96,7 +96,7 @@ def describe_half(sources: Sources, half: HalfPlan) -> Half:
 
 
 def _telling(cameras: Mapping[str, CameraSource], tracks: Sequence[TrackId]) -> list[Instant]:
-    """Moments at which the person is seen well, UTC: the best of the first track, then all crops by their quality."""
+    """Moments at which the person is seen well, UTC: the best of the first track, then all presentable crops by their quality."""
     source = cameras[tracks[0].camera]
     best, _ = source.best_view(tracks[0])
     views = sorted((view for track in tracks for view in cameras[track.camera].views(track)), reverse=True)

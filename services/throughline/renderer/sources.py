@@ -141,14 +141,15 @@ class CameraSource:
         return self.clock.interval_to_camera(span).padded(2, 2)
 
     def best_view(self, track: TrackId, span: Interval | None = None) -> Best:
-        """Where the track is seen best, within a span of UTC if one is given: at its best presentable crop, or where its box is largest
-        if there is none."""
+        """Where the track is seen best, within a span of UTC if one is given: at its best presentable crop, else at its best crop, else
+        where its box is largest."""
         rows, crops = self.track(track), self._embeddings
         camera_span = Interval(rows.span.start, rows.span.end + 1) if span is None else self.around(span)
         seen = np.flatnonzero((rows.times_ns >= camera_span.start.ns) & (rows.times_ns < camera_span.end.ns))
-        own = np.flatnonzero(self._presentable(track) & np.isin(crops.times_ns, rows.times_ns[seen]))
+        own = np.flatnonzero((crops.track_ids == track.number) & np.isin(crops.times_ns, rows.times_ns[seen]))
         if len(own):
-            index = int(np.searchsorted(rows.times_ns, crops.times_ns[own[np.argmax(crops.qualities[own])]]))
+            best = max(own.tolist(), key=lambda row: (crops.presentable[row], crops.qualities[row]))
+            index = int(np.searchsorted(rows.times_ns, crops.times_ns[best]))
         else:
             index = int(seen[np.argmax(area(rows.boxes[seen]))])
         return Instant(int(rows.times_ns[index])), rows.boxes[index]
@@ -156,12 +157,9 @@ class CameraSource:
     def views(self, track: TrackId) -> list[tuple[float, Instant]]:
         """Quality and UTC of every presentable crop of a track."""
         crops = self._embeddings
-        rows = np.flatnonzero(self._presentable(track))
+        rows = np.flatnonzero(crops.presentable & (crops.track_ids == track.number))
         times = (self.clock.to_utc(Instant(int(time))) for time in crops.times_ns[rows])
         return list(zip(crops.qualities[rows].tolist(), times, strict=True))
-
-    def _presentable(self, track: TrackId) -> NDArray[np.bool_]:
-        return self._embeddings.presentable & (self._embeddings.track_ids == track.number)
 
     def frame_span(self, time: Instant) -> Interval:
         """When the frame of a box begins and ends, by the camera; nothing is decoded. Raise CorruptArtifact where there is none."""

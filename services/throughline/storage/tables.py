@@ -210,5 +210,7 @@ def _clear(path: Path, count: int) -> NDArray[np.bool_]:
 
 def artifact_embeddings(artifact: Artifact) -> TrackEmbeddings:
     """Those of a tracks artifact, fetched if need be."""
-    paths = [artifact.path(name) for name in (VECTORS_FILE, INDEX_FILE, CLEAR_FILE) if name in artifact.names()]
-    return read_embeddings(paths[0].parent)
+    vectors, _ = artifact.path(VECTORS_FILE), artifact.path(INDEX_FILE)
+    if CLEAR_FILE in artifact.names():
+        artifact.path(CLEAR_FILE)
+    return read_embeddings(vectors.parent)

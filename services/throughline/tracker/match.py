@@ -99,8 +99,8 @@ def person_of(
 ) -> Person:
     """The query's person: the crops of their tracks.
 
-    A track may go over to somebody else. Where there are clear crops from moments at which it stands with the query, only crops from
-    such moments count, and those that by at least even odds show the same person as these.
+    A track may go over to somebody else. Where there are presentable crops from moments at which it stands with the query, only crops
+    from such moments count, and those that by at least even odds show the same person as these.
     """
     rows = np.flatnonzero(np.isin(embeddings.track_ids, [each.track.number for each in query.tracks]))
     if not len(rows):

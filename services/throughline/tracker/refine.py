@@ -133,7 +133,7 @@ def _looks(embeddings: TrackEmbeddings, parts: Parts, calibration: Calibration |
 def _move_crops(raw: Path, folder: Path, embeddings: TrackEmbeddings, parts: Parts) -> dict[int, str]:
     """Move crops and vectors to their tracks; return the best crop of each."""
     (folder / CROPS_FOLDER).mkdir()
-    best: dict[int, tuple[float, str]] = {}
+    best: dict[int, tuple[bool, float, str]] = {}
     numbers = parts.renumbered(embeddings.track_ids, embeddings.times_ns).tolist()
     columns = (embeddings.times_ns, embeddings.qualities, embeddings.clear)
     moments = zip(numbers, *(column.tolist() for column in columns), embeddings.crops, strict=True)
@@ -142,5 +142,5 @@ def _move_crops(raw: Path, folder: Path, embeddings: TrackEmbeddings, parts: Par
             file = crop_file(track_id, time_ns)
             (raw / crop).rename(folder / file)
             writer.add(CropRow(track_id, time_ns, quality, file, clear), embeddings.vectors[row])
-            best[track_id] = max(best.get(track_id, (-1.0, "")), (quality, file))
-    return {track_id: file for track_id, (_, file) in best.items()}
+            best[track_id] = max(best.get(track_id, (False, -1.0, "")), (clear, quality, file))
+    return {track_id: file for track_id, (_, _, file) in best.items()}

@@ -54,6 +54,14 @@ def test_reels_of_one_camera_are_told_apart(stage: IdentifyStage, publish: Publi
     assert stage.run("days", [monday, tuesday], RULES, Work()).uri == artifact.uri
 
 
+def test_galleries_show_clear_crops(stage: IdentifyStage, workspace: Workspace, tiny_client: InferenceClient) -> None:
+    digest = tiny_client.model(REID).digest
+    camera = Camera("cam1", (Walk(1, 0, 2, vector=RED),), reid_digest=digest, crops_each=3, poor_each=2)
+    artifact = stage.run("clear", [camera.publish(workspace)], RULES, Work())
+    pictures = [name for name in artifact.names() if name.startswith("galleries/")]
+    assert [artifact.path(name).read_bytes() for name in pictures] == [b"a picture"]
+
+
 def test_times_are_utc_by_the_camera_s_clock(stage: IdentifyStage, publish: Publish) -> None:
     here = publish("cam1", Walk(1, 0, 2, vector=RED))
     late = publish("cam2", Walk(1, 3, 5, vector=RED), clock=ClockMap(offset_ns=2 * SECOND))

@@ -144,12 +144,14 @@ def _video_tracks(name: str, camera: CameraTracks, dimension: int) -> VideoTrack
 
 
 def _qualities(tracks: Tracks, by_name: Mapping[str, CameraTracks]) -> NDArray[np.float64]:
-    """(n,) of each track's best crop."""
+    """(n,) of each track's best presentable crop."""
     best = np.zeros(len(tracks), np.float64)
     for place, video in enumerate(tracks.videos):
         own = np.flatnonzero(tracks.video == place)
         embeddings = by_name[video.name].embeddings()
-        np.maximum.at(best, own[np.searchsorted(tracks.numbers[own], embeddings.track_ids)], embeddings.qualities)
+        shown = embeddings.presentable
+        rows = own[np.searchsorted(tracks.numbers[own], embeddings.track_ids[shown])]
+        np.maximum.at(best, rows, embeddings.qualities[shown])
     return best
 
 
