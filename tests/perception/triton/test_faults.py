@@ -128,6 +128,23 @@ def test_a_server_that_is_too_slow_is_named_with_the_time_it_had(tiny_triton: Tr
         client.embed(CROP).result(60)
 
 
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND])
+@pytest.mark.parametrize("of", ["has no available versions", "version 1 is not at ready state"])
+def test_a_model_that_is_being_loaded_is_waited_for(code: grpc.StatusCode, of: str) -> None:
+    """As Triton answers for a moment after it was started again."""
+    starting = Failing(code, f"Request for unknown model: 'reid' {of}", times=3)
+    with served(starting) as address, InferenceClient(address, patience_seconds=10) as client:
+        assert client.embed(CROP).result(20).shape == (2,)
+    assert starting.left == 0
+    loading_for_ever = Failing(code, f"Request for unknown model: 'reid' {of}", times=1_000)
+    with (
+        served(loading_for_ever) as address,
+        InferenceClient(address, patience_seconds=0.2) as client,
+        pytest.raises(DependencyUnavailable, match=re.escape(of)),
+    ):
+        client.embed(CROP).result(20)
+
+
 def test_a_model_that_is_missing_is_named(tiny_repository: Path, tmp_path: Path) -> None:
     repository = tmp_path / "models"
     shutil.copytree(tiny_repository / DETECTOR, repository / DETECTOR)

@@ -25,6 +25,8 @@ _OPTIONS = [
 _LONGEST_PAUSE_SECONDS = 1.0
 _NO_MEMORY = ("failed to allocate", "out of memory", "memory allocation", "cudaerrormemoryallocation")
 """As Triton, CUDA, TensorRT and ONNX Runtime say it."""
+_COMING = ("available versions", "not at ready state")
+"""As Triton says of a model that is being loaded or unloaded, though it calls it unknown."""
 TLS_SETTINGS = "THROUGHLINE_TRITON_TLS"
 """What the variables of TLS to and of Triton begin with."""
 PLAIN_TEXT = TlsFiles(TLS_SETTINGS)
@@ -102,9 +104,9 @@ class TritonRpc:
 
 
 def _unknown_model(failure: grpc.RpcError) -> bool:
-    """Whether the repository lacks the model. One without `available versions` is being loaded or unloaded: that passes."""
+    """Whether the repository lacks the model."""
     details = failure.details() or ""
-    return "available versions" not in details and (
+    return not any(words in details for words in _COMING) and (
         failure.code() is grpc.StatusCode.NOT_FOUND or "unknown model" in details
     )
 
