@@ -49,7 +49,7 @@ from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.store import simulate
 from throughline.storage import documents
 from throughline.storage.objects import ObjectSettings, file_uri, open_objects
-from throughline.storage.tables import read_embeddings, read_tracks
+from throughline.storage.tables import artifact_embeddings, read_tracks
 from throughline.storage.workspace import Artifact, Workspace
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.track import EVERYWHERE, TrackStage
@@ -143,7 +143,7 @@ def _measured(what: str, scene: Scene, models: Path) -> list[Measure]:
         seen = int((scene.truth.visibility >= _LEAST_SEEN).sum()) / len(np.unique(scene.truth.times_ns))
         measures.append(Measure(f"{name}: people in view", seen, "people"))
         found = LoopBoxes.of(everything, scene.reel.parts[0].span.start.ns, _SOURCE_RATE)
-        embeddings = read_embeddings(tracked.path("embeddings.npy").parent)
+        embeddings = artifact_embeddings(tracked)
         tracks = read_tracks(tracked.path("tracks.parquet"))
         measures += identities(name, scene.truth, (tracks, embeddings), found, (scene.reel.parts[0].size, RATE))
     return measures
@@ -252,7 +252,7 @@ class _Bare:
 def _crops(scene: Scene, tracked: Artifact) -> NDArray[np.float32]:
     """(n, 5): frame and box of every crop that we embedded."""
     table = read_tracks(tracked.path("tracks.parquet"))
-    embeddings = read_embeddings(tracked.path("embeddings.npy").parent)
+    embeddings = artifact_embeddings(tracked)
     keys = zip(table.track_ids.tolist(), table.times_ns.tolist(), strict=True)
     boxes = dict(zip(keys, table.boxes, strict=True))
     start = scene.reel.parts[0].span.start.ns

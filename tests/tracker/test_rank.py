@@ -378,9 +378,5 @@ def test_the_pair_of_crops_that_people_are_shown_is_of_clear_ones(tmp_path: Path
     assert pair.cosine == pytest.approx(0.8, abs=1e-6)
     assert pair.candidate_uri != camera.artifact.uri_of(embeddings.crops[4])
     poor = replace(mixed, clear=np.zeros(6, bool))
-    assert (
-        best_crop_pair(
-            confirmed_person(camera.span(1, START.ns, START.ns + SECOND), camera, poor), 2, camera, poor
-        ).cosine
-        == 1
-    )
+    nowhere_clear = confirmed_person(camera.span(1, START.ns, START.ns + SECOND), camera, poor)
+    assert best_crop_pair(nowhere_clear, 2, camera, poor).cosine == 1

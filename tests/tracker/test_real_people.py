@@ -17,7 +17,7 @@ from throughline.domain.time import Interval
 from throughline.domain.work import Work
 from throughline.perception.triton.client import InferenceClient
 from throughline.storage import documents
-from throughline.storage.tables import read_embeddings, read_tracks
+from throughline.storage.tables import artifact_embeddings, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import REEL_FILE
 from throughline.tracker.settings import TrackerSettings
@@ -56,7 +56,7 @@ def test_labelled_people_are_found_and_told_apart(
                 found += bool(near.any()) and bool(iou_matrix(boxes, table.boxes[near]).max() >= 0.5)
     assert labelled > 20
     assert found >= 0.8 * labelled
-    embeddings = read_embeddings(tracked.artifact.path("embeddings.npy").parent)
+    embeddings = artifact_embeddings(tracked.artifact)
     same = embeddings.track_ids[:, None] == embeddings.track_ids[None]
     cosines = embeddings.vectors @ embeddings.vectors.T
     np.fill_diagonal(cosines, np.nan)

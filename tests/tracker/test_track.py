@@ -21,7 +21,7 @@ from throughline.domain.tracks import TrackTable
 from throughline.domain.work import Step, Work
 from throughline.perception.triton.client import DETECTOR, REID, InferenceClient
 from throughline.storage import documents
-from throughline.storage.tables import artifact_embeddings, read_embeddings, read_tracks
+from throughline.storage.tables import artifact_embeddings, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import REEL_FILE
 from throughline.tracker.settings import TrackerSettings
@@ -86,7 +86,7 @@ def test_what_the_artifact_holds(workspace: Workspace, stage: TrackStage) -> Non
         "clear.npy",
         "lineage.json",
     }
-    embeddings = read_embeddings(artifact.path("embeddings.npy").parent)
+    embeddings = artifact_embeddings(artifact)
     assert embeddings.vectors.shape == (summary.crop_count, 6)
     np.testing.assert_allclose(np.linalg.norm(embeddings.vectors, axis=1), 1, atol=1e-5)
     assert sorted(embeddings.crops) == sorted(crops)
@@ -105,7 +105,7 @@ def test_what_the_artifact_holds(workspace: Workspace, stage: TrackStage) -> Non
 def test_descriptors_tell_people_apart(workspace: Workspace, stage: TrackStage) -> None:
     Recording((FIRST, SECOND_ONE)).publish(workspace, "cam1")
     artifact = run(stage).artifact
-    _, (first, second) = read_embeddings(artifact.path("embeddings.npy").parent).descriptors()
+    _, (first, second) = artifact_embeddings(artifact).descriptors()
     assert first @ second < 0.9
 
 
@@ -157,7 +157,7 @@ def test_crops_that_the_model_cannot_describe_are_left_out_and_counted(
     Recording((FIRST, SECOND_ONE)).publish(workspace, "cam1")
     monkeypatch.setattr(tiny_client, "embed", Spoilt(tiny_client, vector, every=3))
     tracked = run(stage)
-    embeddings = read_embeddings(tracked.artifact.path("embeddings.npy").parent)
+    embeddings = artifact_embeddings(tracked.artifact)
     np.testing.assert_allclose(np.linalg.norm(embeddings.vectors, axis=1), 1, atol=1e-5)
     assert sorted(name for name in tracked.artifact.names() if name.startswith("crops/")) == sorted(embeddings.crops)
     (incident,) = tracked.summary.incidents
@@ -293,7 +293,7 @@ def test_a_reel_without_footage_has_no_tracks(workspace: Workspace, stage: Track
     tracked = run(stage)
     assert (tracked.summary.track_count, tracked.summary.frame_count) == (0, 0)
     assert len(tables(tracked)) == 0
-    assert read_embeddings(tracked.artifact.path("embeddings.npy").parent).vectors.shape == (0, 6)
+    assert artifact_embeddings(tracked.artifact).vectors.shape == (0, 6)
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, 61.0, float("nan")])

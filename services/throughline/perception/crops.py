@@ -114,11 +114,11 @@ class BestMoments:
         quality = np.array([each.quality for each in pool], np.float64)
         spacing = max(1.0, float(times[-1] - times[0]) / self.count)
         nearness = np.ones(len(pool))
-        clear = quality >= _CLEAR * quality.max()
+        worth, clear = np.maximum(quality, _LEAST_WORTH), quality >= _CLEAR * quality.max()
         left = np.ones(len(pool), bool)
         while left.any() and len(pool) - left.sum() < self.count:
             usable = left & clear if (left & clear).any() else left
-            pick = int(np.argmax(np.where(usable, np.maximum(quality, _LEAST_WORTH) * nearness, -1)))
+            pick = int(np.argmax(np.where(usable, worth * nearness, -1)))
             left[pick] = False
             nearness = np.minimum(nearness, np.minimum(1, np.abs(times - times[pick]) / spacing))
         return [Moment(pool[index], bool(clear[index])) for index in np.flatnonzero(~left)]

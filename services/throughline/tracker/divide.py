@@ -24,8 +24,6 @@ from throughline.tracker.match import EVEN_ODDS
 
 _LEAST_CROPS = 2
 """On each side of a division: the look of one crop alone may be the look of somebody who stood in between."""
-
-
 _CLEARLY = 0.8
 """Least probability of the same person where another track begins on top of one."""
 _ON_TOP_IOU = 0.45

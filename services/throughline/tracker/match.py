@@ -231,7 +231,8 @@ def best_crop_pair(person: Person, number: int, camera: CameraTracks, embeddings
     """The most alike presentable crops of the person and of track `number`, which has crops: a poor one of the other track may show
     the person themselves, as they pass before whom it follows."""
     ours = np.flatnonzero(person.crops.presentable)
-    theirs = np.flatnonzero((embeddings.track_ids == number) & embeddings.presentable)
+    first, after = np.searchsorted(embeddings.track_ids, [number, number + 1])
+    theirs = first + np.flatnonzero(embeddings.presentable[first:after])
     cosines = person.crops.vectors[ours] @ embeddings.vectors[theirs].T
     own, other = np.unravel_index(int(cosines.argmax()), cosines.shape)
     uri = camera.artifact.uri_of(embeddings.crops[int(theirs[other])])

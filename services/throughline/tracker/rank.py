@@ -106,6 +106,11 @@ class Calibrations:
         return SetRule(self.matching, self.cosines)
 
     @property
+    def known(self) -> str:
+        """What the card is calibrated for, for people."""
+        return "cosines only" if self.matching is None else f"cosines and for {self.matching.likeness}, not for {SETS}"
+
+    @property
     def applied(self) -> Calibration | None:
         """What turns looks into similarity."""
         return self.cosines if self.rule is None else self.rule.matching.calibration
@@ -287,11 +292,9 @@ def _incidents(scored: Sequence[_Scored], rules: RankRules, calibrations: Calibr
         )
         incidents.append(Incident("not_calibrated", "", message))
     elif calibrations.rule is None:
-        other = calibrations.matching
-        known = "cosines only" if other is None else f"cosines and for {other.likeness}, not for {SETS}"
         message = (
-            f"the ReID model's calibration is for {known}, so tracks are compared by their mean descriptors, which is less sure; "
-            "run `throughline models calibrate` again"
+            f"the ReID model's calibration is for {calibrations.known}, so tracks are compared by their mean descriptors, which is "
+            "less sure; run `throughline models calibrate` again"
         )
         incidents.append(Incident("calibrated_for_cosines", "", message))
     return tuple(incidents)

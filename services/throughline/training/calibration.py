@@ -22,7 +22,7 @@ from throughline.simulation.scoring import is_clear
 from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.store import simulate
 from throughline.storage.objects import ObjectSettings, file_uri, open_objects
-from throughline.storage.tables import TRACKS_FILE, read_embeddings, read_tracks
+from throughline.storage.tables import TRACKS_FILE, artifact_embeddings, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.track import EVERYWHERE, TrackStage
@@ -62,7 +62,7 @@ def describe(seed: int, folder: Path, client: InferenceClient) -> list[LabelledC
         tracks = stage.run(reel.uri, camera, _RATE, EVERYWHERE, Work()).artifact
         labels = label_tracks(read_tracks(tracks.path(TRACKS_FILE)), store.camera(camera))
         clear = {number: label.person for number, label in labels.items() if is_clear(label)}
-        cameras.append(LabelledCamera(read_embeddings(tracks.path(TRACKS_FILE).parent), clear))
+        cameras.append(LabelledCamera(artifact_embeddings(tracks), clear))
     return cameras
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from throughline.cli.checks.finding import Examined, Finding, looked, missing, ok, warning
 from throughline.domain.errors import FailedPrecondition, ThroughlineError
-from throughline.domain.likeness import SETS
 from throughline.models.repository import PLAN_FILE, check_digest, versions
 from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import DETECTOR, REID
 from throughline.perception.triton.environment import MAKE_ENVIRONMENT, TritonEnvironment, existing_environment
+from throughline.tracker.rank import Calibrations
 
 _BUILD = "build it with `throughline models build`, or name another repository with --models"
 _STUB = "triton_python_backend_stub"
@@ -71,8 +71,8 @@ def _calibration(card: ModelCard) -> Finding:
     if card.calibration is None:
         remedy = "fit it with `throughline models calibrate`; until then jobs must say --scale cosine"
         return warning(what, "none", remedy)
-    if card.matching is None or card.matching.likeness != SETS:
+    calibrations = Calibrations(card.calibration, card.matching)
+    if calibrations.rule is None:
         remedy = "fit it with `throughline models calibrate`; until then tracks are compared by their mean descriptors"
-        known = "cosines only" if card.matching is None else f"cosines and {card.matching.likeness}"
-        return warning(what, f"for {known}, not for {SETS}", remedy)
+        return warning(what, f"for {calibrations.known}", remedy)
     return ok(what, f"{card.calibration.n_same} pairs of the same person, fitted on {card.calibration.fitted_on}")

@@ -54,9 +54,10 @@ def chosen(rows: BoxRows, size: Size, settings: Embed) -> dict[int, list[Sample]
             moments.offer(
                 Sighting(int(rows.frames[row]) * _FRAME_NS, (left, top, right, bottom), 1.0, float(quality[row]))
             )
-        for at, _ in (each for each in (moments.chosen() if moments.best else ()) if each.clear):
-            frame = at.time_ns // _FRAME_NS
-            by_frame[frame].append(Sample(int(ids[first]), frame, at.box, at.quality))
+        for at, clear in moments.chosen() if moments.best else ():
+            if clear:
+                frame = at.time_ns // _FRAME_NS
+                by_frame[frame].append(Sample(int(ids[first]), frame, at.box, at.quality))
     return dict(sorted(by_frame.items()))
 
 
