@@ -45,7 +45,7 @@ def main(*arguments: str) -> None:
             _, picture = capture.retrieve()
             picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
             scale = min(wide / picture.shape[1], high / picture.shape[0])
-            small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            small = cv2.resize(picture, None, fx=scale, fy=scale)
             left, top = (wide - small.shape[1]) // 2, (high - small.shape[0]) // 2
             canvas = np.full((high, wide, 3), GREY, np.uint8)
             canvas[top : top + small.shape[0], left : left + small.shape[1]] = small

@@ -8,7 +8,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from throughline.domain.geometry import Box, Size
 from throughline.domain.time import Instant
 from throughline.media.frame import Frame
-from throughline.media.planes import Planes
+from throughline.media.planes import Planes, shrunk
 
 SIZE = Size(64, 32)
 COLOURS = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128), (250, 250, 250), (5, 5, 5), (86, 180, 233)]
@@ -55,6 +55,26 @@ def test_footage_that_is_as_films_hold_it_is_passed_on_unchanged() -> None:
     picture = Planes.of_frame(frame, Size(frame.width, frame.height))
     planes = np.concatenate([plane.reshape(-1) for plane in (picture.y, picture.u, picture.v)])
     assert np.array_equal(planes, frame.to_ndarray().reshape(-1))
+
+
+@pytest.mark.parametrize("size", [Size(416, 234), Size(960, 540), Size(33, 17), Size(1919, 1080)])
+@pytest.mark.parametrize("source", [Size(1920, 1080), Size(1922, 1083)])
+def test_a_frame_made_smaller_shows_the_same_by_means_of_all_its_pixels(source: Size, size: Size) -> None:
+    ramp = np.linspace(30, 220, source.width)[None, :, None] + np.linspace(0, 30, source.height)[:, None, None]
+    picture = np.repeat(ramp, 3, axis=2)
+    noise = np.random.default_rng(0).normal(0, 20, picture.shape[:2])[..., None]
+    noisy = av.VideoFrame.from_ndarray((picture + noise).clip(0, 255).astype(np.uint8), format="rgb24")
+    frame = noisy.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+    frame.colorspace, frame.color_range = 1, ColorRange.MPEG
+    small = shrunk(frame, size)
+    assert (small.width, small.height, small.format.name) == (size.width, size.height, "yuv420p")
+    assert (small.colorspace, small.color_range) == (frame.colorspace, frame.color_range)
+    columns = ((np.arange(size.width) + 0.5) * source.width / size.width).astype(int)
+    rows = ((np.arange(size.height) + 0.5) * source.height / size.height).astype(int)
+    off = small.to_ndarray(format="rgb24").astype(float)[..., 1] - picture[rows][:, columns, 1]
+    assert abs(off.mean()) < 1.5
+    halvings = int(np.log2(min(source.width / size.width, source.height / size.height)))
+    assert off.std() < 3 + 20 / 2**halvings, "noise is averaged, not picked"
 
 
 def test_a_part_is_a_view_and_a_frame_is_a_copy() -> None:

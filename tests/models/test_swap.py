@@ -22,7 +22,7 @@ from throughline.tracker.pins import pin_models, pinned_reid
 from throughline.wire.settings import ServiceSettings
 
 DARKER = Normalisation("rgb", (40.0, 40.0, 40.0))
-CROP = np.random.default_rng(2).integers(0, 256, (64, 32, 3), dtype=np.uint8)
+CROP = np.random.default_rng(2).integers(0, 256, (1, 64, 32, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")

@@ -108,6 +108,27 @@ def test_a_low_score_prolongs_a_track_but_begins_none() -> None:
     assert tracks_of(news) == {1: list(range(30))}
 
 
+WALK = [(0, 0.9), (20, 0.2), (30, 0.9), (40, 0.2)]
+"""Frames from which on somebody has a score: at the end somebody else stands before them."""
+
+
+@pytest.mark.parametrize(
+    ("last", "least_end_score", "expected"), [(60, 0.35, 40), (60, 0.0, 60), (100, 0.35, 69), (25, 0.35, 20)]
+)
+def test_weak_boxes_at_the_end_of_a_track_are_left_out(last: int, least_end_score: float, expected: int) -> None:
+    """Those between sure ones are kept, and of a long weak end all but 3 s."""
+    association = Association(10.0, AssociationSettings(least_end_score=least_end_score))
+    news: list[Tracked] = []
+    for frame in range(last):
+        score = next(score for start, score in reversed(WALK) if start <= frame)
+        left = 6.0 * frame
+        sighting = Sighting(frame * FRAME_NS, (left, 200.0, left + 60, 380.0), score, 0.5)
+        news += association.update(SIZE, frame * FRAME_NS, [sighting])
+    news += association.finish()
+    assert tracks_of(news) == {1: list(range(expected))}
+    assert [each.ended for each in news].count(True) == 1
+
+
 def test_every_track_is_given_out_in_order_of_time_and_ends_once() -> None:
     association = Association(10.0, AssociationSettings())
     people = [Person(90.0 * index, 7 * index, 7 * index + 40, speed=1) for index in range(10)]

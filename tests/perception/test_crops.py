@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from tests.perception.frames import frame
 from throughline.domain.geometry import Size
 from throughline.media.frame import Frame, Picture
 from throughline.perception.associate import Sighting
-from throughline.perception.crops import BestMoments, cut, qualities, sharpness
+from throughline.perception.crops import BestMoments, Crop, qualities, sharpness
 
 SIZE = Size(640, 480)
 SECOND = 1_000_000_000
@@ -102,9 +104,9 @@ def test_what_is_kept_is_bounded_and_holds_the_best(values: list[float], count: 
 
 def test_a_crop_lies_within_the_frame_and_is_never_empty() -> None:
     whole = frame(np.zeros((480, 640, 3), np.uint8))
-    assert cut(whole, (10.4, 20.6, 110.5, 220.4))().shape == (200, 100, 3)
-    assert cut(whole, (-30, -30, 50, 40))().shape == (40, 50, 3)
-    assert cut(whole, (639.9, 479.9, 700, 500))().shape == (1, 1, 3)
+    assert Crop(whole, (10.4, 20.6, 110.5, 220.4))().shape == (200, 100, 3)
+    assert Crop(whole, (-30, -30, 50, 40))().shape == (40, 50, 3)
+    assert Crop(whole, (639.9, 479.9, 700, 500))().shape == (1, 1, 3)
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "nv12", "yuv444p"])
@@ -119,7 +121,7 @@ def test_a_crop_has_the_pixels_of_the_whole_picture(rotation: int, pixel_format:
         (62, 46, 64, 48),
         (63, 47, 64, 48),
     ):
-        np.testing.assert_array_equal(cut(whole, (left, top, right, bottom))(), whole.rgb()[top:bottom, left:right])
+        np.testing.assert_array_equal(Crop(whole, (left, top, right, bottom))(), whole.rgb()[top:bottom, left:right])
 
 
 @pytest.mark.parametrize(("rotation", "pixel_format"), [(0, "yuv422p"), (180, "yuv420p")])
@@ -136,12 +138,23 @@ def test_a_picture_is_converted_once_for_all_crops(
     monkeypatch.setattr(Frame, "rgb", counted)
     whole = frame(np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8), rotation, pixel_format=pixel_format)
     for left in range(0, 60, 10):
-        cut(whole, (left, 0, left + 4, 20))()
+        Crop(whole, (left, 0, left + 4, 20))()
     assert len(converted) == 1
 
 
+def test_a_crop_lets_go_of_its_frame_once_it_is_kept_and_stays_the_same() -> None:
+    whole = frame(np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8))
+    picture, crop = whole.picture, Crop(whole, (3, 5, 20, 30))
+    before = crop()
+    del whole
+    holders = sys.getrefcount(picture)
+    crop.keep()
+    assert sys.getrefcount(picture) == holders - 1
+    np.testing.assert_array_equal(crop(), before)
+
+
 def test_a_tall_crop_is_made_smaller_in_proportion() -> None:
-    assert cut(frame(np.zeros((1200, 400, 3), np.uint8)), (0, 0, 300, 1024))().shape == (512, 150, 3)
+    assert Crop(frame(np.zeros((1200, 400, 3), np.uint8)), (0, 0, 300, 1024))().shape == (512, 150, 3)
 
 
 def test_a_blurred_crop_is_less_sharp() -> None:

@@ -137,12 +137,13 @@ class Spoilt:
     def __init__(self, client: InferenceClient, vector: np.ndarray, every: int) -> None:
         self._embed, self._vector, self._every, self._count = client.embed, vector.astype(np.float32), every, 0
 
-    def __call__(self, crop: np.ndarray, model: str = REID) -> Future[np.ndarray]:
-        self._count += 1
-        if self._count % self._every:
-            return self._embed(crop, model)
+    def __call__(self, crops: np.ndarray, model: str = REID) -> Future[np.ndarray]:
+        vectors = self._embed(crops, model).result().copy()
+        numbers = self._count + 1 + np.arange(len(crops))
+        vectors[numbers % self._every == 0] = self._vector
+        self._count += len(crops)
         spoilt: Future[np.ndarray] = Future()
-        spoilt.set_result(self._vector)
+        spoilt.set_result(vectors)
         return spoilt
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from throughline.domain.geometry import Box, Size
 from throughline.domain.time import Instant, Interval
-from throughline.media.planes import PLANAR, Cutout, Planes, Scaler
+from throughline.media.planes import PLANAR, Cutout, Planes, Scaler, shrunk
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8, RGB, upright, contiguous."""
@@ -39,15 +39,18 @@ class Frame:
         return Interval(self.time, self.time + self.duration_ns)
 
     def rgb(self, size: Size | None = None) -> Picture:
-        """The upright picture, scaled to exactly `size` (default: its own), in one pass of swscale.
+        """The upright picture, scaled to exactly `size` (default: its own).
 
-        Only that size is ever converted, so asking for a small picture is much cheaper than shrinking a full one.
+        Only that size is ever converted to RGB, so asking for a small picture is much cheaper than shrinking a full one.
         """
         upright = size or self.size
         turned = self.rotation_degrees in (90, 270)
         width, height = (upright.height, upright.width) if turned else (upright.width, upright.height)
-        shrinks = width < self.picture.width or height < self.picture.height
-        pixels = self.picture.to_ndarray(
+        picture = self.picture
+        shrinks = width < picture.width or height < picture.height
+        if shrinks and width <= picture.width and height <= picture.height and picture.format.name in PLANAR:
+            picture = shrunk(picture, Size(width, height))
+        pixels = picture.to_ndarray(
             format="rgb24",
             width=width,
             height=height,

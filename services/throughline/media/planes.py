@@ -13,6 +13,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from throughline.domain.geometry import Size
+from throughline.media.scaling import scaled
 
 Plane = NDArray[np.uint8]
 """(h, w) uint8; rows may lie apart."""
@@ -142,6 +143,15 @@ class Cutout:
             _view(target)[:] = source
         pixels = frame.to_ndarray(format="rgb24", threads=1)
         return np.ascontiguousarray(pixels[self.rows, self.columns], np.uint8)
+
+
+def shrunk(frame: av.VideoFrame, size: Size) -> av.VideoFrame:
+    """A `PLANAR` frame made smaller, as it was decoded otherwise. Half the cost of swscale's averaging."""
+    small = av.VideoFrame(size.width, size.height, frame.format.name)
+    small.colorspace, small.color_range = frame.colorspace, frame.color_range
+    for target, plane in zip(map(_view, small.planes), map(_view, frame.planes), strict=True):
+        target[:] = scaled(plane, Size(target.shape[1], target.shape[0]))
+    return small
 
 
 class Canvas:

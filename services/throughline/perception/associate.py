@@ -17,6 +17,8 @@ from throughline.perception.camera_motion import CameraMotion, CameraPath, shift
 
 _LIBRARY_FRAME_RATE = 30.0
 """The library counts its buffer of lost tracks in frames at this rate."""
+_DOUBTFUL_NS = 3 * NS_PER_SECOND
+"""So long weak boxes are held back, in case that their track ends with them."""
 _ROW = "row"
 """Carries a box's place in its frame through the library."""
 
@@ -26,7 +28,8 @@ class AssociationSettings:
     """Scores are the detector's. `activation_score`: least for a new track; `high_score`: least for the first matching, below it
     boxes only prolong tracks. `least_overlap`: least IoU times score at which a box continues a track: the higher, the fewer people
     are mixed up where they cross, and the more tracks break. A track lost for `lost_seconds` has ended, and so have all at a gap of
-    `longest_gap_seconds` between frames. Tracks of fewer than `least_boxes` boxes are noise and left out. `follow_camera`: the
+    `longest_gap_seconds` between frames. Tracks of fewer than `least_boxes` boxes are noise and left out. Boxes below
+    `least_end_score` with which a track ends, up to 3 s of them, are of whatever hid the person, and left out. `follow_camera`: the
     camera's own motion is taken out before boxes are compared."""
 
     activation_score: float = 0.6
@@ -35,11 +38,18 @@ class AssociationSettings:
     lost_seconds: float = 1.5
     longest_gap_seconds: float = 2.0
     least_boxes: int = 3
+    least_end_score: float = 0.35
     follow_camera: bool = False
 
 
 GENERAL = AssociationSettings(
-    activation_score=0.7, high_score=0.6, least_overlap=0.2, lost_seconds=1.5, least_boxes=2, follow_camera=True
+    activation_score=0.7,
+    high_score=0.6,
+    least_overlap=0.2,
+    lost_seconds=1.5,
+    least_boxes=2,
+    least_end_score=0.0,
+    follow_camera=True,
 )
 """For footage of any kind, moving cameras included: the library's own thresholds, which suit detectors that are sure of whom they see."""
 
@@ -181,8 +191,18 @@ class Association:
                     self._next_id += 1
                 elif not state.ended:
                     waiting = True
-            if state.track_id and (state.pending or state.ended):
-                yield Tracked(state.track_id, state.pending, state.ended)
-                state.pending = []
+            sure = self._sure(state.pending) if state.track_id else 0
+            if sure or (state.track_id and state.ended):
+                yield Tracked(state.track_id, state.pending[:sure], state.ended)
+                state.pending = state.pending[sure:]
             if state.ended and not (waiting and not state.track_id):
                 del self._open[track]
+
+    def _sure(self, pending: Sequence[Sighting]) -> int:
+        """How many belong to their track, whether or not it goes on."""
+        for count in range(len(pending), 0, -1):
+            if pending[count - 1].score >= self._settings.least_end_score:
+                return count
+            if pending[-1].time_ns - pending[count - 1].time_ns > _DOUBTFUL_NS:
+                return count
+        return 0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from throughline.domain.geometry import Boxes, Size, area, intersection
 from throughline.domain.time import NS_PER_MS
 from throughline.media.frame import Frame, Picture
+from throughline.media.scaling import scaled
 from throughline.perception.associate import Cut, Sighting
 
 LARGEST_HEIGHT_PX = 512
@@ -21,7 +22,7 @@ _FRAME_EDGE_SHARE = 0.005
 _CUT_BY_EDGE = 0.6
 _HIDDEN_BEHIND, _HIDDEN_BEFORE = 1.0, 0.4
 _SHARP = 60.0
-_SHARPNESS_SIZE = (64, 128)
+_SHARPNESS_SIZE = Size(64, 128)
 _FIRST_BUCKET_NS = 250 * NS_PER_MS
 _CLEAR = 0.4
 """Of a track's best quality; poorer crops may show whoever stands before the person."""
@@ -49,7 +50,7 @@ def qualities(boxes: Boxes, scores: NDArray[np.float32], size: Size) -> NDArray[
 
 def sharpness(crop: Picture) -> float:
     """0..1: the more detail the more; from the variance of the Laplacian at one common size, so that large crops have no advantage."""
-    grey = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), _SHARPNESS_SIZE, interpolation=cv2.INTER_AREA)
+    grey = scaled(np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.uint8), _SHARPNESS_SIZE)
     variance = float(cv2.Laplacian(grey, cv2.CV_32F).var())
     return variance / (variance + _SHARP)
 
@@ -59,17 +60,33 @@ def crop_quality(quality: float, crop: Picture) -> float:
     return quality * (0.5 + 0.5 * sharpness(crop))
 
 
-def cut(frame: Frame, box: tuple[float, float, float, float]) -> Cut:
-    """The part of the upright frame that `box` covers, at least one pixel each way, made smaller where it is taller than
-    `LARGEST_HEIGHT_PX`."""
-    width, height = frame.size.width, frame.size.height
-    left, top = min(max(int(box[0]), 0), width - 1), min(max(int(box[1]), 0), height - 1)
-    right, bottom = min(max(round(box[2]), left + 1), width), min(max(round(box[3]), top + 1), height)
-    part = frame.cutout(slice(top, bottom), slice(left, right))
-    if bottom - top <= LARGEST_HEIGHT_PX:
-        return part
-    size = (max(1, round((right - left) * LARGEST_HEIGHT_PX / (bottom - top))), LARGEST_HEIGHT_PX)
-    return lambda: np.asarray(cv2.resize(part(), size, interpolation=cv2.INTER_AREA), np.uint8)
+class Crop:
+    """The part of an upright frame that a box covers, at least one pixel each way, made smaller where it is taller than
+    `LARGEST_HEIGHT_PX`. Call it for the picture. It holds on to its frame until it is told to `keep` its own part alone."""
+
+    __slots__ = ("__weakref__", "_columns", "_held", "_rows")
+
+    def __init__(self, frame: Frame, box: tuple[float, float, float, float]) -> None:
+        width, height = frame.size.width, frame.size.height
+        left, top = min(max(int(box[0]), 0), width - 1), min(max(int(box[1]), 0), height - 1)
+        right, bottom = min(max(round(box[2]), left + 1), width), min(max(round(box[3]), top + 1), height)
+        self._rows, self._columns = slice(top, bottom), slice(left, right)
+        self._held: Frame | Cut = frame
+
+    def keep(self) -> None:
+        """Copy it out of its frame, and let go of that."""
+        self._held = self._part()
+
+    def __call__(self) -> Picture:
+        pixels = self._part()()
+        if pixels.shape[0] <= LARGEST_HEIGHT_PX:
+            return pixels
+        width = max(1, round(pixels.shape[1] * LARGEST_HEIGHT_PX / pixels.shape[0]))
+        return scaled(pixels, Size(width, LARGEST_HEIGHT_PX))
+
+    def _part(self) -> Cut:
+        held = self._held
+        return held.cutout(self._rows, self._columns) if isinstance(held, Frame) else held
 
 
 class Moment(NamedTuple):

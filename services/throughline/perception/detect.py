@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
@@ -16,7 +18,7 @@ from throughline.domain.geometry import Letterbox, Size
 from throughline.domain.time import Instant
 from throughline.media.frame import Frame
 from throughline.perception.ahead import made_ahead
-from throughline.perception.crops import cut
+from throughline.perception.crops import Crop
 from throughline.perception.in_flight import in_flight
 from throughline.perception.letterbox import letterboxed
 from throughline.perception.triton.card import ModelCard
@@ -27,8 +29,10 @@ from throughline.wire.tracing import counted
 
 PERSON = "person"
 _SMALLEST_PX = 1.0
-_FRAMES_AHEAD = 4
+_FRAMES_AHEAD = 8
 """Decoded and letterboxed before they can be sent."""
+_FRAMES_HELD = 3
+"""Frames back whose crops are not copied yet."""
 _LEAST_CROP_SCORE = 0.1
 """Whom the detector is less sure of becomes part of no track."""
 _FRAMES = Counter("throughline_frames_detected", "Frames that the detector has looked at")
@@ -50,12 +54,25 @@ def detect(
             letterbox = Letterbox(frame.size, canvas)
             yield (frame, letterbox), partial(client.detect, letterboxed(frame, letterbox))
 
+    recent: deque[list[weakref.ref[Crop]]] = deque()
     with closing(made_ahead(requests(), _FRAMES_AHEAD)) as coming:
         for (frame, letterbox), found in counted("triton detector", in_flight(coming, limit, check=check)):
             _FRAMES.inc()
             placed = _on_source(frame.time, letterbox, found)
             rows = np.flatnonzero((placed.class_ids == person) & (placed.scores >= _LEAST_CROP_SCORE)).tolist()
-            yield replace(placed, crops={row: cut(frame, tuple(placed.boxes[row].tolist())) for row in rows})
+            crops = {row: Crop(frame, tuple(placed.boxes[row].tolist())) for row in rows}
+            recent.append([weakref.ref(crop) for crop in crops.values()])
+            if len(recent) > _FRAMES_HELD:
+                _keep_wanted(recent.popleft())
+            yield replace(placed, crops=crops)
+
+
+def _keep_wanted(crops: list[weakref.ref[Crop]]) -> None:
+    """Copy those crops out of their frame that somebody still holds on to: for most a better one has come."""
+    for each in crops:
+        crop = each()
+        if crop is not None:
+            crop.keep()
 
 
 def person_class(detector: ModelCard) -> int:

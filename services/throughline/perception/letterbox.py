@@ -11,7 +11,7 @@ GREY = 114
 
 
 def letterboxed(frame: Frame, letterbox: Letterbox) -> Picture:
-    """The upright frame on `letterbox.canvas`: (height, width, 3) uint8 RGB, grey 114 around it; converted and scaled in one pass."""
+    """The upright frame on `letterbox.canvas`: (height, width, 3) uint8 RGB, grey 114 around it."""
     canvas, scaled = letterbox.canvas, letterbox.scaled
     picture = frame.rgb(scaled)
     if scaled == canvas:

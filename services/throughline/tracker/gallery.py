@@ -19,7 +19,7 @@ from throughline.domain.work import Work
 from throughline.media.frame import Frame, Picture
 from throughline.media.reader import ReelReader
 from throughline.perception.associate import Cut
-from throughline.perception.crops import Moment, crop_quality, cut
+from throughline.perception.crops import Crop, Moment, crop_quality
 from throughline.perception.embed import Embedder
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.tables import CropRow, EmbeddingWriter
@@ -76,7 +76,7 @@ class Gallery:
         for frame in frames_at(reader, sorted(by_time)):
             for row in by_time[frame.time.ns]:
                 track_id, time_ns, box, quality, clear = chosen[row].item()
-                crop = cut(frame, tuple(box.tolist()))
+                crop = Crop(frame, tuple(box.tolist()))
                 self._add(CropRow(track_id, time_ns, quality, crop_file(track_id, time_ns), clear), crop())
             self._work.report(self.count, total, "crops")
 

@@ -38,7 +38,7 @@ class TrackerSettings(ServiceSettings):
     triton_in_flight: int = Field(
         default=32, ge=1, description="requests to Triton under way at once, of all cameras together"
     )
-    frames_in_flight: int = Field(default=8, ge=1, description="frames of one camera with the detector at once")
+    frames_in_flight: int = Field(default=16, ge=1, description="frames of one camera with the detector at once")
     crops_in_flight: int = Field(default=16, ge=1, description="crops of one camera with the ReID model at once")
     decoder_threads: int = Field(default=2, ge=0, description="threads of each video decoder; 0 leaves it to FFmpeg")
     piece_seconds: float = Field(
@@ -62,6 +62,12 @@ class TrackerSettings(ServiceSettings):
         default=2.0, gt=0, description="no track goes on over a longer gap in the footage"
     )
     least_boxes: int = Field(default=3, ge=2, description="tracks of fewer boxes are noise and left out")
+    least_end_score: float = Field(
+        default=0.35,
+        ge=0,
+        le=1,
+        description="detections below it with which a track ends, up to 3 s of them, are left out",
+    )
 
     skip_quiet: bool = Field(
         default=True,
@@ -115,5 +121,6 @@ class TrackerSettings(ServiceSettings):
             lost_seconds=self.lost_seconds,
             longest_gap_seconds=self.longest_gap_seconds,
             least_boxes=self.least_boxes,
+            least_end_score=self.least_end_score,
             follow_camera=self.follow_camera,
         )

@@ -51,18 +51,22 @@ def test_a_picture_of_nothing_gives_no_boxes(tiny_triton: TritonServer) -> None:
 
 
 def test_descriptors_are_unit_vectors(tiny_triton: TritonServer) -> None:
-    crop = np.random.default_rng(0).integers(0, 256, (64, 32, 3), dtype=np.uint8)
+    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 32, 3), dtype=np.uint8)
     with InferenceClient(tiny_triton.grpc_address) as client:
-        descriptor = client.embed(crop).result()
-    assert descriptor.shape == (6,)
-    assert descriptor.dtype == np.float32
-    assert np.linalg.norm(descriptor) == pytest.approx(1)
+        client.model("reid")
+        assert client.largest_batch("reid") >= 3
+        descriptors = client.embed(crops).result()
+        alone = [client.embed(crop[None]).result()[0] for crop in crops]
+    assert descriptors.shape == (3, 6)
+    assert descriptors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(descriptors, alone, atol=1e-6)
 
 
 def test_single_pictures_are_executed_in_batches(triton: TritonServer) -> None:
     with InferenceClient(triton.grpc_address, max_in_flight=8) as client:
         client.wait_ready(10)
-        for name, send in (("detector", client.detect), ("reid", client.embed)):
+        for name, send in (("detector", client.detect), ("reid", lambda crop: client.embed(crop[None]))):
             card, before = client.model(name), client.statistics(name)
             blank = np.zeros((card.input_height, card.input_width, 3), np.uint8)
             for future in [send(blank) for _ in range(40)]:

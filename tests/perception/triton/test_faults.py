@@ -28,7 +28,7 @@ from throughline.perception.triton.client import DETECTOR, REID, InferenceClient
 from throughline.perception.triton.contract import check_contract
 from throughline.perception.triton.server import TritonServer, TritonSettings
 
-CROP = np.zeros((64, 32, 3), np.uint8)
+CROP = np.zeros((1, 64, 32, 3), np.uint8)
 
 
 class Failing(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # tritonclient has no types
@@ -97,7 +97,7 @@ def slow_way(address: str, delay_seconds: float) -> Iterator[str]:
 )
 def test_a_server_without_memory_is_asked_again_in_a_moment(code: grpc.StatusCode, details: str) -> None:
     with served(Failing(code, details, times=2)) as address, InferenceClient(address) as client:
-        assert client.embed(CROP).result(30).shape == (2,)
+        assert client.embed(CROP).result(30).shape == (1, 2)
 
 
 def test_a_server_that_never_has_memory_is_given_up_with_what_helps() -> None:
@@ -134,7 +134,7 @@ def test_a_model_that_is_being_loaded_is_waited_for(code: grpc.StatusCode, of: s
     """As Triton answers for a moment after it was started again."""
     starting = Failing(code, f"Request for unknown model: 'reid' {of}", times=3)
     with served(starting) as address, InferenceClient(address, patience_seconds=10) as client:
-        assert client.embed(CROP).result(20).shape == (2,)
+        assert client.embed(CROP).result(20).shape == (1, 2)
     assert starting.left == 0
     loading_for_ever = Failing(code, f"Request for unknown model: 'reid' {of}", times=1_000)
     with (

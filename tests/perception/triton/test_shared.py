@@ -75,14 +75,14 @@ def test_as_many_regions_are_made_as_requests_are_under_way_and_none_is_left(
     with InferenceClient(server.grpc_address, max_in_flight=3) as client:
         for _ in range(2):
             found = [client.detect(picture(RED, x, y)) for x in range(1, 7) for y in range(1, 7)]
-            described = [client.embed(crop).result() for crop in crops]
+            described = [client.embed(crop[None]).result() for crop in crops]
             assert all(len(each.result().scores) == 1 for each in found)
         assert 2 <= len(known.names()) <= 6, "three at most for each size of picture"
         assert files() == []
     assert known.names() == []
     with InferenceClient(server.grpc_address, sharing="off") as client:
         for crop, vector in zip(crops, described, strict=True):
-            np.testing.assert_array_equal(client.embed(crop).result(), vector)
+            np.testing.assert_array_equal(client.embed(crop[None]).result(), vector)
         assert known.names() == []
 
 

@@ -1,4 +1,4 @@
-"""The client that everything else infers through: single pictures out, detections and descriptors back, many at once."""
+"""The client that everything else infers through: pictures and packs of crops out, detections and descriptors back, many at once."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ from throughline.wire.tls import TlsFiles
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8 RGB, of the model's input size."""
+Pack = NDArray[np.uint8]
+"""(n, height, width, 3) uint8 RGB, of the model's input size."""
 
 DETECTOR, REID = "detector", "reid"
 
@@ -41,7 +43,7 @@ _DTYPES = {"FP32": np.float32, "INT32": np.int32}
 _T = TypeVar("_T")
 _SECONDS = Histogram(
     "throughline_triton_request_seconds",
-    "Requests to Triton of one picture each, all attempts together; outcome is ok, or the name of the error",
+    "Requests to Triton, of a picture or a few crops each, all attempts together; outcome is ok, or the name of the error",
     ["model", "outcome"],
     buckets=QUICK_SECONDS,
 )
@@ -74,7 +76,7 @@ class ModelStatistics:
 
 
 class InferenceClient:
-    """Sends single pictures to Triton, up to `max_in_flight` at once, which the server gathers into batches.
+    """Sends requests to Triton, up to `max_in_flight` at once, which the server gathers into batches.
 
     Threads rather than an event loop: each mostly waits in gRPC without holding the interpreter, and callers stay plain functions.
     """
@@ -96,6 +98,7 @@ class InferenceClient:
         self._shared = SharedPictures(self._rpc, sharing)
         self._digests: dict[str, str] = {}
         self._versions: dict[str, str] = {}
+        self._largest: dict[str, int] = {}
         self._slots = threading.BoundedSemaphore(max_in_flight)
         self._workers = ThreadPoolExecutor(max_in_flight, thread_name_prefix="triton-client")
 
@@ -128,7 +131,12 @@ class InferenceClient:
             ) from error
         card = self._pinned_card(name, cards)
         check_contract(card, config, self._rpc.address)
+        self._largest[name] = max(1, config.max_batch_size)
         return card
+
+    def largest_batch(self, name: str) -> int:
+        """How many pictures one request to a model may hold, as it was when `model` was last asked for it."""
+        return self._largest[name]
 
     def pinned(self, digests: Mapping[str, str]) -> InferenceClient:
         """A view of this client that uses these models only: by name, their digests. It sends to the versions that they are served as.
@@ -179,9 +187,10 @@ class InferenceClient:
         """Find people in a letterboxed picture. Blocks while `max_in_flight` requests are under way."""
         return self._submit(lambda: self._detect(image))
 
-    def embed(self, crop: Picture, model: str = REID) -> Future[NDArray[np.float32]]:
-        """The descriptor of a crop by a ReID model: (d,) float32 of length 1. Blocks while `max_in_flight` requests are under way."""
-        return self._submit(lambda: self._infer(model, "crops", crop)["embeddings"][0])
+    def embed(self, crops: Pack, model: str = REID) -> Future[NDArray[np.float32]]:
+        """The descriptors of crops by a ReID model, `largest_batch` of them at most: (n, d) float32, each of length 1. Blocks while
+        `max_in_flight` requests are under way."""
+        return self._submit(lambda: self._infer(model, "crops", crops)["embeddings"])
 
     def statistics(self, name: str, patience_seconds: float | None = None) -> ModelStatistics:
         """How many pictures the model has had, and in how many batches. `patience_seconds`: other than the client's own."""
@@ -214,40 +223,38 @@ class InferenceClient:
         return future
 
     def _detect(self, image: Picture) -> Detections:
-        found = self._infer(DETECTOR, "images", image)
+        found = self._infer(DETECTOR, "images", image[None])
         k = int(found["count"].item())
         return Detections(found["boxes"][0, :k], found["scores"][0, :k], found["classes"][0, :k])
 
-    def _infer(self, model: str, input_name: str, picture: Picture) -> dict[str, NDArray[Any]]:
-        """Outputs by name, each with a batch axis of 1."""
-        tensor = service_pb2.ModelInferRequest.InferInputTensor(
-            name=input_name, datatype="UINT8", shape=(1, *picture.shape)
-        )
+    def _infer(self, model: str, input_name: str, pack: Pack) -> dict[str, NDArray[Any]]:
+        """Outputs by name, each with a batch axis."""
+        tensor = service_pb2.ModelInferRequest.InferInputTensor(name=input_name, datatype="UINT8", shape=pack.shape)
         request = service_pb2.ModelInferRequest(
             model_name=model, model_version=self._versions.get(model, ""), inputs=[tensor]
         )
         with _counted(model):
-            answer = self._answer(request, picture)
+            answer = self._answer(request, pack)
         return {
             output.name: np.frombuffer(raw, _DTYPES[output.datatype]).reshape(tuple(output.shape))
             for output, raw in zip(answer.outputs, answer.raw_output_contents, strict=True)
             if output.datatype in _DTYPES
         }
 
-    def _answer(self, request: service_pb2.ModelInferRequest, picture: Picture) -> Any:
-        """To a request that lacks its picture."""
-        with self._shared.region(picture.nbytes) as region:
+    def _answer(self, request: service_pb2.ModelInferRequest, pack: Pack) -> Any:
+        """To a request that lacks its pictures."""
+        with self._shared.region(pack.nbytes) as region:
             if region is not None:
                 shared = service_pb2.ModelInferRequest()
                 shared.CopyFrom(request)
-                region.put(picture, shared.inputs[0])
+                region.put(pack, shared.inputs[0])
                 try:
                     return self._rpc.call("ModelInfer", shared)
                 except NotFound as error:
                     region.known = region.name not in str(error)
                     if region.known:
                         raise
-        request.raw_input_contents.append(picture.tobytes())
+        request.raw_input_contents.append(pack.tobytes())
         return self._rpc.call("ModelInfer", request)
 
 

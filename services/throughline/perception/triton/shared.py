@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class Region:
-    """Memory for one picture, which the server knows by `name`."""
+    """Memory for the pictures of one request, which the server knows by `name`."""
 
     def __init__(self, name: str, memory: mmap.mmap) -> None:
         self.name = name
@@ -45,15 +45,15 @@ class Region:
         """False once the server has forgotten it, as it does when it starts again."""
         self._bytes: NDArray[np.uint8] = np.frombuffer(memory, np.uint8)
 
-    def put(self, picture: NDArray[np.uint8], tensor: Any) -> None:
-        """Copy a picture there, and have an InferInputTensor refer to it."""
-        self._bytes.reshape(picture.shape)[:] = picture
+    def put(self, pack: NDArray[np.uint8], tensor: Any) -> None:
+        """Copy pictures there, and have an InferInputTensor refer to them."""
+        self._bytes.reshape(pack.shape)[:] = pack
         tensor.parameters["shared_memory_region"].string_param = self.name
-        tensor.parameters["shared_memory_byte_size"].int64_param = picture.nbytes
+        tensor.parameters["shared_memory_byte_size"].int64_param = pack.nbytes
 
 
 class SharedPictures:
-    """Regions of one client, made as they are needed: for each size of picture as many as it sends at once. Safe for several threads.
+    """Regions of one client, made as they are needed: for each size of request as many as it sends at once. Safe for several threads.
 
     A region's file is removed as soon as the server has opened it, so that a client that is killed leaves none. What the server
     then still holds is given back by the next client of it.

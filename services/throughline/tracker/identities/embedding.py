@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from throughline.domain.errors import CorruptArtifact, DependencyUnavailable, FailedPrecondition, InvalidInput, NotFound
 from throughline.domain.work import Incident, Work
 from throughline.media.stills import frames_by_number
-from throughline.perception.crops import crop_quality, cut
+from throughline.perception.crops import Crop, crop_quality
 from throughline.perception.embed import Embedder
 from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import InferenceClient
@@ -27,7 +27,7 @@ from throughline.tracker.identities.meta import write_meta
 from throughline.tracker.identities.samples import Sample, check_inside, chosen
 from throughline.tracker.identities.taken import TakenCrops
 
-REVISION = 1
+REVISION = 2
 """Raise it when the same video and tracks would give other descriptors."""
 _BLOCK = 2**20
 _BLOCKS = 16
@@ -107,7 +107,7 @@ class Describer:
             for number, frame in frames_by_number(source, list(wanted)):
                 del lost[number]
                 for sample in wanted[number]:
-                    pixels = cut(frame, sample.box)()
+                    pixels = Crop(frame, sample.box)()
                     quality = crop_quality(sample.quality, pixels)
                     taken.show(sample, quality, pixels)
                     with _served():
