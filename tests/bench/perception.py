@@ -91,6 +91,7 @@ class Scene:
 
 def run() -> list[Measure]:
     """A drawn store with the repository's models, and a real shop with real weights where THROUGHLINE_REALDATA has them."""
+    cv2.setNumThreads(1)  # as the tracker does
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measures = _measured("drawn store", film(folder / "drawn"), TritonSettings().model_repository)

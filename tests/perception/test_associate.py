@@ -129,6 +129,30 @@ def test_weak_boxes_at_the_end_of_a_track_are_left_out(last: int, least_end_scor
     assert [each.ended for each in news].count(True) == 1
 
 
+@pytest.mark.parametrize(("scores", "expected"), [((0.9, 0.9, 0.2), {}), ((0.9, 0.9, 0.2, 0.9), {1: [0, 1, 2, 3]})])
+def test_weak_boxes_at_the_end_make_no_track(scores: tuple[float, ...], expected: dict[int, list[int]]) -> None:
+    association = Association(10.0, AssociationSettings())
+    news: list[Tracked] = []
+    for frame, score in enumerate(scores):
+        sighting = Sighting(frame * FRAME_NS, (300.0, 200.0, 360.0, 380.0), score, 0.5)
+        news += association.update(SIZE, frame * FRAME_NS, [sighting])
+    news += association.finish()
+    assert tracks_of(news) == expected
+
+
+def test_whoever_is_weak_throughout_is_no_track_or_one_with_boxes() -> None:
+    """Where the least score of a track's end lies above that of its beginning."""
+    settings = AssociationSettings(activation_score=0.3, high_score=0.3, least_overlap=0.2)
+    for last in (20, 60):
+        association = Association(10.0, settings)
+        news: list[Tracked] = []
+        for frame in range(last):
+            sighting = Sighting(frame * FRAME_NS, (300.0, 200.0, 360.0, 380.0), 0.32, 0.5)
+            news += association.update(SIZE, frame * FRAME_NS, [sighting])
+        news += association.finish()
+        assert {track: frames[0] for track, frames in tracks_of(news).items()} == ({1: 0} if last == 60 else {})
+
+
 def test_every_track_is_given_out_in_order_of_time_and_ends_once() -> None:
     association = Association(10.0, AssociationSettings())
     people = [Person(90.0 * index, 7 * index, 7 * index + 40, speed=1) for index in range(10)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -64,6 +65,21 @@ class WhiteDetector:
         boxes = np.array([[left, top, right, bottom], [-90, -90, -50, -50]], np.float32)
         future.set_result(Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([1, 0], np.int32)))
         return future
+
+
+def test_no_crop_holds_on_to_its_frame_in_the_end() -> None:
+    whole = [frame(scene(256, 128), time=time) for time in range(8)]
+    pictures = [each.picture for each in whole]
+    alone = [sys.getrefcount(picture) for picture in pictures]
+    holding = []
+    for found in detect(iter(whole), WhiteDetector(), limit=2):  # type: ignore[arg-type]
+        crops = list(found.crops.values())
+        holding.append(crops)
+        if found.time_ns == 5:
+            assert [each[0]().shape for each in holding] == [holding[0][0]().shape] * 6
+    whole.clear()
+    assert [sys.getrefcount(picture) for picture in pictures] == [count - 1 for count in alone]
+    assert all(crops[0]().mean() > 200 for crops in holding)
 
 
 def test_boxes_come_back_in_pixels_of_the_source_and_within_it() -> None:

@@ -91,8 +91,9 @@ class _Open:
 class Association:
     """Takes frames in order of time and gives out tracks as they grow, ids from 1 in order of first appearance.
 
-    A track is held back until it has enough boxes, and with it those that appeared later, for a few seconds at most: so what is
-    kept in memory is bounded by the people in view, however long the video; only `camera` grows, and only while the camera moves.
+    A track is held back until it has enough boxes, and with it those that appeared later, and weak boxes until a sure one follows,
+    all for a few seconds at most: so what is kept in memory is bounded by the people in view, however long the video; only `camera`
+    grows, and only while the camera moves.
     """
 
     def __init__(self, rate: float, settings: AssociationSettings) -> None:
@@ -185,14 +186,14 @@ class Association:
         """In order of appearance, up to the first track of which it is open whether it is one."""
         waiting = False
         for track, state in list(self._open.items()):
+            sure = self._sure(state.pending)
             if not state.track_id and not waiting:
-                if len(state.pending) >= self._settings.least_boxes:
+                if sure >= self._settings.least_boxes:
                     state.track_id = self._next_id
                     self._next_id += 1
                 elif not state.ended:
                     waiting = True
-            sure = self._sure(state.pending) if state.track_id else 0
-            if sure or (state.track_id and state.ended):
+            if state.track_id and (sure or state.ended):
                 yield Tracked(state.track_id, state.pending[:sure], state.ended)
                 state.pending = state.pending[sure:]
             if state.ended and not (waiting and not state.track_id):

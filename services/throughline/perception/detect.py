@@ -65,6 +65,8 @@ def detect(
             if len(recent) > _FRAMES_HELD:
                 _keep_wanted(recent.popleft())
             yield replace(placed, crops=crops)
+        for crops_left in recent:
+            _keep_wanted(crops_left)
 
 
 def _keep_wanted(crops: list[weakref.ref[Crop]]) -> None:

@@ -12,7 +12,7 @@ from throughline.domain.time import NS_PER_SECOND
 
 _STRETCH_NS = NS_PER_SECOND
 """Of a track at either end, by which its motion there is judged."""
-_SETTLED_NS = 5 * NS_PER_SECOND
+_SETTLED_NS = 8 * NS_PER_SECOND
 """Tracks are written about in order of time: one without boxes for so long has most likely ended."""
 _REST_SECONDS2 = 0.02
 """Spread of times (sum of squares) at which a measured velocity counts half, against none."""

@@ -45,7 +45,7 @@ def is_unit(vector: NDArray[np.float32]) -> bool:
 class Gallery:
     """Saves and embeds crops into a folder as they come: crops/, embeddings.npy and .parquet. A context manager.
 
-    Up to `limit` crops are with the ReID model at once. count: those that it has described; undescribed: those for which it gave
+    About `limit` crops are with the ReID model at once. count: those that it has described; undescribed: those for which it gave
     something else than a unit vector, which are left out.
     """
 

@@ -47,7 +47,7 @@ class Region:
 
     def put(self, pack: NDArray[np.uint8], tensor: Any) -> None:
         """Copy pictures there, and have an InferInputTensor refer to them."""
-        self._bytes.reshape(pack.shape)[:] = pack
+        self._bytes[: pack.nbytes].reshape(pack.shape)[:] = pack
         tensor.parameters["shared_memory_region"].string_param = self.name
         tensor.parameters["shared_memory_byte_size"].int64_param = pack.nbytes
 
@@ -72,7 +72,8 @@ class SharedPictures:
 
     @contextmanager
     def region(self, size_bytes: int) -> Iterator[Region | None]:
-        """A region for one request; None where the picture has to go by gRPC."""
+        """A region for one request, of a power of two; None where the picture has to go by gRPC."""
+        size_bytes = 1 << (size_bytes - 1).bit_length()
         with self._lock:
             free = self._free[size_bytes]
             region = free.pop() if free else None
