@@ -37,6 +37,7 @@ from throughline.ingest.collate import REEL, CollateRequest, Collator
 from throughline.ingest.listing import list_footage
 from throughline.ingest.settings import CollateSettings
 from throughline.media.reader import ReelReader
+from throughline.media.tuning import tune_for_pictures
 from throughline.models.build import build_detector, build_reid
 from throughline.perception.crops import Crop, crop_quality
 from throughline.perception.embed import fitted
@@ -63,12 +64,12 @@ _KEPT = 16
 _STORE = SimulationSettings(
     seed=11,
     cameras=1,
-    people=30,
-    seconds=24,
+    people=60,
+    seconds=64,
     width=1920,
     height=1080,
     rate=_SOURCE_RATE,
-    chunk_seconds=24,
+    chunk_seconds=64,
     workers=1,
     queries=0,
 )
@@ -91,7 +92,7 @@ class Scene:
 
 def run() -> list[Measure]:
     """A drawn store with the repository's models, and a real shop with real weights where THROUGHLINE_REALDATA has them."""
-    cv2.setNumThreads(1)  # as the tracker does
+    tune_for_pictures()  # as the tracker does
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measures = _measured("drawn store", film(folder / "drawn"), TritonSettings().model_repository)
@@ -111,7 +112,7 @@ def _measured(what: str, scene: Scene, models: Path) -> list[Measure]:
     with TritonServer(settings) as server, InferenceClient(server.grpc_address, max_in_flight=32) as client:
         tracked, _ = _ours(scene, client, "warm")
         crops = _crops(scene, tracked)
-        bare = _Bare(scene, client, crops[:, 1:])
+        bare, card = _Bare(scene, client, crops[:, 1:]), client.model(REID)
         ours, decode, infer, draw, plain, lean = ([] for _ in range(6))
         for turn in range(_TURNS):
             decode.append(bare.decode())
@@ -146,7 +147,8 @@ def _measured(what: str, scene: Scene, models: Path) -> list[Measure]:
         found = LoopBoxes.of(everything, scene.reel.parts[0].span.start.ns, _SOURCE_RATE)
         embeddings = artifact_embeddings(tracked)
         tracks = read_tracks(tracked.path("tracks.parquet"))
-        measures += identities(name, scene.truth, (tracks, embeddings), found, (scene.reel.parts[0].size, RATE))
+        how = (scene.reel.parts[0].size, RATE)
+        measures += identities(name, scene.truth, (tracks, embeddings), found, card, how)
     return measures
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tests.bench.measure import Measure
+from throughline.domain.calibration import Floats
 from throughline.domain.geometry import Size, iou_matrix
+from throughline.domain.likeness import SAME_LOOKS, all_likenesses
 from throughline.domain.time import NS_PER_SECOND
 from throughline.domain.tracks import TrackEmbeddings, TrackTable
 from throughline.domain.truth import NOBODY, CameraTruth, label_boxes
 from throughline.perception.associate import Association, Sighting
+from throughline.perception.triton.card import ModelCard
 from throughline.simulation.scoring import auc
 from throughline.tracker.settings import TrackerSettings
 
@@ -22,8 +25,6 @@ _SAME_FRAME_NS, _SAME_BOX_IOU = NS_PER_SECOND // 60, 0.8
 
 Track = tuple[NDArray[np.int64], NDArray[np.float32]]
 """(n,) times of the camera and (n, 4) boxes."""
-Vectors = Mapping[int, NDArray[np.float32]]
-"""A unit vector that describes each track, by its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +45,53 @@ class LoopBoxes:
 
 
 def identities(
-    name: str, truth: CameraTruth, ours: tuple[TrackTable, TrackEmbeddings], plain: LoopBoxes, how: tuple[Size, float]
+    name: str,
+    truth: CameraTruth,
+    ours: tuple[TrackTable, TrackEmbeddings],
+    plain: LoopBoxes,
+    card: ModelCard,
+    how: tuple[Size, float],
 ) -> Iterator[Measure]:
-    """On the same tracks, ours, by the means with which they are compared and by every box's vector; and the plain loop's on the tracks
-    that its own boxes give, which are other tracks with other pairs. how: size of the frames, and analysed frames a second."""
-    table, embeddings = ours
-    tracks: dict[int, Track] = {track.track_id: (track.times_ns, track.boxes) for track in table.tracks()}
-    numbers, vectors = embeddings.means()
-    described = dict(zip(numbers.tolist(), vectors, strict=True))
-    means = {number: mean for number in described if (mean := _mean(tracks[number], plain)) is not None}
-    own, pairs = pairs_auc(truth, tracks, {number: described[number] for number in means})
-    every, _ = pairs_auc(truth, tracks, means)
-    loop, others = pairs_auc(truth, *_associated(plain, *how))
-    yield Measure(f"{name}: AUC of pairs of tracks, {pairs} of one person", own, "", round(every, 4), "higher")
-    yield Measure(f"{name}: the same tracks by the mean of every box", every, "")
+    """On the same tracks: by the likeness of our crops, with which tracks are compared, and by the cosine of the means of every box's
+    vectors, as the plain loop would. For comparison our means, every box by likeness, and the plain loop's on the tracks that
+    its own boxes give, which are other tracks with other pairs. how: size of the frames, and analysed frames a second."""
+    tracks: dict[int, Track] = {track.track_id: (track.times_ns, track.boxes) for track in ours[0].tracks()}
+    every = _every_box(tracks, plain)
+    own = ours[1].at(np.flatnonzero(np.isin(ours[1].track_ids, every.track_ids)))
+    every = every.at(np.flatnonzero(np.isin(every.track_ids, own.track_ids)))
+    owners = [_owner(truth, *tracks[number]) for number in np.unique(own.track_ids).tolist()]
+    by_likeness, pairs = _pairs_auc(owners, _likeness(own, card))
+    by_means, _ = _pairs_auc(owners, _cosines(every))
+    of_loop, found = _associated(plain, *how)
+    loop, others = _pairs_auc([_owner(truth, *each) for each in of_loop], _cosines(found))
+    yield Measure(
+        f"{name}: AUC of pairs of tracks, {pairs} of one person", by_likeness, "", round(by_means, 4), "higher"
+    )
+    yield Measure(f"{name}: the same tracks by the mean of every box", by_means, "")
+    yield Measure(f"{name}: the same by the means of our crops", _pairs_auc(owners, _cosines(own))[0], "")
+    yield Measure(f"{name}: the same by the likeness of every box", _pairs_auc(owners, _likeness(every, card))[0], "")
     yield Measure(f"{name}: the plain loop's own tracks, {others} pairs of one person", loop, "")
 
 
-def pairs_auc(truth: CameraTruth, tracks: Mapping[int, Track], vectors: Vectors) -> tuple[float, int]:
+def _likeness(tracks: TrackEmbeddings, card: ModelCard) -> Floats:
+    assert card.calibration is not None
+    assert card.matching is not None
+    look = np.array(card.matching.mean_look, np.float32)
+    return all_likenesses([tracks], look, card.calibration.inverse(SAME_LOOKS))
+
+
+def _cosines(tracks: TrackEmbeddings) -> Floats:
+    means = tracks.means()[1]
+    return np.asarray(means @ means.T, np.float64)
+
+
+def _pairs_auc(owners: Sequence[int | None], alike: Floats) -> tuple[float, int]:
     """How often two tracks of one person are more alike than two of different people, and how many pairs are of one person."""
-    owners = {number: _owner(truth, *tracks[number]) for number in vectors}
-    known = [number for number, owner in owners.items() if owner is not None]
-    same: list[float] = []
-    other: list[float] = []
-    for at, one in enumerate(known):
-        for two in known[at + 1 :]:
-            (same if owners[one] == owners[two] else other).append(float(vectors[one] @ vectors[two]))
-    return auc(same, other), len(same)
+    known = [row for row, owner in enumerate(owners) if owner is not None]
+    people = np.array([owners[row] for row in known])
+    one, other = np.triu_indices(len(known), 1)
+    same, values = people[one] == people[other], alike[np.ix_(known, known)][one, other]
+    return auc(values[same], values[~same]), int(same.sum())
 
 
 def _owner(truth: CameraTruth, times_ns: NDArray[np.int64], boxes: NDArray[np.float32]) -> int | None:
@@ -82,20 +103,22 @@ def _owner(truth: CameraTruth, times_ns: NDArray[np.int64], boxes: NDArray[np.fl
     return int(people[counts.argmax()])
 
 
-def _mean(track: Track, plain: LoopBoxes) -> NDArray[np.float32] | None:
-    """The mean vector of the plain loop's boxes where the track's are; None where it has none."""
-    found = []
-    for time, box in zip(track[0].tolist(), track[1], strict=True):
-        first, after = np.searchsorted(plain.times_ns, [time - _SAME_FRAME_NS, time + _SAME_FRAME_NS])
-        if first < after:
-            overlap = iou_matrix(box[None], plain.boxes[first:after])[0]
-            if overlap.max() >= _SAME_BOX_IOU:
-                found.append(plain.vectors[first + overlap.argmax()])
-    return _unit(np.sum(found, axis=0)) if found else None
+def _every_box(tracks: Mapping[int, Track], plain: LoopBoxes) -> TrackEmbeddings:
+    """The plain loop's vectors at the tracks' boxes, for those tracks at which it has any."""
+    ids, rows = [], []
+    for number, (times_ns, boxes) in sorted(tracks.items()):
+        for time, box in zip(times_ns.tolist(), boxes, strict=True):
+            first, after = np.searchsorted(plain.times_ns, [time - _SAME_FRAME_NS, time + _SAME_FRAME_NS])
+            if first < after:
+                overlap = iou_matrix(box[None], plain.boxes[first:after])[0]
+                if overlap.max() >= _SAME_BOX_IOU:
+                    ids.append(number)
+                    rows.append(int(first + overlap.argmax()))
+    return _embeddings(ids, rows, plain)
 
 
-def _associated(plain: LoopBoxes, size: Size, rate: float) -> tuple[dict[int, Track], Vectors]:
-    """The plain loop's boxes as our association joins them, each track described by the mean of all its vectors."""
+def _associated(plain: LoopBoxes, size: Size, rate: float) -> tuple[list[Track], TrackEmbeddings]:
+    """The plain loop's boxes as our association joins them, by rising id, each track with all of its vectors."""
     association = Association(rate, TrackerSettings().association)
     rows: dict[tuple[int, tuple[float, ...]], int] = {}
     news = []
@@ -109,9 +132,16 @@ def _associated(plain: LoopBoxes, size: Size, rate: float) -> tuple[dict[int, Tr
     of_track: dict[int, list[int]] = {}
     for each in [*news, *association.finish()]:
         of_track.setdefault(each.track_id, []).extend(rows[seen.time_ns, seen.box] for seen in each.sightings)
-    tracks = {number: (plain.times_ns[own], plain.boxes[own]) for number, own in of_track.items()}
-    return tracks, {number: _unit(plain.vectors[own].sum(axis=0)) for number, own in of_track.items()}
+    in_order = sorted(of_track.items())
+    ids = [number for number, own in in_order for _ in own]
+    vectors = _embeddings(ids, [row for _, own in in_order for row in own], plain)
+    return [(plain.times_ns[own], plain.boxes[own]) for _, own in in_order], vectors
 
 
-def _unit(vector: NDArray[np.floating]) -> NDArray[np.float32]:
-    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+def _embeddings(ids: Sequence[int], rows: Sequence[int], plain: LoopBoxes) -> TrackEmbeddings:
+    """The plain loop's boxes in `rows` as crops of tracks, all equally good."""
+    numbers, n = np.array(ids, np.int64), len(ids)
+    own = np.array(rows, np.int64)
+    return TrackEmbeddings(
+        plain.vectors[own], numbers, plain.times_ns[own], np.ones(n, np.float32), np.ones(n, bool), ()
+    )

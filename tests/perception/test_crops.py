@@ -61,6 +61,12 @@ def test_of_one_short_stretch_the_best_is_taken() -> None:
     assert moments([(0.0, 0.5), (0.1, 0.8), (0.2, 0.6)], 8) == [0.1]
 
 
+def test_poor_moments_beside_others_are_left_out() -> None:
+    assert moments([(0.2, 0.8), (0.3, 0.9)], 8) == [0.2, 0.3]
+    assert moments([(0.2, 0.1), (0.3, 0.9)], 8) == [0.3]
+    assert moments([(0.0, 0.1), (0.3, 0.9), (0.5, 0.1)], 8) == [0.0, 0.3]
+
+
 def test_moments_are_spread_over_the_track() -> None:
     chosen = moments([(second / 10, 0.7) for second in range(1000)], 4)
     assert len(chosen) == 4

@@ -56,6 +56,16 @@ def test_a_burst_is_sent_at_once() -> None:
     assert server.sent == [0, 1, 2, 3]
 
 
+def test_while_many_answers_are_worked_on_the_server_gets_more() -> None:
+    server = Server(hold=11)
+    answers = in_flight(server.requests(40), limit=12)
+    next(answers)
+    assert len(server.sent) == 12
+    for _ in range(4):
+        next(answers)
+    assert len(server.sent) == 14
+
+
 def test_an_error_is_raised_where_its_answer_was_due_and_the_rest_is_cancelled() -> None:
     futures: list[Future[int]] = [Future() for _ in range(4)]
 

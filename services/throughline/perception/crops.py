@@ -24,6 +24,8 @@ _HIDDEN_BEHIND, _HIDDEN_BEFORE = 1.0, 0.4
 _SHARP = 60.0
 _SHARPNESS_SIZE = Size(64, 128)
 _FIRST_BUCKET_NS = 250 * NS_PER_MS
+_LEAST_APART_NS = 250 * NS_PER_MS
+"""From a poor crop of a track to the others: neighbours look alike, and cost as much as those that tell more."""
 _CLEAR = 0.4
 """Of a track's best quality; poorer crops may show whoever stands before the person."""
 _LEAST_WORTH = 1e-6
@@ -124,7 +126,8 @@ class BestMoments:
     def chosen(self) -> list[Moment]:
         """At most `count`, in order of time: the best one, then whichever is good and far in time from those taken, clear ones first.
 
-        Where there are not enough clear ones, poor ones follow: a bad crop says little about the person, a look from another side much.
+        Where there are not enough clear ones, poor ones follow that are a quarter of a second away from all others: a bad crop says
+        little about the person, a look from another side much.
         """
         pool = sorted(self.best.values(), key=lambda each: each.time_ns)
         times = np.array([each.time_ns for each in pool], np.int64)
@@ -132,10 +135,15 @@ class BestMoments:
         spacing = max(1.0, float(times[-1] - times[0]) / self.count)
         nearness = np.ones(len(pool))
         worth, clear = np.maximum(quality, _LEAST_WORTH), quality >= _CLEAR * quality.max()
-        left = np.ones(len(pool), bool)
-        while left.any() and len(pool) - left.sum() < self.count:
-            usable = left & clear if (left & clear).any() else left
+        left, apart, taken = np.ones(len(pool), bool), np.ones(len(pool), bool), list[int]()
+        while len(taken) < self.count:
+            usable = left & clear if (left & clear).any() else left & apart
+            if not usable.any():
+                break
             pick = int(np.argmax(np.where(usable, worth * nearness, -1)))
             left[pick] = False
-            nearness = np.minimum(nearness, np.minimum(1, np.abs(times - times[pick]) / spacing))
-        return [Moment(pool[index], bool(clear[index])) for index in np.flatnonzero(~left)]
+            taken.append(pick)
+            away = np.abs(times - times[pick])
+            apart &= away >= _LEAST_APART_NS
+            nearness = np.minimum(nearness, np.minimum(1, away / spacing))
+        return [Moment(pool[index], bool(clear[index])) for index in sorted(taken)]

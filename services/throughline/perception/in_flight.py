@@ -14,6 +14,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _CHECK_SECONDS = 0.2
+_GIVEN_FOR_EACH = 2
+"""Answers, for each subject that is sent, at most: where many are there, the server must not wait until all are worked on."""
 
 
 def in_flight(
@@ -33,7 +35,9 @@ def in_flight(
     try:
         while ready := list(islice(coming, burst)):
             waiting.extend((subject, send()) for subject, send in ready)
-            while waiting and (len(waiting) >= limit or waiting[0][1].done()):
+            for _ in range(_GIVEN_FOR_EACH * len(ready)):
+                if not waiting or (len(waiting) < limit and not waiting[0][1].done()):
+                    break
                 yield take_first(waiting, check)
         while waiting:
             yield take_first(waiting, check)

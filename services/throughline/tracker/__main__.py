@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-import cv2
-
+from throughline.media.tuning import tune_for_pictures
 from throughline.perception.triton.batches import Batches
 from throughline.perception.triton.client import InferenceClient
 from throughline.storage.objects import open_objects
@@ -23,7 +22,7 @@ from throughline.wire.service import Service, run
 def build(settings: TrackerSettings | None = None) -> Service:
     """The service, ready to be served; Triton may still be on its way up."""
     settings = settings or TrackerSettings()
-    cv2.setNumThreads(1)  # cameras share the cores already; two threads at a picture take a quarter more CPU than one
+    tune_for_pictures()
     workspace = Workspace(settings.workspace_uri, open_objects(settings), settings.cache_dir)
     client = InferenceClient(
         settings.triton_target,

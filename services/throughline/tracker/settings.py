@@ -40,7 +40,7 @@ class TrackerSettings(ServiceSettings):
     )
     frames_in_flight: int = Field(default=16, ge=1, description="frames of one camera with the detector at once")
     crops_in_flight: int = Field(default=16, ge=1, description="crops of one camera with the ReID model at once")
-    decoder_threads: int = Field(default=2, ge=0, description="threads of each video decoder; 0 leaves it to FFmpeg")
+    decoder_threads: int = Field(default=3, ge=0, description="threads of each video decoder; 0 leaves it to FFmpeg")
     piece_seconds: float = Field(
         default=300.0, gt=0, description="longer chunks are cut into pieces of this length, each cached on its own"
     )
