@@ -1,4 +1,4 @@
-"""How well tracks of one camera are told apart by how they are described, by the truth: our crops against every box of a plain loop."""
+"""How well tracks are told apart by how they are described, by the truth: our crops against every box of a plain loop."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from tests.bench.measure import Measure
 from throughline.domain.calibration import Floats
-from throughline.domain.geometry import Size, iou_matrix
+from throughline.domain.geometry import iou_matrix
 from throughline.domain.likeness import SAME_LOOKS, all_likenesses
 from throughline.domain.time import NS_PER_SECOND
 from throughline.domain.tracks import TrackEmbeddings, TrackTable
 from throughline.domain.truth import NOBODY, CameraTruth, label_boxes
-from throughline.perception.associate import Association, Sighting
 from throughline.perception.triton.card import ModelCard
 from throughline.simulation.scoring import auc
-from throughline.tracker.settings import TrackerSettings
 
 _LEAST_IOU, _LEAST_BOXES, _LEAST_SHARE = 0.5, 10, 0.7
 _SAME_FRAME_NS, _SAME_BOX_IOU = NS_PER_SECOND // 60, 0.8
@@ -44,53 +42,81 @@ class LoopBoxes:
         return cls(times, rows[:, 1:5].astype(np.float32), rows[:, 5].astype(np.float32), vectors)
 
 
-def identities(
-    name: str,
-    truth: CameraTruth,
-    ours: tuple[TrackTable, TrackEmbeddings],
-    plain: LoopBoxes,
-    card: ModelCard,
-    how: tuple[Size, float],
-) -> Iterator[Measure]:
-    """On the same tracks: by the likeness of our crops, with which tracks are compared, and by the cosine of the means of every box's
-    vectors, as the plain loop would. For comparison our means, every box by likeness, and the plain loop's on the tracks that
-    its own boxes give, which are other tracks with other pairs. how: size of the frames, and analysed frames a second."""
-    tracks: dict[int, Track] = {track.track_id: (track.times_ns, track.boxes) for track in ours[0].tracks()}
-    every = _every_box(tracks, plain)
-    own = ours[1].at(np.flatnonzero(np.isin(ours[1].track_ids, every.track_ids)))
-    every = every.at(np.flatnonzero(np.isin(every.track_ids, own.track_ids)))
-    owners = [_owner(truth, *tracks[number]) for number in np.unique(own.track_ids).tolist()]
-    by_likeness, pairs = _pairs_auc(owners, _likeness(own, card))
-    by_means, _ = _pairs_auc(owners, _cosines(every))
-    of_loop, found = _associated(plain, *how)
-    loop, others = _pairs_auc([_owner(truth, *each) for each in of_loop], _cosines(found))
-    yield Measure(
-        f"{name}: AUC of pairs of tracks, {pairs} of one person", by_likeness, "", round(by_means, 4), "higher"
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One camera: who is there, the tracks that we found, our crops of them, and what the plain loop found."""
+
+    truth: CameraTruth
+    table: TrackTable
+    crops: TrackEmbeddings
+    plain: LoopBoxes
+
+
+@dataclass(frozen=True, slots=True)
+class _Vectors:
+    """Tracks of one camera by rising id: whose they are, and their vectors by our crops and by every box of the plain loop."""
+
+    owners: list[int | None]
+    ours: TrackEmbeddings
+    every: TrackEmbeddings
+
+
+def identities(name: str, cameras: Sequence[Described], card: ModelCard) -> Iterator[Measure]:
+    """How well our crops tell our tracks apart, by the likeness that jobs use, and the same tracks by the mean of every box's vector,
+    as the plain loop would: tracks of different cameras, and of one. For comparison our means, and every box by likeness."""
+    found = [_vectors(each) for each in cameras]
+    owners = [owner for each in found for owner in each.owners]
+    camera = np.repeat(np.arange(len(found)), [len(each.owners) for each in found])
+    ours, every = [each.ours for each in found], [each.every for each in found]
+    kinds = {
+        "the same tracks by the mean of every box": _cosines(every),
+        "the same by the means of our crops": _cosines(ours),
+        "the same by the likeness of every box": _likeness(every, card),
+    }
+    alike = _likeness(ours, card)
+    for where, wanted in (
+        ("different cameras", camera[:, None] != camera),
+        ("one camera", camera[:, None] == camera),
+    ):
+        own, pairs = _pairs_auc(owners, alike, wanted)
+        others = {kind: _pairs_auc(owners, values, wanted)[0] for kind, values in kinds.items()}
+        bar = round(next(iter(others.values())), 4)
+        yield Measure(f"{name}: AUC of tracks of {where}, {pairs} pairs of one person", own, "", bar, "higher")
+        for kind, value in others.items():
+            yield Measure(f"{name}, {where}: {kind}", value, "")
+
+
+def _vectors(camera: Described) -> _Vectors:
+    tracks: dict[int, Track] = {track.track_id: (track.times_ns, track.boxes) for track in camera.table.tracks()}
+    every = _every_box(tracks, camera.plain)
+    ours = camera.crops.at(np.flatnonzero(np.isin(camera.crops.track_ids, every.track_ids)))
+    every = every.at(np.flatnonzero(np.isin(every.track_ids, ours.track_ids)))
+    return _Vectors(
+        [_owner(camera.truth, *tracks[number]) for number in np.unique(ours.track_ids).tolist()], ours, every
     )
-    yield Measure(f"{name}: the same tracks by the mean of every box", by_means, "")
-    yield Measure(f"{name}: the same by the means of our crops", _pairs_auc(owners, _cosines(own))[0], "")
-    yield Measure(f"{name}: the same by the likeness of every box", _pairs_auc(owners, _likeness(every, card))[0], "")
-    yield Measure(f"{name}: the plain loop's own tracks, {others} pairs of one person", loop, "")
 
 
-def _likeness(tracks: TrackEmbeddings, card: ModelCard) -> Floats:
+def _likeness(cameras: Sequence[TrackEmbeddings], card: ModelCard) -> Floats:
     assert card.calibration is not None
     assert card.matching is not None
     look = np.array(card.matching.mean_look, np.float32)
-    return all_likenesses([tracks], look, card.calibration.inverse(SAME_LOOKS))
+    return all_likenesses(cameras, look, card.calibration.inverse(SAME_LOOKS))
 
 
-def _cosines(tracks: TrackEmbeddings) -> Floats:
-    means = tracks.means()[1]
+def _cosines(cameras: Sequence[TrackEmbeddings]) -> Floats:
+    means = np.concatenate([each.means()[1] for each in cameras])
     return np.asarray(means @ means.T, np.float64)
 
 
-def _pairs_auc(owners: Sequence[int | None], alike: Floats) -> tuple[float, int]:
-    """How often two tracks of one person are more alike than two of different people, and how many pairs are of one person."""
-    known = [row for row, owner in enumerate(owners) if owner is not None]
-    people = np.array([owners[row] for row in known])
+def _pairs_auc(owners: Sequence[int | None], alike: Floats, wanted: NDArray[np.bool_]) -> tuple[float, int]:
+    """How often two tracks of one person are more alike than two of different people, of the `wanted` (t, t) pairs, and how many are
+    of one person."""
+    known = np.array([row for row, owner in enumerate(owners) if owner is not None], np.int64)
+    people = np.array([owner for owner in owners if owner is not None], np.int64)
     one, other = np.triu_indices(len(known), 1)
-    same, values = people[one] == people[other], alike[np.ix_(known, known)][one, other]
+    chosen = wanted[known[one], known[other]]
+    one, other = one[chosen], other[chosen]
+    same, values = people[one] == people[other], alike[known[one], known[other]]
     return auc(values[same], values[~same]), int(same.sum())
 
 
@@ -115,27 +141,6 @@ def _every_box(tracks: Mapping[int, Track], plain: LoopBoxes) -> TrackEmbeddings
                     ids.append(number)
                     rows.append(int(first + overlap.argmax()))
     return _embeddings(ids, rows, plain)
-
-
-def _associated(plain: LoopBoxes, size: Size, rate: float) -> tuple[list[Track], TrackEmbeddings]:
-    """The plain loop's boxes as our association joins them, by rising id, each track with all of its vectors."""
-    association = Association(rate, TrackerSettings().association)
-    rows: dict[tuple[int, tuple[float, ...]], int] = {}
-    news = []
-    for time in np.unique(plain.times_ns).tolist():
-        people = []
-        for row in np.flatnonzero(plain.times_ns == time).tolist():
-            left, top, right, bottom = plain.boxes[row].tolist()
-            people.append(Sighting(time, (left, top, right, bottom), float(plain.scores[row]), 1.0))
-            rows[time, people[-1].box] = row
-        news += list(association.update(size, time, people))
-    of_track: dict[int, list[int]] = {}
-    for each in [*news, *association.finish()]:
-        of_track.setdefault(each.track_id, []).extend(rows[seen.time_ns, seen.box] for seen in each.sightings)
-    in_order = sorted(of_track.items())
-    ids = [number for number, own in in_order for _ in own]
-    vectors = _embeddings(ids, [row for _, own in in_order for row in own], plain)
-    return [(plain.times_ns[own], plain.boxes[own]) for _, own in in_order], vectors
 
 
 def _embeddings(ids: Sequence[int], rows: Sequence[int], plain: LoopBoxes) -> TrackEmbeddings:
