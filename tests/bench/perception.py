@@ -3,8 +3,8 @@
 The limit is the number of cores over the CPU seconds of one analysed frame: decoding alone, on all cores at once, and inference
 alone (through Triton, its client and processes included) on the same pictures and as many crops. What no way of doing it can leave
 out either is measured as well: scaling each picture for the detector, and cutting, converting and coding each crop that is kept.
-What takes turns is run `_TURNS` times and the best counts: on a machine that does other things too, CPU seconds say more than the
-clock.
+Everything takes turns, `_TURNS` times, and the middle one of the turns' own ratios counts: how fast a shared machine is changes from
+minute to minute.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from throughline.domain.work import Work
 from throughline.ingest.collate import REEL, CollateRequest, Collator
 from throughline.ingest.listing import list_footage
 from throughline.ingest.settings import CollateSettings
+from throughline.media.frame import Frame
 from throughline.media.reader import ReelReader
 from throughline.media.tuning import tune_for_pictures
 from throughline.models.build import build_detector, build_reid
@@ -90,6 +91,28 @@ class Scene:
         return self.artifact.path(self.reel.parts[0].file)
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What everything took, one after the other."""
+
+    decode: Cost
+    infer: Cost
+    ours: Cost
+    draw: Cost
+    plain: Cost
+    lean: Cost
+
+    @property
+    def alone(self) -> float:
+        """CPU seconds of decoding and inference alone."""
+        return self.decode.cpu + self.infer.cpu
+
+    @property
+    def least(self) -> float:
+        """Seconds by the clock, were all cores always at that."""
+        return self.alone / cores()
+
+
 def run() -> list[Measure]:
     """A drawn store with the repository's models, and a real shop with real weights where THROUGHLINE_REALDATA has them."""
     tune_for_pictures()  # as the tracker does
@@ -113,37 +136,69 @@ def _measured(what: str, scenes: Sequence[Scene], models: Path) -> list[Measure]
         tracked, _ = _ours(scene, client, "warm")
         crops = _crops(scene, tracked)
         bare, card = _Bare(scene, client, crops[:, 1:]), client.model(REID)
-        ours, decode, infer, draw, plain, lean = ([] for _ in range(6))
-        for turn in range(_TURNS):
-            decode.append(bare.decode())
-            infer.append(bare.infer())
-            draw.append(bare.draw())
-            ours.append(_ours(scene, client, str(turn))[1])
-            plain.append(plain_loop(scene, models, "all")[1])
-            lean.append(plain_loop(scene, models, crops)[1])
+        turns = [
+            _Turn(
+                decode=bare.decode(),
+                infer=bare.infer(),
+                ours=_ours(scene, client, str(turn))[1],
+                draw=bare.draw(),
+                plain=plain_loop(scene, models, "all")[1],
+                lean=plain_loop(scene, models, crops)[1],
+            )
+            for turn in range(_TURNS)
+        ]
         described = [
             _described(each, _ours(each, client, "described")[0], plain_loop(each, models, "all")[0])
             for each in scenes
             if each.truth is not None
         ]
-    frames, alone = bare.frames, _cpu(decode) + _cpu(infer)
-    limit, bar = cores() * frames / alone, 0.85 if scene.truth is None else None
+    frames, bar = bare.frames, 0.85 if scene.truth is None else None
+
+    def middle(of: Callable[[_Turn], float]) -> float:
+        return float(np.median([of(turn) for turn in turns]))
+
     measures = [
         Measure(f"{name}: frames analysed", frames, "frames"),
         Measure(f"{name}: crops embedded", len(crops), "crops"),
-        Measure(f"{name}: decoding alone, CPU a frame", 1e3 * _cpu(decode) / frames, "ms"),
-        Measure(f"{name}: inference alone, CPU a frame", 1e3 * _cpu(infer) / frames, "ms"),
-        Measure(f"{name}: pictures and crops alone, CPU a frame", 1e3 * _cpu(draw) / frames, "ms"),
-        Measure(f"{name}: everything, CPU a frame", 1e3 * _cpu(ours) / frames, "ms"),
-        Measure(f"{name}: the processor's limit", limit, "frames/s"),
-        Measure(f"{name}: frames per second", frames / _wall(ours), "frames/s"),
-        Measure(f"{name}: of the limit, by the clock", frames / _wall(ours) / limit, "ratio", bar, "higher"),
-        Measure(f"{name}: of the limit, by CPU", alone / _cpu(ours), "ratio", bar, "higher"),
-        Measure(f"{name}: of a limit with pictures and crops, by CPU", (alone + _cpu(draw)) / _cpu(ours), "ratio"),
-        Measure(f"{name}: of a plain loop that embeds every box", _wall(plain) / _wall(ours), "x", 3.0, "higher"),
-        Measure(f"{name}: of that loop, by CPU", _cpu(plain) / _cpu(ours), "x"),
-        Measure(f"{name}: of a plain loop that embeds our crops", _wall(lean) / _wall(ours), "x", 1.1, "higher"),
-        Measure(f"{name}: of that loop, by CPU", _cpu(lean) / _cpu(ours), "x"),
+        Measure(f"{name}: decoding alone, CPU a frame", middle(lambda turn: 1e3 * turn.decode.cpu / frames), "ms"),
+        Measure(f"{name}: inference alone, CPU a frame", middle(lambda turn: 1e3 * turn.infer.cpu / frames), "ms"),
+        Measure(
+            f"{name}: pictures and crops alone, CPU a frame", middle(lambda turn: 1e3 * turn.draw.cpu / frames), "ms"
+        ),
+        Measure(f"{name}: everything, CPU a frame", middle(lambda turn: 1e3 * turn.ours.cpu / frames), "ms"),
+        Measure(f"{name}: the processor's limit", middle(lambda turn: frames / turn.least), "frames/s"),
+        Measure(f"{name}: frames per second", middle(lambda turn: frames / turn.ours.wall), "frames/s"),
+        Measure(
+            f"{name}: of the limit, by the clock",
+            middle(lambda turn: turn.least / turn.ours.wall),
+            "ratio",
+            bar,
+            "higher",
+        ),
+        Measure(
+            f"{name}: of the limit, by CPU", middle(lambda turn: turn.alone / turn.ours.cpu), "ratio", bar, "higher"
+        ),
+        Measure(
+            f"{name}: of a limit with pictures and crops, by CPU",
+            middle(lambda turn: (turn.alone + turn.draw.cpu) / turn.ours.cpu),
+            "ratio",
+        ),
+        Measure(
+            f"{name}: of a plain loop that embeds every box",
+            middle(lambda turn: turn.plain.wall / turn.ours.wall),
+            "x",
+            3.0,
+            "higher",
+        ),
+        Measure(f"{name}: of that loop, by CPU", middle(lambda turn: turn.plain.cpu / turn.ours.cpu), "x"),
+        Measure(
+            f"{name}: of a plain loop that embeds our crops",
+            middle(lambda turn: turn.lean.wall / turn.ours.wall),
+            "x",
+            1.1,
+            "higher",
+        ),
+        Measure(f"{name}: of that loop, by CPU", middle(lambda turn: turn.lean.cpu / turn.ours.cpu), "x"),
     ]
     if scene.truth is not None:
         seen = int((scene.truth.visibility >= _LEAST_SEEN).sum()) / len(np.unique(scene.truth.times_ns))
@@ -220,10 +275,13 @@ class _Bare:
         self._canvas = Size(detector.input_width, detector.input_height)
         self._fitted = Size(reid.input_width, reid.input_height)
         with ReelReader(scene.reel, scene.artifact.path) as reader:
-            frames = list(reader.frames(rate=RATE))
-            self._pictures = [letterboxed(frame, Letterbox(frame.size, self._canvas)) for frame in frames]
-            crop = fitted(frames[0].rgb(), self._fitted)
-        self.frames, self._some = len(frames), frames[:_KEPT]
+            self._some: list[Frame] = []
+            self._pictures = []
+            for frame in reader.frames(rate=RATE):
+                self._some += [frame] * (len(self._some) < _KEPT)
+                self._pictures.append(letterboxed(frame, Letterbox(frame.size, self._canvas)))
+        self.frames = len(self._pictures)
+        crop = fitted(self._some[0].rgb(), self._fitted)
         together = client.largest_batch(REID)
         self._packs = [np.stack([crop] * len(boxes[at : at + together])) for at in range(0, len(boxes), together)]
 
@@ -294,11 +352,3 @@ def plain_loop(scene: Scene, models: Path, crops: str | NDArray[np.float32]) -> 
     spent = json.loads(done.stdout.splitlines()[-1])
     with np.load(out) as arrays:
         return dict(arrays), Cost(spent["wall"], spent["cpu"])
-
-
-def _cpu(costs: Sequence[Cost]) -> float:
-    return min(each.cpu for each in costs)
-
-
-def _wall(costs: Sequence[Cost]) -> float:
-    return min(each.wall for each in costs)

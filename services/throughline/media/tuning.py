@@ -8,7 +8,7 @@ import cv2
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Parameters of glibc's mallopt(3)."""
-_KEPT_BYTES, _LARGEST_KEPT_BYTES = 256 << 20, 32 << 20
+_KEPT_BYTES, _LARGEST_KEPT_BYTES = 64 << 20, 4 << 20
 
 
 def tune_for_pictures() -> None:
