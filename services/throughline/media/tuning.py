@@ -15,7 +15,7 @@ def tune_for_pictures() -> None:
     """Work on one picture in one thread, and keep memory that was freed for the next picture. To be called at the start of a process.
 
     Cameras share the cores already: two threads at a picture take a quarter more CPU than one. And the system clears every page that
-    it gives out: memory that goes back and forth with each frame costs a twentieth of everything.
+    it gives out: memory that goes back and forth costs a hundred page faults with each frame.
     """
     cv2.setNumThreads(1)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
