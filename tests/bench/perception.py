@@ -147,59 +147,40 @@ def _measured(what: str, scenes: Sequence[Scene], models: Path) -> list[Measure]
             )
             for turn in range(_TURNS)
         ]
+        artifacts = [tracked, *(_ours(each, client, "described")[0] for each in scenes[1:])]
         described = [
-            _described(each, _ours(each, client, "described")[0], plain_loop(each, models, "all")[0])
-            for each in scenes
+            _described(each, artifact, plain_loop(each, models, "all")[0])
+            for each, artifact in zip(scenes, artifacts, strict=True)
             if each.truth is not None
         ]
     frames, bar = bare.frames, 0.85 if scene.truth is None else None
-
-    def middle(of: Callable[[_Turn], float]) -> float:
-        return float(np.median([of(turn) for turn in turns]))
-
+    kinds: list[tuple[str, str, float | None, Callable[[_Turn], float]]] = [
+        ("decoding alone, CPU a frame", "ms", None, lambda turn: 1e3 * turn.decode.cpu / frames),
+        ("inference alone, CPU a frame", "ms", None, lambda turn: 1e3 * turn.infer.cpu / frames),
+        ("pictures and crops alone, CPU a frame", "ms", None, lambda turn: 1e3 * turn.draw.cpu / frames),
+        ("everything, CPU a frame", "ms", None, lambda turn: 1e3 * turn.ours.cpu / frames),
+        ("the processor's limit", "frames/s", None, lambda turn: frames / turn.least),
+        ("frames per second", "frames/s", None, lambda turn: frames / turn.ours.wall),
+        ("of the limit, by the clock", "ratio", bar, lambda turn: turn.least / turn.ours.wall),
+        ("of the limit, by CPU", "ratio", bar, lambda turn: turn.alone / turn.ours.cpu),
+        (
+            "of a limit with pictures and crops, by CPU",
+            "ratio",
+            None,
+            lambda turn: (turn.alone + turn.draw.cpu) / turn.ours.cpu,
+        ),
+        ("of a plain loop that embeds every box", "x", 3.0, lambda turn: turn.plain.wall / turn.ours.wall),
+        ("of that loop, by CPU", "x", None, lambda turn: turn.plain.cpu / turn.ours.cpu),
+        ("of a plain loop that embeds our crops", "x", 1.1, lambda turn: turn.lean.wall / turn.ours.wall),
+        ("of that loop, by CPU", "x", None, lambda turn: turn.lean.cpu / turn.ours.cpu),
+    ]
     measures = [
         Measure(f"{name}: frames analysed", frames, "frames"),
         Measure(f"{name}: crops embedded", len(crops), "crops"),
-        Measure(f"{name}: decoding alone, CPU a frame", middle(lambda turn: 1e3 * turn.decode.cpu / frames), "ms"),
-        Measure(f"{name}: inference alone, CPU a frame", middle(lambda turn: 1e3 * turn.infer.cpu / frames), "ms"),
-        Measure(
-            f"{name}: pictures and crops alone, CPU a frame", middle(lambda turn: 1e3 * turn.draw.cpu / frames), "ms"
-        ),
-        Measure(f"{name}: everything, CPU a frame", middle(lambda turn: 1e3 * turn.ours.cpu / frames), "ms"),
-        Measure(f"{name}: the processor's limit", middle(lambda turn: frames / turn.least), "frames/s"),
-        Measure(f"{name}: frames per second", middle(lambda turn: frames / turn.ours.wall), "frames/s"),
-        Measure(
-            f"{name}: of the limit, by the clock",
-            middle(lambda turn: turn.least / turn.ours.wall),
-            "ratio",
-            bar,
-            "higher",
-        ),
-        Measure(
-            f"{name}: of the limit, by CPU", middle(lambda turn: turn.alone / turn.ours.cpu), "ratio", bar, "higher"
-        ),
-        Measure(
-            f"{name}: of a limit with pictures and crops, by CPU",
-            middle(lambda turn: (turn.alone + turn.draw.cpu) / turn.ours.cpu),
-            "ratio",
-        ),
-        Measure(
-            f"{name}: of a plain loop that embeds every box",
-            middle(lambda turn: turn.plain.wall / turn.ours.wall),
-            "x",
-            3.0,
-            "higher",
-        ),
-        Measure(f"{name}: of that loop, by CPU", middle(lambda turn: turn.plain.cpu / turn.ours.cpu), "x"),
-        Measure(
-            f"{name}: of a plain loop that embeds our crops",
-            middle(lambda turn: turn.lean.wall / turn.ours.wall),
-            "x",
-            1.1,
-            "higher",
-        ),
-        Measure(f"{name}: of that loop, by CPU", middle(lambda turn: turn.lean.cpu / turn.ours.cpu), "x"),
     ]
+    for kind, unit, least, of in kinds:
+        value = float(np.median([of(turn) for turn in turns]))
+        measures.append(Measure(f"{name}: {kind}", value, unit, least, "lower" if least is None else "higher"))
     if scene.truth is not None:
         seen = int((scene.truth.visibility >= _LEAST_SEEN).sum()) / len(np.unique(scene.truth.times_ns))
         measures.append(Measure(f"{name}: people in view", seen, "people"))

@@ -27,11 +27,10 @@ Track = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class LoopBoxes:
-    """What a plain loop found: (n,) the camera's times, (n, 4) boxes, (n,) scores and (n, d) vectors."""
+    """What a plain loop found: (n,) the camera's times, (n, 4) boxes and (n, d) vectors."""
 
     times_ns: NDArray[np.int64]
     boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
     vectors: NDArray[np.float32]
 
     @classmethod
@@ -39,7 +38,7 @@ class LoopBoxes:
         """As plain_loop.py writes them."""
         rows, vectors = arrays["rows"], np.asarray(arrays["vectors"], np.float32)
         times = start_ns + np.rint(rows[:, 0] * (NS_PER_SECOND / source_rate)).astype(np.int64)
-        return cls(times, rows[:, 1:5].astype(np.float32), rows[:, 5].astype(np.float32), vectors)
+        return cls(times, rows[:, 1:5].astype(np.float32), vectors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ def _owner(truth: CameraTruth, times_ns: NDArray[np.int64], boxes: NDArray[np.fl
 
 
 def _every_box(tracks: Mapping[int, Track], plain: LoopBoxes) -> TrackEmbeddings:
-    """The plain loop's vectors at the tracks' boxes, for those tracks at which it has any."""
+    """The plain loop's vectors at the tracks' boxes, all equally good, for those tracks at which it has any."""
     ids, rows = [], []
     for number, (times_ns, boxes) in sorted(tracks.items()):
         for time, box in zip(times_ns.tolist(), boxes, strict=True):
@@ -140,13 +139,6 @@ def _every_box(tracks: Mapping[int, Track], plain: LoopBoxes) -> TrackEmbeddings
                 if overlap.max() >= _SAME_BOX_IOU:
                     ids.append(number)
                     rows.append(int(first + overlap.argmax()))
-    return _embeddings(ids, rows, plain)
-
-
-def _embeddings(ids: Sequence[int], rows: Sequence[int], plain: LoopBoxes) -> TrackEmbeddings:
-    """The plain loop's boxes in `rows` as crops of tracks, all equally good."""
-    numbers, n = np.array(ids, np.int64), len(ids)
-    own = np.array(rows, np.int64)
-    return TrackEmbeddings(
-        plain.vectors[own], numbers, plain.times_ns[own], np.ones(n, np.float32), np.ones(n, bool), ()
-    )
+    n = len(rows)
+    own, even = np.array(rows, np.int64), np.ones(n, np.float32)
+    return TrackEmbeddings(plain.vectors[own], np.array(ids, np.int64), plain.times_ns[own], even, np.ones(n, bool), ())

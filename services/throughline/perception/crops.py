@@ -135,15 +135,14 @@ class BestMoments:
         spacing = max(1.0, float(times[-1] - times[0]) / self.count)
         nearness = np.ones(len(pool))
         worth, clear = np.maximum(quality, _LEAST_WORTH), quality >= _CLEAR * quality.max()
-        left, apart, taken = np.ones(len(pool), bool), np.ones(len(pool), bool), list[int]()
-        while len(taken) < self.count:
+        left, apart = np.ones(len(pool), bool), np.ones(len(pool), bool)
+        while len(pool) - left.sum() < self.count:
             usable = left & clear if (left & clear).any() else left & apart
             if not usable.any():
                 break
             pick = int(np.argmax(np.where(usable, worth * nearness, -1)))
             left[pick] = False
-            taken.append(pick)
             away = np.abs(times - times[pick])
             apart &= away >= _LEAST_APART_NS
             nearness = np.minimum(nearness, np.minimum(1, away / spacing))
-        return [Moment(pool[index], bool(clear[index])) for index in sorted(taken)]
+        return [Moment(pool[index], bool(clear[index])) for index in np.flatnonzero(~left)]
