@@ -31,10 +31,10 @@ from throughline.simulation.store import simulate
 from throughline.simulation.truth import TRUTH_JSON, StoreTruth, TruthDocument, read_truth
 from throughline.storage import documents
 from throughline.storage.objects import ObjectSettings, file_uri, open_objects
+from throughline.storage.pictures import PICTURES_FILE
 from throughline.storage.tables import TRACKS_FILE, read_tracks, write_embeddings, write_tracks
 from throughline.storage.workspace import Workspace, artifact_key
 from throughline.tracker.artifacts import SUMMARY_FILE, CameraTracks, read_summary
-from throughline.tracker.gallery import CROPS_FOLDER
 from throughline.tracker.lineage import LINEAGE_FILE, Lineage
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.track import EVERYWHERE, TrackStage
@@ -78,9 +78,7 @@ def unrefined(camera: CameraTracks, workspace: Workspace) -> CameraTracks:
     if workspace.find(folder) is None:
         with workspace.create(folder) as place:
             embeddings = _regrouped(camera.embeddings(), names)
-            (place / CROPS_FOLDER).mkdir()
-            for crop in embeddings.crops:
-                os.link(camera.artifact.path(crop), place / crop)
+            os.link(camera.artifact.path(PICTURES_FILE), place / PICTURES_FILE)
             write_embeddings(place, embeddings)
             write_tracks(place / TRACKS_FILE, _renamed(read_tracks(camera.artifact.path(TRACKS_FILE)), names))
             summary = replace(camera.summary, track_count=len(set(names.values())))

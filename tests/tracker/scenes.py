@@ -16,6 +16,7 @@ from throughline.domain.time import ClockMap, Instant, Interval
 from throughline.domain.tracks import Track, TrackEmbeddings, TrackTable
 from throughline.storage import documents
 from throughline.storage.objects import file_uri, open_objects
+from throughline.storage.pictures import PictureWriter
 from throughline.storage.tables import TRACKS_FILE, write_embeddings, write_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import SUMMARY_FILE, CameraTracks, TrackSummary
@@ -88,17 +89,18 @@ class Camera:
         return CameraTracks(artifact, self._summary(), self.clock)
 
     def _embeddings(self, place: Path) -> TrackEmbeddings:
-        (place / "crops").mkdir()
         rows = [
             (walk, int(walk.times_ns[index]))
             for walk in sorted(self.walks, key=lambda each: each.number)
             if any(walk.vector)
             for index in range(self.crops_each)
         ]
-        names = tuple(f"crops/{walk.number:06d}-{time}.jpg" for walk, time in rows)
         clear = np.arange(len(rows)) % self.crops_each >= self.poor_each
-        for name, is_clear in zip(names, clear.tolist(), strict=True):
-            (place / name).write_bytes(b"a picture" if is_clear else b"a picture of somebody else")
+        with PictureWriter(place) as pictures:
+            names = tuple(
+                pictures.add(b"\xff\xd8%s\xff\xd9" % (b"a picture" if is_clear else b"a picture of somebody else"))
+                for is_clear in clear.tolist()
+            )
         dimension = len(self.walks[0].vector) if self.walks else 3
         vectors = np.array([walk.vector for walk, _ in rows], np.float32).reshape(-1, dimension)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

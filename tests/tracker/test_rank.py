@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,16 +15,17 @@ from throughline.domain.calibration import Calibration
 from throughline.domain.correction import Correction
 from throughline.domain.errors import Conflict, CorruptArtifact, FailedPrecondition, InvalidInput
 from throughline.domain.likeness import SETS, Matching
-from throughline.domain.pairs import TrackSpan, pair_id
+from throughline.domain.pairs import Candidate, TrackSpan, pair_id
 from throughline.domain.time import ClockMap, Interval
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.perception.triton.client import REID, InferenceClient
+from throughline.storage import documents
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import best_crop_pair, confirmed_person, person_of
-from throughline.tracker.rank import Calibrations, Ranking, RankRules, Scale, rank
-from throughline.tracker.rank_stage import RankStage
+from throughline.tracker.rank import RANKING_FILE, SCORES_FILE, Calibrations, Ranking, RankRules, Scale, rank
+from throughline.tracker.rank_stage import RankStage, read_ranking
 from throughline.tracker.space import Known
 
 DEFAULT = RankRules()
@@ -123,8 +125,9 @@ def test_the_evidence_of_a_candidate(store: Store, tmp_path: Path) -> None:
     assert first.crop_cosine == pytest.approx(float(np.dot(towards(0.9), towards(0.95))), abs=1e-5), (
         "the fragment's crop"
     )
-    assert "/tracks/cam1/crops/000004-" in first.query_crop_uri
-    assert "/tracks/cam1/crops/000001-" in first.candidate_crop_uri
+    assert first.query_crop_uri.startswith("crops/cam1/000004-")
+    assert first.candidate_crop_uri.startswith("crops/cam1/000001-")
+    assert (tmp_path / "scores" / first.candidate_crop_uri).read_bytes() == b"\xff\xd8a picture\xff\xd9"
     assert first.time_gap_ns == 10 * SECOND
     assert second.time_gap_ns == 0
     assert third.time_gap_ns == 0, "38 to 43 s by UTC touches the fragment, 45 to 50 s by its own clock does not"
@@ -270,13 +273,32 @@ def test_a_ranking_is_kept_with_its_job_and_another_is_refused(
     stage, query = stage_of(Store(workspace, cameras), tiny_client)
     rules = RankRules(0.5, Scale.COSINE)
     artifact, ranking = stage.run(("job", 1), query, cameras, rules)
-    assert sorted(artifact.names()) == ["candidates.json", "scores.parquet"]
+    crops = {uri for each in ranking.candidates for uri in (each.query_crop_uri, each.candidate_crop_uri)}
+    assert {artifact.uri_of(name) for name in artifact.names()} == crops | {
+        artifact.uri_of(name) for name in (RANKING_FILE, SCORES_FILE)
+    }
     assert artifact.uri.endswith("jobs/job/scores/1/")
     assert ranking.reid_digest == digest
     assert stage.run(("job", 1), query, list(reversed(cameras)), rules)[1] == ranking
     with pytest.raises(Conflict, match="round 1 of job job was ranked from other"):
         stage.run(("job", 1), query, cameras, RankRules(0.6, Scale.COSINE))
     assert stage.run(("job", 2), query, cameras, RankRules(0.6, Scale.COSINE))[1].rules.threshold == 0.6
+
+
+def test_a_ranking_of_an_older_release_names_crops_that_lie_with_their_tracks(
+    tmp_path: Path, workspace: Workspace, store: Store
+) -> None:
+    ranking = store.ranked(tmp_path / "scores")
+    uri = "file:///workspace/tracks/k/crops/000001-7.jpg"
+    older = replace(ranking.candidates[0], query_crop_uri=uri, candidate_crop_uri=uri)
+    with workspace.create("jobs/job/scores/1") as place:
+        (place / RANKING_FILE).write_bytes(documents.dump(replace(ranking, candidates=(older,))))
+    assert read_ranking(workspace.get("jobs/job/scores/1")).candidates == (older,)
+
+
+def _but_crops(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Each round keeps the crops of its pairs itself."""
+    return [replace(each, query_crop_uri="", candidate_crop_uri="") for each in candidates]
 
 
 def test_a_correction_is_used_for_the_calibration_that_was_answered_and_for_no_other(
@@ -303,7 +325,8 @@ def test_a_correction_is_used_for_the_calibration_that_was_answered_and_for_no_o
         stage.run(("job", 2), query, cameras, DEFAULT)
 
     _, other = stage.run(("job", 3), query, cameras, DEFAULT, Known(correction=CORRECTION))
-    assert (other.correction, other.candidates) == (None, plain.candidates)
+    assert other.correction is None
+    assert _but_crops(other.candidates) == _but_crops(plain.candidates)
     assert other.incidents[-1].code == "correction_not_used"
     assert stage.run(("job", 3), query, cameras, DEFAULT, Known(correction=CORRECTION))[1] == other
 
@@ -376,7 +399,7 @@ def test_the_pair_of_crops_that_people_are_shown_is_of_clear_ones(tmp_path: Path
     person = confirmed_person(camera.span(1, START.ns, START.ns + SECOND), camera, mixed)
     pair = best_crop_pair(person, 2, camera, mixed)
     assert pair.cosine == pytest.approx(0.8, abs=1e-6)
-    assert pair.candidate_uri != camera.artifact.uri_of(embeddings.crops[4])
+    assert pair.candidate.stored.name != embeddings.crops[4]
     poor = replace(mixed, clear=np.zeros(6, bool))
     nowhere_clear = confirmed_person(camera.span(1, START.ns, START.ns + SECOND), camera, poor)
     assert best_crop_pair(nowhere_clear, 2, camera, poor).cosine == 1

@@ -7,8 +7,8 @@ import pytest
 
 from throughline.domain.calibration import Calibration
 from throughline.domain.tracks import TrackEmbeddings, TrackTable
+from throughline.storage.pictures import PICTURES_FILE, PictureWriter
 from throughline.storage.tables import TRACKS_FILE, read_embeddings, read_tracks, write_embeddings, write_tracks
-from throughline.tracker.gallery import CROPS_FOLDER
 from throughline.tracker.join import NO_JOINS, JoinSettings
 from throughline.tracker.refine import Refined, refine
 
@@ -46,14 +46,13 @@ class Raw:
     def refined(
         self, out: Path, calibration: Calibration | None = EVEN_AT_HALF, joining: JoinSettings = NO_JOINS
     ) -> Refined:
-        (self.folder / CROPS_FOLDER).mkdir(parents=True)
+        self.folder.mkdir()
         out.mkdir()
         ids, times, lefts = (np.array(column) for column in zip(*self.boxes, strict=True))
         boxes = np.stack([lefts, lefts * 0, lefts + 50, lefts * 0 + 100], axis=1).astype(np.float32)
         write_tracks(self.folder / TRACKS_FILE, TrackTable(ids, times, boxes, np.full(len(ids), 0.9, np.float32)))
-        names = tuple(f"{CROPS_FOLDER}/raw-{index}.jpg" for index in range(len(self.crops)))
-        for index, name in enumerate(names):
-            (self.folder / name).write_text(str(self.crops[index][1] // STEP))
+        with PictureWriter(self.folder) as pictures:
+            names = tuple(pictures.add(b"\xff\xd8%d\xff\xd9" % (time // STEP)) for _, time, _ in self.crops)
         numbers, moments, looks = zip(*self.crops, strict=True)
         qualities = np.linspace(0.5, 0.9, len(names), dtype=np.float32)
         clear = np.array([moment // STEP not in self.poor for moment in moments])
@@ -100,7 +99,8 @@ def test_poor_crops_divide_nothing_and_are_kept(raw: Raw, tmp_path: Path) -> Non
 
 def test_where_nobody_is_seen_there_is_nothing_to_refine(tmp_path: Path) -> None:
     nothing, none = np.zeros((0, 8), np.float32), np.zeros(0, np.int64)
-    (tmp_path / "raw" / CROPS_FOLDER).mkdir(parents=True)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / PICTURES_FILE).touch()
     write_tracks(tmp_path / "raw" / TRACKS_FILE, TrackTable(none, none, nothing[:, :4], nothing[:, 0]))
     write_embeddings(tmp_path / "raw", TrackEmbeddings(nothing, none, none, nothing[:, 0], none.astype(bool), ()))
     (tmp_path / "out").mkdir()
@@ -130,9 +130,11 @@ def test_crops_go_with_the_people_whom_they_show(raw: Raw, tmp_path: Path) -> No
     embeddings = read_embeddings(out)
     assert embeddings.track_ids.tolist() == [1, 1, 1, 2, 2, 2]
     np.testing.assert_array_equal(embeddings.vectors, [ANNA] * 3 + [BERT] * 3)
-    assert [int((out / crop).read_text()) * STEP for crop in embeddings.crops] == embeddings.times_ns.tolist()
+    pictures = (out / PICTURES_FILE).read_bytes()
+    places = [[int(place) for place in crop.partition("#")[2].split("+")] for crop in embeddings.crops]
+    steps = [int(pictures[first + 2 : first + count - 2]) for first, count in places]
+    assert [step * STEP for step in steps] == embeddings.times_ns.tolist()
     assert refined.best_crops == {1: embeddings.crops[2], 2: embeddings.crops[5]}
-    assert not list((raw.folder / CROPS_FOLDER).iterdir())
 
 
 def test_the_best_crop_of_a_track_is_a_clear_one(raw: Raw, tmp_path: Path) -> None:

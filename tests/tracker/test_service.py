@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import grpc
 import pytest
 
@@ -135,13 +136,15 @@ def test_a_person_is_tracked_located_and_found_again(stub: TrackerStub, reels: d
     assert first.time_gap_ns == 0
     assert [incident.code for incident in answer.incidents] == ["not_calibrated"]
     assert ranked(stub, request) == answer
+    for uri in (first.query_crop_uri, first.candidate_crop_uri):
+        assert uri.startswith(answer.scores.uri), "what people are shown is kept with the job"
+        assert cv2.imread(uri.removeprefix("file://")) is not None
 
     request.round, request.rerank = 2, True
     in_context = ranked(stub, request)
     assert in_context.scores != answer.scores
-    assert sorted(in_context.candidates, key=lambda each: each.pair_id) == sorted(
-        answer.candidates, key=lambda each: each.pair_id
-    )
+    one, other = ({each.pair_id: each.cosine for each in given.candidates} for given in (in_context, answer))
+    assert one == other
 
 
 def test_mistakes_come_back_as_what_they_are(stub: TrackerStub, reels: dict[str, Artifact]) -> None:

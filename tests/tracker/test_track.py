@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from concurrent.futures import Future
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import cv2
@@ -21,6 +21,7 @@ from throughline.domain.tracks import TrackTable
 from throughline.domain.work import Step, Work
 from throughline.perception.triton.client import DETECTOR, REID, InferenceClient
 from throughline.storage import documents
+from throughline.storage.pictures import PICTURES_FILE, StoredPicture
 from throughline.storage.tables import artifact_embeddings, read_tracks
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import REEL_FILE
@@ -75,8 +76,8 @@ def test_what_the_artifact_holds(workspace: Workspace, stage: TrackStage) -> Non
     Recording((FIRST, SECOND_ONE)).publish(workspace, "cam1")
     tracked = run(stage)
     summary, artifact = tracked.summary, tracked.artifact
-    crops = [name for name in artifact.names() if name.startswith("crops/")]
-    assert set(artifact.names()) - set(crops) == {
+    assert set(artifact.names()) == {
+        "crops.mjpeg",
         "people.parquet",
         "tracks.parquet",
         "tracks.csv",
@@ -89,14 +90,16 @@ def test_what_the_artifact_holds(workspace: Workspace, stage: TrackStage) -> Non
     embeddings = artifact_embeddings(artifact)
     assert embeddings.vectors.shape == (summary.crop_count, 6)
     np.testing.assert_allclose(np.linalg.norm(embeddings.vectors, axis=1), 1, atol=1e-5)
-    assert sorted(embeddings.crops) == sorted(crops)
+    assert len(set(embeddings.crops)) == summary.crop_count
     assert set(embeddings.track_ids.tolist()) == {1, 2}
-    for name in crops:
-        assert cv2.imread(str(artifact.path(name))) is not None
+    for name, quality in zip(embeddings.crops, embeddings.qualities.tolist(), strict=True):
+        picture = cv2.imdecode(np.frombuffer(StoredPicture(artifact, name).read(), np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
+        assert quality > 0
     rows = list(csv.DictReader(artifact.path("tracks.csv").open()))
     assert [row["track_id"] for row in rows] == ["1", "2"]
     assert Instant.parse(rows[0]["first_seen"]) == Instant(int(tables(tracked).track(1).times_ns[0]))
-    assert rows[0]["best_crop"] in crops
+    assert rows[0]["best_crop"] in embeddings.crops
     table = tables(tracked)
     assert (summary.track_count, summary.box_count, summary.frame_count) == (2, len(table.times_ns), 40)
     assert summary.incidents == ()
@@ -160,7 +163,9 @@ def test_crops_that_the_model_cannot_describe_are_left_out_and_counted(
     tracked = run(stage)
     embeddings = artifact_embeddings(tracked.artifact)
     np.testing.assert_allclose(np.linalg.norm(embeddings.vectors, axis=1), 1, atol=1e-5)
-    assert sorted(name for name in tracked.artifact.names() if name.startswith("crops/")) == sorted(embeddings.crops)
+    sizes = sorted(tuple(map(int, name.partition("#")[2].split("+"))) for name in embeddings.crops)
+    assert [first for first, _ in sizes] == [0, *accumulate(count for _, count in sizes)][:-1], "one after the other"
+    assert tracked.artifact.path(PICTURES_FILE).stat().st_size == sum(count for _, count in sizes)
     (incident,) = tracked.summary.incidents
     assert (incident.code, incident.camera) == ("crops_not_described", "cam1")
     assert f"of {tracked.summary.crop_count * 3 // 2} crops" in incident.message

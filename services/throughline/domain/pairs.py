@@ -39,8 +39,9 @@ class Candidate:
     """A track that may be the query's person, with the evidence.
 
     similarity: P(same person) at equal priors, 0..1; cosine and crop_cosine: -1..1; time_gap_ns: 0 where the tracks overlap;
-    crop URIs: the most alike pair of crops. `appearance` is the similarity by looks alone as the model's own calibration gives it,
-    `space_time` what space and time say of it, for people; empty where nothing is known.
+    crop URIs: the most alike pair of crops, in the ranking's document by their names beside it. `appearance` is the similarity by
+    looks alone as the model's own calibration gives it, `space_time` what space and time say of it, for people; empty where nothing
+    is known.
     """
 
     pair_id: str

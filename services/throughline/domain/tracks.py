@@ -112,7 +112,8 @@ class TrackEmbeddings:
     """Embeddings of some crops of each track, rows in order of (track_id, time).
 
     vectors: (m, d) float32, unit length; track_ids: (m,) int64; times_ns: (m,) int64; qualities: (m,) float32 in 0..1; clear: (m,)
-    bool, False where a crop is poor and only there because nothing better shows its time; crops: m file names.
+    bool, False where a crop is poor and only there because nothing better shows its time; crops: the names of m
+    pictures (storage/pictures.py).
     """
 
     vectors: NDArray[np.float32]
@@ -133,11 +134,11 @@ class TrackEmbeddings:
         return np.asarray(np.maximum(self.qualities, _LEAST_QUALITY) ** _QUALITY_COUNTS, np.float32)
 
     def only(self, track_id: int) -> TrackEmbeddings:
-        """The crops of one track, without their files; empty where there is none of that id."""
+        """The crops of one track, without their pictures; empty where there is none of that id."""
         return self.at(np.flatnonzero(self.track_ids == track_id))
 
     def at(self, rows: NDArray[np.int64]) -> TrackEmbeddings:
-        """The crops of some rows, without their files."""
+        """The crops of some rows, without their pictures."""
         return TrackEmbeddings(
             self.vectors[rows], self.track_ids[rows], self.times_ns[rows], self.qualities[rows], self.clear[rows], ()
         )
@@ -167,7 +168,7 @@ class TrackEmbeddings:
 
 
 def concatenated(tables: Sequence[TrackEmbeddings]) -> TrackEmbeddings:
-    """One or more tables, whose ids rise from each to the next, as one; without the crops' files."""
+    """One or more tables, whose ids rise from each to the next, as one; without the crops' pictures."""
     return TrackEmbeddings(
         vectors=np.concatenate([each.vectors for each in tables]),
         track_ids=np.concatenate([each.track_ids for each in tables]),

@@ -63,6 +63,9 @@ class _RoutedObjects:
     def read(self, uri: str, max_bytes: int | None = None) -> bytes:
         return self._store(uri).read(uri, max_bytes)
 
+    def read_part(self, uri: str, first: int, count: int) -> bytes:
+        return self._store(uri).read_part(uri, first, count)
+
     def fetch(self, uri: str, destination: Path, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> ObjectInfo:
         return self._store(uri).fetch(uri, destination, pin=pin, check=check)
 

@@ -107,6 +107,11 @@ class FileObjects:
         with _translated(uri):
             return self.local_path(uri).read_bytes()
 
+    def read_part(self, uri: str, first: int, count: int) -> bytes:
+        with _translated(uri), self.local_path(uri).open("rb") as file:
+            file.seek(first)
+            return file.read(count)
+
     def fetch(self, uri: str, destination: Path, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> ObjectInfo:
         before = self.head(uri, etag=pin.etag)
         with whole_file(destination) as partial:

@@ -85,16 +85,30 @@ class S3Objects:
         return True
 
     def read(self, uri: str, max_bytes: int | None = None) -> bytes:
+        def accept(size: int) -> None:
+            if max_bytes is not None and size > max_bytes:
+                raise LimitExceeded(f"{uri} has {size} bytes, more than the {max_bytes} that are taken")
+
+        return self._body(uri, accept)
+
+    def read_part(self, uri: str, first: int, count: int) -> bytes:
+        def accept(size: int) -> None:
+            if size != count:
+                raise ConnectionError(f"it gives {size} bytes where {count} were asked for")
+
+        return self._body(uri, accept, Range=f"bytes={first}-{first + count - 1}")
+
+    def _body(self, uri: str, accept: Callable[[int], None], **arguments: str) -> bytes:
+        """What an object holds, unless `accept` raises something at its size."""
         bucket, key = _object(uri)
 
         def read() -> bytes:
-            answer = self._client.get_object(Bucket=bucket, Key=key)
+            answer = self._client.get_object(Bucket=bucket, Key=key, **arguments)  # type: ignore[arg-type]
             with closing(answer["Body"]) as body:  # as its own context it is the raw stream, with the errors of urllib3
                 size = answer.get("ContentLength")
                 if size is None:
                     raise ConnectionError("its answer states no length")
-                if max_bytes is not None and size > max_bytes:
-                    raise LimitExceeded(f"{uri} has {size} bytes, more than the {max_bytes} that are taken")
+                accept(size)
                 return body.read()
 
         return self._call(uri, read)

@@ -116,7 +116,7 @@ def read_track_extents(path: Path) -> TrackExtents:
 
 
 class CropRow(NamedTuple):
-    """What is written of one crop. quality: 0..1; crop: its file, relative to the folder; clear: see TrackEmbeddings."""
+    """What is written of one crop. quality: 0..1; crop: the name of its picture; clear: see TrackEmbeddings."""
 
     track_id: int
     time_ns: int

@@ -69,6 +69,25 @@ class Artifact:
             raise CorruptArtifact(f"{uri} is not as its manifest says; remove {self.uri} and run again")
         return path
 
+    def read_part(self, name: str, first: int, count: int) -> bytes:
+        """`count` bytes of one of its files from byte `first` on, without fetching the rest; raise NotFound, or CorruptArtifact where
+        it has fewer."""
+        file, uri = self._file(name), self.uri_of(name)
+        if not 0 < count <= file.size_bytes - first:
+            raise CorruptArtifact(
+                f"{uri} has {file.size_bytes} bytes, not {count} from {first} on; remove {self.uri} and run again"
+            )
+        cached = self._cache / name
+        if cached.exists():
+            with cached.open("rb") as part:
+                part.seek(first)
+                found = part.read(count)
+        else:
+            found = self._objects.read_part(uri, first, count)
+        if len(found) != count:
+            raise CorruptArtifact(f"{uri} is not as its manifest says; remove {self.uri} and run again")
+        return found
+
     def _file(self, name: str) -> ManifestFile:
         file = self.manifest.files.get(name)
         if file is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -22,9 +22,9 @@ from throughline.perception.associate import Cut
 from throughline.perception.crops import Crop, Moment, crop_quality
 from throughline.perception.embed import Embedder
 from throughline.perception.triton.client import REID, InferenceClient
+from throughline.storage.pictures import PictureWriter
 from throughline.storage.tables import CropRow, EmbeddingWriter
 
-CROPS_FOLDER = "crops"
 _SEEK_SECONDS = 2.0
 """Between moments further apart than this the reel is sought, not decoded through."""
 _ROUNDING = 0.02
@@ -32,18 +32,23 @@ _ROUNDING = 0.02
 _JPEG_QUALITY = 92
 
 
-def crop_file(track_id: int, time_ns: int) -> str:
-    """Where a crop is kept, relative to the tracks' folder."""
-    return f"{CROPS_FOLDER}/{track_id:06d}-{time_ns}.jpg"
-
-
 def is_unit(vector: NDArray[np.float32]) -> bool:
     """Whether a descriptor can be compared: finite, and of length 1 but for rounding."""
     return bool(abs(float(np.linalg.norm(vector)) - 1) < _ROUNDING)
 
 
+class _Taken(NamedTuple):
+    """A crop that is with the ReID model."""
+
+    track_id: int
+    time_ns: int
+    quality: float
+    clear: bool
+    jpeg: bytes
+
+
 class Gallery:
-    """Saves and embeds crops into a folder as they come: crops/, embeddings.npy and .parquet. A context manager.
+    """Saves and embeds crops into a folder as they come: crops.mjpeg, embeddings.npy and .parquet. A context manager.
 
     About `limit` crops are with the ReID model at once. count: those that it has described; undescribed: those for which it gave
     something else than a unit vector, which are left out.
@@ -51,21 +56,20 @@ class Gallery:
 
     def __init__(self, folder: Path, client: InferenceClient, limit: int, work: Work) -> None:
         self.count = self.undescribed = 0
-        self._folder = folder
         self._work = work
-        (folder / CROPS_FOLDER).mkdir()
+        self._pictures = PictureWriter(folder)
         self._writer = EmbeddingWriter(folder, client.model(REID).embedding_dim or 0)
-        self._embedder = Embedder[CropRow](client, limit, self._write, work.check)
+        self._embedder = Embedder[_Taken](client, limit, self._write, work.check)
 
     def take(self, track_id: int, moment: Moment, crop: Cut) -> None:
         """Add a moment of a track whose crop is at hand."""
         at = moment.sighting
-        self._add(CropRow(track_id, at.time_ns, at.quality, crop_file(track_id, at.time_ns), moment.clear), crop())
+        self._add(track_id, at.time_ns, at.quality, moment.clear, crop())
 
-    def _add(self, row: CropRow, crop: Picture) -> None:
-        """`row` has its sighting's quality; the crop's is known now."""
-        _save(self._folder / row.crop, crop)
-        self._embedder.add(row._replace(quality=crop_quality(row.quality, crop)), crop)
+    def _add(self, track_id: int, time_ns: int, quality: float, clear: bool, crop: Picture) -> None:
+        """`quality` is the sighting's; the crop's is known now."""
+        taken = _Taken(track_id, time_ns, crop_quality(quality, crop), clear, _coded(crop))
+        self._embedder.add(taken, crop)
 
     def fetch(self, reader: ReelReader, chosen: NDArray[np.void]) -> None:
         """Cut the moments of `chosen` (CHOSEN, in order of time) from the reel; those whose frames do not decode are left out."""
@@ -76,8 +80,7 @@ class Gallery:
         for frame in frames_at(reader, sorted(by_time)):
             for row in by_time[frame.time.ns]:
                 track_id, time_ns, box, quality, clear = chosen[row].item()
-                crop = Crop(frame, tuple(box.tolist()))
-                self._add(CropRow(track_id, time_ns, quality, crop_file(track_id, time_ns), clear), crop())
+                self._add(track_id, time_ns, quality, clear, Crop(frame, tuple(box.tolist()))())
             self._work.report(self.count, total, "crops")
 
     def finish(self) -> int:
@@ -91,12 +94,12 @@ class Gallery:
         self._work.report(self.count, self.count, "crops")
         return self.count
 
-    def _write(self, crop: CropRow, vector: NDArray[np.float32]) -> None:
+    def _write(self, crop: _Taken, vector: NDArray[np.float32]) -> None:
         if not is_unit(vector):
-            (self._folder / crop.crop).unlink()
             self.undescribed += 1
             return
-        self._writer.add(crop, vector)
+        name = self._pictures.add(crop.jpeg)
+        self._writer.add(CropRow(crop.track_id, crop.time_ns, crop.quality, name, crop.clear), vector)
         self.count += 1
 
     def __enter__(self) -> Self:
@@ -107,6 +110,7 @@ class Gallery:
     ) -> None:
         if kind is not None:
             self._embedder.cancel()
+        self._pictures.__exit__(kind, error, trace)
         self._writer.__exit__(kind, error, trace)
 
 
@@ -126,6 +130,6 @@ def _runs(times_ns: list[int], gap_ns: int) -> Iterator[Interval]:
             yield Interval(Instant(times_ns[first]), Instant(times_ns[after - 1] + 1))
 
 
-def _save(path: Path, crop: Picture) -> None:
-    coded = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
-    path.write_bytes(coded.tobytes())
+def _coded(crop: Picture) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    return cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), options)[1].tobytes()

@@ -17,8 +17,10 @@ from throughline.domain.pairs import TrackId, TrackSpan
 from throughline.domain.time import Instant, Interval
 from throughline.domain.topology import HANDOVER_NS
 from throughline.domain.tracks import TrackEmbeddings, concatenated
+from throughline.storage.pictures import StoredPicture
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
+from throughline.tracker.pair_pictures import TrackPicture
 
 EVEN_ODDS = 0.5
 
@@ -59,11 +61,11 @@ class Compared:
 @dataclass(frozen=True)
 class Person:
     """The query's tracks and those that were confirmed. crops: those of the query's tracks as track 0, of each confirmed one as a
-    track of its own; cameras: of each of these; crop_uris: one a crop."""
+    track of its own; cameras: of each of these; pictures: one a crop."""
 
     tracks: tuple[TrackSpan, ...]
     crops: TrackEmbeddings
-    crop_uris: tuple[str, ...]
+    pictures: tuple[TrackPicture, ...]
     cameras: tuple[str, ...]
 
     @property
@@ -82,7 +84,7 @@ class Person:
         return Person(
             tuple(track for each in every for track in each.tracks),
             concatenated(numbered),
-            tuple(uri for each in every for uri in each.crop_uris),
+            tuple(picture for each in every for picture in each.pictures),
             tuple(camera for each in every for camera in each.cameras),
         )
 
@@ -90,8 +92,13 @@ class Person:
 def confirmed_person(track: TrackSpan, camera: CameraTracks, embeddings: TrackEmbeddings) -> Person:
     """Whom a confirmed track shows; without crops, who is where and when."""
     rows = np.flatnonzero(embeddings.track_ids == track.track.number)
-    uris = tuple(camera.artifact.uri_of(embeddings.crops[row]) for row in rows)
-    return Person((track,), embeddings.only(track.track.number), uris, (camera.camera,))
+    pictures = tuple(_picture(camera, embeddings, row) for row in rows.tolist())
+    return Person((track,), embeddings.only(track.track.number), pictures, (camera.camera,))
+
+
+def _picture(camera: CameraTracks, embeddings: TrackEmbeddings, row: int) -> TrackPicture:
+    stored = StoredPicture(camera.artifact, embeddings.crops[row])
+    return TrackPicture(stored, int(embeddings.track_ids[row]), int(embeddings.times_ns[row]))
 
 
 def person_of(
@@ -113,8 +120,8 @@ def person_of(
     if len(best):
         rows = rows[sure | _like(embeddings.vectors[rows], embeddings.vectors[best], calibration)]
     as_one = replace(embeddings.at(rows), track_ids=np.zeros(len(rows), np.int64))
-    uris = tuple(camera.artifact.uri_of(embeddings.crops[row]) for row in rows)
-    return Person(query.tracks, as_one, uris, (camera.camera,))
+    pictures = tuple(_picture(camera, embeddings, row) for row in rows.tolist())
+    return Person(query.tracks, as_one, pictures, (camera.camera,))
 
 
 def _like(
@@ -222,8 +229,8 @@ def _gap_ns(track: TrackSpan, query: Sequence[TrackSpan]) -> int:
 class CropPair:
     """The most alike crops of the query and of another track, and their cosine."""
 
-    query_uri: str
-    candidate_uri: str
+    query: TrackPicture
+    candidate: TrackPicture
     cosine: float
 
 
@@ -235,5 +242,5 @@ def best_crop_pair(person: Person, number: int, camera: CameraTracks, embeddings
     theirs = first + np.flatnonzero(embeddings.presentable[first:after])
     cosines = person.crops.vectors[ours] @ embeddings.vectors[theirs].T
     own, other = np.unravel_index(int(cosines.argmax()), cosines.shape)
-    uri = camera.artifact.uri_of(embeddings.crops[int(theirs[other])])
-    return CropPair(person.crop_uris[int(ours[own])], uri, round(float(cosines[own, other]), 6))
+    picture = _picture(camera, embeddings, int(theirs[other]))
+    return CropPair(person.pictures[int(ours[own])], picture, round(float(cosines[own, other]), 6))

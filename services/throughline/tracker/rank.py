@@ -25,6 +25,7 @@ from throughline.tracker.context import in_context
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import (
     Compared,
+    CropPair,
     Outcome,
     Person,
     SetRule,
@@ -34,6 +35,7 @@ from throughline.tracker.match import (
     falling,
     person_of,
 )
+from throughline.tracker.pair_pictures import PairPictures
 from throughline.tracker.space import Known, Places, weighed
 
 COSINE = "cosine"
@@ -153,7 +155,8 @@ def rank(
     place: Path,
     known: Known = NOTHING,
 ) -> Ranking:
-    """Compare all tracks with the query's and the confirmed ones, write their scores into `place`, and give the candidates."""
+    """Compare all tracks with the query's and the confirmed ones, write their scores and the candidates' crops into `place`, and give
+    the candidates, their crops as files of `place`."""
     cameras = sorted(cameras, key=lambda each: each.camera)
     embeddings = [each.embeddings() for each in cameras]
     home = next(
@@ -169,6 +172,7 @@ def rank(
         around = in_context(compared, embeddings, calibrations.rule)
         scored.sort(key=lambda each: -around.get(each.compared.track.track, float("-inf")))
     candidates: list[Candidate] = []
+    pictures = PairPictures(place)
     rows: list[tuple[object, ...]] = []
     for each in scored:
         outcome = each.outcome or (
@@ -179,9 +183,12 @@ def rank(
             else Outcome.CANDIDATE
         )
         if outcome is Outcome.CANDIDATE:
-            row = each.compared.row
-            candidates.append(_candidate(person, each, cameras[row], embeddings[row]))
+            row, number = each.compared.row, each.compared.track.track.number
+            candidates.append(
+                _candidate(person, each, best_crop_pair(person, number, cameras[row], embeddings[row]), pictures)
+            )
         rows.append(_score_row(each, outcome, len(candidates)))
+    pictures.save()
     with TableWriter(place / SCORES_FILE, SCORES) as writer:
         if rows:
             writer.write(*zip(*rows, strict=True))
@@ -254,17 +261,16 @@ def _confirmed(known: Known, cameras: Sequence[CameraTracks], embeddings: Sequen
     ]
 
 
-def _candidate(person: Person, each: _Scored, camera: CameraTracks, embeddings: TrackEmbeddings) -> Candidate:
+def _candidate(person: Person, each: _Scored, pair: CropPair, pictures: PairPictures) -> Candidate:
     track = each.compared.track
-    pair = best_crop_pair(person, track.track.number, camera, embeddings)
     return Candidate(
         pair_id=pair_id(person.tracks[0].track, track.track),
         track=track,
         similarity=0.0 if np.isnan(each.similarity) else each.similarity,
         cosine=each.compared.cosine,
         time_gap_ns=each.compared.time_gap_ns,
-        query_crop_uri=pair.query_uri,
-        candidate_crop_uri=pair.candidate_uri,
+        query_crop_uri=pictures.add(pair.query),
+        candidate_crop_uri=pictures.add(pair.candidate),
         crop_cosine=pair.cosine,
         appearance=0.0 if np.isnan(each.appearance) else each.appearance,
         space_time=each.judgement.reason,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from throughline.domain.calibration import Calibration
 from throughline.domain.errors import Conflict, FailedPrecondition
+from throughline.domain.pairs import Candidate
 from throughline.domain.work import Incident
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage import documents
@@ -77,8 +78,18 @@ def _document(value: object) -> str:
 
 
 def read_ranking(artifact: Artifact) -> Ranking:
-    """The content of a scores artifact's candidates.json."""
-    return documents.load(Ranking, artifact.path(RANKING_FILE).read_bytes())
+    """The content of a scores artifact's candidates.json, with the URIs of the crops that lie beside it. Older ones name URIs, of
+    crops that lie with their tracks."""
+    ranking = documents.load(Ranking, artifact.path(RANKING_FILE).read_bytes())
+    return replace(ranking, candidates=tuple(_placed(each, artifact) for each in ranking.candidates))
+
+
+def _placed(candidate: Candidate, artifact: Artifact) -> Candidate:
+    query, other = (
+        crop if "://" in crop else artifact.uri_of(crop)
+        for crop in (candidate.query_crop_uri, candidate.candidate_crop_uri)
+    )
+    return replace(candidate, query_crop_uri=query, candidate_crop_uri=other)
 
 
 def _usable(calibration: Calibration | None, rules: RankRules) -> Calibration | None:

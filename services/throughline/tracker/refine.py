@@ -16,10 +16,10 @@ from throughline.domain.time import Instant
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.perception.camera_motion import CameraPath, shifted
 from throughline.storage import documents
+from throughline.storage.pictures import PICTURES_FILE
 from throughline.storage.tables import TRACKS_FILE, CropRow, EmbeddingWriter, TrackWriter, read_embeddings, track_blocks
 from throughline.tracker.divide import cosine, divisions
 from throughline.tracker.ends import TrackEnds
-from throughline.tracker.gallery import CROPS_FOLDER, crop_file
 from throughline.tracker.join import NO_JOINS, Join, JoinSettings, Looks, chains, joins
 from throughline.tracker.lineage import LINEAGE_FILE, Origin, lineage
 from throughline.tracker.lines import TrackLine, TrackLines
@@ -27,7 +27,7 @@ from throughline.tracker.lines import TrackLine, TrackLines
 
 @dataclass(frozen=True)
 class Refined:
-    """The tracks that were written, and of each the file of its best crop."""
+    """The tracks that were written, and of each the picture of its best crop."""
 
     lines: list[TrackLine]
     best_crops: dict[int, str]
@@ -131,16 +131,14 @@ def _looks(embeddings: TrackEmbeddings, parts: Parts, calibration: Calibration |
 
 
 def _move_crops(raw: Path, folder: Path, embeddings: TrackEmbeddings, parts: Parts) -> dict[int, str]:
-    """Move crops and vectors to their tracks; return the best crop of each."""
-    (folder / CROPS_FOLDER).mkdir()
+    """Write crops and vectors with their tracks' new numbers; return the best crop of each."""
+    (raw / PICTURES_FILE).rename(folder / PICTURES_FILE)
     best: dict[int, tuple[bool, float, str]] = {}
     numbers = parts.renumbered(embeddings.track_ids, embeddings.times_ns).tolist()
     columns = (embeddings.times_ns, embeddings.qualities, embeddings.clear)
     moments = zip(numbers, *(column.tolist() for column in columns), embeddings.crops, strict=True)
     with EmbeddingWriter(folder, embeddings.vectors.shape[1]) as writer:
         for row, (track_id, time_ns, quality, clear, crop) in enumerate(moments):
-            file = crop_file(track_id, time_ns)
-            (raw / crop).rename(folder / file)
-            writer.add(CropRow(track_id, time_ns, quality, file, clear), embeddings.vectors[row])
-            best[track_id] = max(best.get(track_id, (False, -1.0, "")), (clear, quality, file))
-    return {track_id: file for track_id, (_, _, file) in best.items()}
+            writer.add(CropRow(track_id, time_ns, quality, crop, clear), embeddings.vectors[row])
+            best[track_id] = max(best.get(track_id, (False, -1.0, "")), (clear, quality, crop))
+    return {track_id: crop for track_id, (_, _, crop) in best.items()}

@@ -167,7 +167,7 @@ class TrackResult(_message.Message):
     """True where the tracks were found ready."""
     @_builtins.property
     def tracks(self) -> _common_pb2.ArtifactRef:
-        """The tracks: tracks.parquet, embeddings.npy, embeddings.parquet, crops/, tracks.csv, summary.json."""
+        """The tracks: tracks.parquet, embeddings.npy, embeddings.parquet, clear.npy, crops.mjpeg, tracks.csv, summary.json."""
 
     @_builtins.property
     def incidents(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Incident]:
@@ -419,7 +419,7 @@ class RankCandidatesResponse(_message.Message):
     """Names what made similarities of looks: the ReID model, the likeness and its calibration, as a digest; empty without a calibration."""
     @_builtins.property
     def scores(self) -> _common_pb2.ArtifactRef:
-        """Scores of all tracks, also those below the threshold: scores.parquet."""
+        """Scores of all tracks, also those below the threshold: scores.parquet; and the candidates' crops."""
 
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:

@@ -59,7 +59,7 @@ def test_galleries_show_clear_crops(stage: IdentifyStage, workspace: Workspace, 
     camera = Camera("cam1", (Walk(1, 0, 2, vector=RED),), reid_digest=digest, crops_each=3, poor_each=2)
     artifact = stage.run("clear", [camera.publish(workspace)], RULES, Work())
     pictures = [name for name in artifact.names() if name.startswith("galleries/")]
-    assert [artifact.path(name).read_bytes() for name in pictures] == [b"a picture"]
+    assert [artifact.path(name).read_bytes() for name in pictures] == [b"\xff\xd8a picture\xff\xd9"]
 
 
 def test_times_are_utc_by_the_camera_s_clock(stage: IdentifyStage, publish: Publish) -> None:

@@ -18,6 +18,7 @@ from throughline.domain.work import Work
 from throughline.perception.detect import PERSON
 from throughline.perception.triton.card import ModelCard
 from throughline.perception.triton.client import REID, InferenceClient
+from throughline.storage.pictures import StoredPicture
 from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.identities.associate import associate, least_cosine
@@ -161,5 +162,5 @@ def _pictures(camera: CameraTracks, wanted: set[int]) -> Shown:
     for row in np.argsort(-embeddings.qualities, kind="stable").tolist():
         number = int(embeddings.track_ids[row])
         if embeddings.presentable[row] and number in wanted and len(shown.setdefault(number, [])) < _PICTURES_PER_TRACK:
-            shown[number].append(camera.artifact.path(embeddings.crops[row]).read_bytes())
+            shown[number].append(StoredPicture(camera.artifact, embeddings.crops[row]).read())
     return shown
