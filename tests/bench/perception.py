@@ -9,10 +9,7 @@ minute to minute.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +24,7 @@ from numpy.typing import NDArray
 
 from tests.bench.cost import Cost, cores, cost
 from tests.bench.measure import Measure
+from tests.bench.run_plain_loop import plain_loop
 from tests.bench.who_is_who import Described, LoopBoxes, identities
 from throughline.domain.footage import Reel
 from throughline.domain.geometry import Letterbox, Size
@@ -45,7 +43,6 @@ from throughline.perception.embed import fitted
 from throughline.perception.in_flight import in_flight
 from throughline.perception.letterbox import letterboxed
 from throughline.perception.triton.client import DETECTOR, REID, InferenceClient
-from throughline.perception.triton.environment import ensure_environment
 from throughline.perception.triton.server import TritonServer, TritonSettings
 from throughline.simulation.settings import SimulationSettings
 from throughline.simulation.store import simulate
@@ -56,7 +53,7 @@ from throughline.storage.workspace import Artifact, Workspace
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.track import EVERYWHERE, TrackStage
 
-RATE, _SOURCE_RATE = 10.0, 30
+RATE, _SOURCE_RATE, _EVERY = 10.0, 30, 3
 _IN_FLIGHT = 8
 _LEAST_SEEN = 0.5
 _TURNS = 3
@@ -134,7 +131,7 @@ def _measured(what: str, scenes: Sequence[Scene], models: Path) -> list[Measure]
     settings = TritonSettings(model_repository=models, log=scene.folder / "triton.log")
     with TritonServer(settings) as server, InferenceClient(server.grpc_address, max_in_flight=32) as client:
         tracked, _ = _ours(scene, client, "warm")
-        crops = _crops(scene, tracked)
+        crops, looked_at = _crops(scene, tracked), _looked_at(scene, tracked)
         bare, card = _Bare(scene, client, crops[:, 1:]), client.model(REID)
         turns = [
             _Turn(
@@ -142,14 +139,14 @@ def _measured(what: str, scenes: Sequence[Scene], models: Path) -> list[Measure]
                 infer=bare.infer(),
                 ours=_ours(scene, client, str(turn))[1],
                 draw=bare.draw(),
-                plain=plain_loop(scene, models, "all")[1],
-                lean=plain_loop(scene, models, crops)[1],
+                plain=plain_loop(scene.video, models, looked_at, "all", scene.folder)[1],
+                lean=plain_loop(scene.video, models, looked_at, crops, scene.folder)[1],
             )
             for turn in range(_TURNS)
         ]
         artifacts = [tracked, *(_ours(each, client, "described")[0] for each in scenes[1:])]
         described = [
-            _described(each, artifact, plain_loop(each, models, "all")[0])
+            _described(each, artifact, models)
             for each, artifact in zip(scenes, artifacts, strict=True)
             if each.truth is not None
         ]
@@ -188,8 +185,9 @@ def _measured(what: str, scenes: Sequence[Scene], models: Path) -> list[Measure]
     return measures
 
 
-def _described(scene: Scene, tracked: Artifact, arrays: dict[str, Any]) -> Described:
+def _described(scene: Scene, tracked: Artifact, models: Path) -> Described:
     assert scene.truth is not None
+    arrays = plain_loop(scene.video, models, _looked_at(scene, tracked), "all", scene.folder)[0]
     found = LoopBoxes.of(arrays, scene.reel.parts[0].span.start.ns, _SOURCE_RATE)
     return Described(scene.truth, read_tracks(tracked.path("tracks.parquet")), artifact_embeddings(tracked), found)
 
@@ -313,23 +311,14 @@ def _crops(scene: Scene, tracked: Artifact) -> NDArray[np.float32]:
     start = scene.reel.parts[0].span.start.ns
     rows = []
     for track, time in zip(embeddings.track_ids.tolist(), embeddings.times_ns.tolist(), strict=True):
-        frame = round((time - start) * _SOURCE_RATE / NS_PER_SECOND)
-        rows.append((frame // 3 * 3, *boxes[track, time]))
+        rows.append((round((time - start) * _SOURCE_RATE / NS_PER_SECOND), *boxes[track, time]))
     return np.array(rows, np.float32)
 
 
-def plain_loop(scene: Scene, models: Path, crops: str | NDArray[np.float32]) -> tuple[dict[str, Any], Cost]:
-    """Run it in a process of its own; its boxes and vectors, and what it cost."""
-    if not isinstance(crops, str):
-        np.save(scene.folder / "crops.npy", crops)
-        crops = str(scene.folder / "crops.npy")
-    environment, out = ensure_environment(), scene.folder / "plain.npz"
-    script = str(Path(__file__).with_name("plain_loop.py"))
-    every, threads = str(round(_SOURCE_RATE / RATE)), str(cores())
-    arguments = [str(environment.site_packages), str(scene.video), str(models), every, threads, crops, str(out)]
-    done = subprocess.run(
-        [sys.executable, script, *arguments], check=True, capture_output=True, text=True, env=os.environ
-    )
-    spent = json.loads(done.stdout.splitlines()[-1])
-    with np.load(out) as arrays:
-        return dict(arrays), Cost(spent["wall"], spent["cpu"])
+def _looked_at(scene: Scene, tracked: Artifact) -> NDArray[np.int64]:
+    """Numbers of the frames that we look at, every third one: a camera's tenths of a second need not begin with its footage."""
+    span = scene.reel.parts[0].span
+    times_ns = read_tracks(tracked.path("tracks.parquet")).times_ns - span.start.ns
+    frames = np.rint(times_ns * (_SOURCE_RATE / NS_PER_SECOND)).astype(np.int64)
+    first = int(np.bincount(frames % _EVERY).argmax())
+    return np.arange(first, span.duration_ns * _SOURCE_RATE // NS_PER_SECOND, _EVERY)

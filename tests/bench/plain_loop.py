@@ -1,8 +1,9 @@
-"""What somebody writes in an afternoon: OpenCV decodes, ONNX Runtime finds people in every third frame and describes their crops.
+"""What somebody writes in an afternoon: OpenCV decodes, ONNX Runtime finds people in some of the frames and describes their crops.
 
-`python plain_loop.py SITE_PACKAGES VIDEO MODELS EVERY THREADS CROPS OUT`, where onnxruntime lies in SITE_PACKAGES. CROPS is `all`, or
-an .npy file of (n, 5) float32: the frame, from 0, and the box of each crop that is to be embedded. OUT gets boxes, scores and
-embeddings as .npz; the last line of the output is JSON: wall-clock and CPU seconds of the loop, models loaded and warm before.
+`python plain_loop.py SITE_PACKAGES VIDEO MODELS FRAMES THREADS CROPS OUT`, where onnxruntime lies in SITE_PACKAGES. FRAMES is an .npy
+file of the numbers, from 0, of the frames to look at. CROPS is `all`, or an .npy file of (n, 5) float32: the frame and the box of each
+crop that is to be embedded. OUT gets boxes, scores and embeddings as .npz; the last line of the output is JSON: wall-clock and CPU
+seconds of the loop, models loaded and warm before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ GREY = 114
 
 
 def main(*arguments: str) -> None:
-    site_packages, video, models, every, threads, crops, out = arguments
+    site_packages, video, models, frames, threads, crops, out = arguments
     sys.path.append(site_packages)
     import onnxruntime  # noqa: PLC0415 - only there
 
@@ -34,6 +35,7 @@ def main(*arguments: str) -> None:
     )
     _, high, wide, _ = detector.get_inputs()[0].shape
     _, tall, narrow, _ = reid.get_inputs()[0].shape
+    looked_at = set(np.load(frames).tolist())
     chosen = None if crops == "all" else np.load(crops)
     for session, shape in ((detector, (1, high, wide, 3)), (reid, (4, tall, narrow, 3))):
         session.run(None, {session.get_inputs()[0].name: np.zeros(shape, np.uint8)})
@@ -41,7 +43,7 @@ def main(*arguments: str) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     capture = cv2.VideoCapture(video)
     while capture.grab():
-        if number % int(every) == 0:
+        if number in looked_at:
             _, picture = capture.retrieve()
             picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
             scale = min(wide / picture.shape[1], high / picture.shape[0])
@@ -61,7 +63,7 @@ def main(*arguments: str) -> None:
             rows += [(number, *box, score) for box, score in zip(boxes.tolist(), scores.tolist(), strict=True)]
             vectors += list(described) if len(described) == len(boxes) else []
         number += 1
-    spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "frames": -(-number // int(every))}
+    spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     np.savez(out, rows=np.array(rows, np.float64), vectors=np.array(vectors, np.float32))
     print(json.dumps(spent))
 

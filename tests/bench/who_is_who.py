@@ -87,7 +87,7 @@ def identities(name: str, cameras: Sequence[Described], card: ModelCard) -> Iter
 
 def _vectors(camera: Described) -> _Vectors:
     tracks: dict[int, Track] = {track.track_id: (track.times_ns, track.boxes) for track in camera.table.tracks()}
-    every = _every_box(tracks, camera.plain)
+    every = every_box(tracks, camera.plain)
     ours = camera.crops.at(np.flatnonzero(np.isin(camera.crops.track_ids, every.track_ids)))
     every = every.at(np.flatnonzero(np.isin(every.track_ids, ours.track_ids)))
     return _Vectors(
@@ -128,7 +128,7 @@ def _owner(truth: CameraTruth, times_ns: NDArray[np.int64], boxes: NDArray[np.fl
     return int(people[counts.argmax()])
 
 
-def _every_box(tracks: Mapping[int, Track], plain: LoopBoxes) -> TrackEmbeddings:
+def every_box(tracks: Mapping[int, Track], plain: LoopBoxes) -> TrackEmbeddings:
     """The plain loop's vectors at the tracks' boxes, all equally good, for those tracks at which it has any."""
     ids, rows = [], []
     for number, (times_ns, boxes) in sorted(tracks.items()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,32 +153,26 @@ class EmbeddingWriter:
             Path(self._spool.name).unlink(missing_ok=True)
 
     def _finish(self) -> None:
-        order = sorted(range(len(self._rows)), key=lambda row: self._rows[row][:2])
-        width = 4 * self._dimension
-        with (self._folder / VECTORS_FILE).open("wb") as file:
-            header = {"descr": "<f4", "fortran_order": False, "shape": (len(order), self._dimension)}
-            npy.write_array_header_1_0(file, header)
-            for row in order:
-                file.write(os.pread(self._spool.fileno(), width, row * width))
-        with TableWriter(self._folder / INDEX_FILE, EMBEDDINGS) as writer:
-            for start in range(0, len(order), _BLOCK):
-                rows = [self._rows[row] for row in order[start : start + _BLOCK]]
-                writer.write(*(list(column) for column in zip(*(row[:4] for row in rows), strict=True)))
-        np.save(self._folder / CLEAR_FILE, np.array([self._rows[row].clear for row in order], bool))
+        shape = (len(self._rows), self._dimension)
+        vectors = np.memmap(self._spool, "<f4", "r", shape=shape) if self._rows else np.zeros(shape, np.float32)
+        ids, times, qualities, crops, clear = zip(*self._rows, strict=True) if self._rows else ((),) * 5
+        columns = (np.array(ids, np.int64), np.array(times, np.int64), np.array(qualities, np.float32))
+        write_embeddings(self._folder, TrackEmbeddings(vectors, *columns, np.array(clear, bool), tuple(crops)))
 
 
 def write_embeddings(folder: Path, embeddings: TrackEmbeddings) -> None:
-    """Write embeddings that are at hand."""
-    with EmbeddingWriter(folder, embeddings.vectors.shape[1]) as writer:
-        for row, crop in enumerate(embeddings.crops):
-            described = CropRow(
-                int(embeddings.track_ids[row]),
-                int(embeddings.times_ns[row]),
-                float(embeddings.qualities[row]),
-                crop,
-                bool(embeddings.clear[row]),
-            )
-            writer.add(described, embeddings.vectors[row])
+    """Write embeddings that are at hand, in any order."""
+    order = np.lexsort((embeddings.times_ns, embeddings.track_ids))
+    blocks = [order[start : start + _BLOCK] for start in range(0, len(order), _BLOCK)]
+    with (folder / VECTORS_FILE).open("wb") as file:
+        npy.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": embeddings.vectors.shape})
+        for rows in blocks:
+            file.write(np.asarray(embeddings.vectors[rows], "<f4").tobytes())
+    with TableWriter(folder / INDEX_FILE, EMBEDDINGS) as writer:
+        for rows in blocks:
+            columns = (embeddings.track_ids, embeddings.times_ns, embeddings.qualities)
+            writer.write(*(column[rows] for column in columns), [embeddings.crops[row] for row in rows.tolist()])
+    np.save(folder / CLEAR_FILE, embeddings.clear[order])
 
 
 def read_embeddings(folder: Path) -> TrackEmbeddings:

@@ -74,11 +74,13 @@ def beginnings_on_top(table: Path) -> dict[int, list[int]]:
     moments = np.array(sorted(by_time), np.int64)
     found: dict[int, set[int]] = defaultdict(set)
     for block in track_blocks(table):
-        for row in np.flatnonzero(np.isin(block.times_ns, moments)).tolist():
-            track_id, time_ns = int(block.track_ids[row]), int(block.times_ns[row])
-            others = [box for other, box in by_time[time_ns] if other != track_id and time_ns > first[track_id][0]]
-            if others and iou_matrix(block.boxes[row][None], np.stack(others)).max() >= _ON_TOP_IOU:
-                found[track_id].add(time_ns)
+        rows = np.flatnonzero(np.isin(block.times_ns, moments))
+        for time_ns in np.unique(block.times_ns[rows]).tolist():
+            here = rows[block.times_ns[rows] == time_ns]
+            overlaps = iou_matrix(block.boxes[here], np.stack([box for _, box in by_time[time_ns]]))
+            for track_id in block.track_ids[here[overlaps.max(axis=1) >= _ON_TOP_IOU]].tolist():
+                if time_ns > first[track_id][0]:
+                    found[track_id].add(time_ns)
     return {track_id: sorted(times) for track_id, times in found.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from throughline.domain.tracks import TrackEmbeddings
 from throughline.perception.camera_motion import CameraPath, shifted
 from throughline.storage import documents
 from throughline.storage.pictures import PICTURES_FILE
-from throughline.storage.tables import TRACKS_FILE, CropRow, EmbeddingWriter, TrackWriter, read_embeddings, track_blocks
+from throughline.storage.tables import TRACKS_FILE, TrackWriter, read_embeddings, track_blocks, write_embeddings
 from throughline.tracker.divide import cosine, divisions
 from throughline.tracker.ends import TrackEnds
 from throughline.tracker.join import NO_JOINS, Join, JoinSettings, Looks, chains, joins
@@ -132,13 +132,8 @@ def _looks(embeddings: TrackEmbeddings, parts: Parts, calibration: Calibration |
 
 def _move_crops(raw: Path, folder: Path, embeddings: TrackEmbeddings, parts: Parts) -> dict[int, str]:
     """Write crops and vectors with their tracks' new numbers; return the best crop of each."""
+    numbers = parts.renumbered(embeddings.track_ids, embeddings.times_ns)
+    write_embeddings(folder, replace(embeddings, track_ids=numbers))
     (raw / PICTURES_FILE).rename(folder / PICTURES_FILE)
-    best: dict[int, tuple[bool, float, str]] = {}
-    numbers = parts.renumbered(embeddings.track_ids, embeddings.times_ns).tolist()
-    columns = (embeddings.times_ns, embeddings.qualities, embeddings.clear)
-    moments = zip(numbers, *(column.tolist() for column in columns), embeddings.crops, strict=True)
-    with EmbeddingWriter(folder, embeddings.vectors.shape[1]) as writer:
-        for row, (track_id, time_ns, quality, clear, crop) in enumerate(moments):
-            writer.add(CropRow(track_id, time_ns, quality, crop, clear), embeddings.vectors[row])
-            best[track_id] = max(best.get(track_id, (False, -1.0, "")), (clear, quality, crop))
-    return {track_id: crop for track_id, (_, _, crop) in best.items()}
+    best = np.lexsort((embeddings.qualities, embeddings.clear))
+    return {int(numbers[row]): embeddings.crops[row] for row in best.tolist()}
