@@ -23,12 +23,19 @@ def quality_of(*boxes: tuple[float, float, float, float], score: float = 0.9) ->
     return qualities(np.array(boxes, np.float32), np.full(len(boxes), score, np.float32), SIZE).tolist()
 
 
+def _beside(score: float) -> float:
+    """Of somebody in full view, before whom a box of some score lies."""
+    boxes = np.array([CLEAR, (120, 110, 180, 280)], np.float32)
+    return float(qualities(boxes, np.array([0.9, score], np.float32), SIZE)[0])
+
+
 CLEAR = (100, 100, 160, 260)
 PAIRS = [
     # Better                            Worse                                   Why
     (quality_of(CLEAR)[0], quality_of((100, 100, 130, 180))[0], "larger"),
     (quality_of(CLEAR)[0], quality_of(CLEAR, score=0.5)[0], "surer"),
     (quality_of(CLEAR)[0], quality_of(CLEAR, (120, 110, 180, 280))[0], "not hidden by someone before"),
+    (_beside(0.1), _beside(0.9), "hidden by a doubtful box less than by a sure one"),
     (quality_of((120, 110, 180, 280), CLEAR)[0], quality_of(CLEAR, (120, 110, 180, 280))[0], "before, not behind"),
     (quality_of(CLEAR)[0], quality_of((0, 100, 60, 260))[0], "not cut by the left edge"),
     (quality_of(CLEAR)[0], quality_of((100, 320, 160, 480))[0], "not cut by the bottom edge"),
@@ -61,9 +68,10 @@ def test_of_one_short_stretch_the_best_is_taken() -> None:
     assert moments([(0.0, 0.5), (0.1, 0.8), (0.2, 0.6)], 8) == [0.1]
 
 
-def test_poor_moments_beside_others_are_left_out() -> None:
-    assert moments([(0.2, 0.8), (0.3, 0.9)], 8) == [0.2, 0.3]
-    assert moments([(0.2, 0.1), (0.3, 0.9)], 8) == [0.3]
+def test_moments_beside_others_are_left_out() -> None:
+    assert moments([(0.2, 0.8), (0.3, 0.9)], 8) == [0.3]
+    assert moments([(0.2, 0.8), (0.4, 0.9)], 8) == [0.2, 0.4]
+    assert moments([(0.2, 0.1), (0.4, 0.9)], 8) == [0.4]
     assert moments([(0.0, 0.1), (0.3, 0.9), (0.5, 0.1)], 8) == [0.0, 0.3]
 
 

@@ -24,8 +24,8 @@ _HIDDEN_BEHIND, _HIDDEN_BEFORE = 1.0, 0.4
 _SHARP = 60.0
 _SHARPNESS_SIZE = Size(64, 128)
 _FIRST_BUCKET_NS = 250 * NS_PER_MS
-_LEAST_APART_NS = 250 * NS_PER_MS
-"""From a poor crop of a track to the others: neighbours look alike, and cost as much as those that tell more."""
+_CLEAR_APART_NS, _POOR_APART_NS = 180 * NS_PER_MS, 250 * NS_PER_MS
+"""From a crop of a track to the others, at least: neighbours look alike, and cost as much as those that tell more."""
 _CLEAR = 0.4
 """Of a track's best quality; poorer crops may show whoever stands before the person."""
 _LEAST_WORTH = 1e-6
@@ -35,7 +35,8 @@ _LEAST_WORTH = 1e-6
 def qualities(boxes: Boxes, scores: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
     """(n,) in 0..1: how good a crop each person of one frame gives, by size, confidence, occlusion by others and the frame's edge.
 
-    boxes: (n, 4) xyxy, pixels of the frame of `size`; scores: (n,). Who stands lower in the frame stands before the others.
+    boxes: (n, 4) xyxy, pixels of the frame of `size`; scores: (n,). Who stands lower in the frame stands before the others, and hides
+    them as surely as the detector sees somebody there: many weak boxes lie upon people who are in full view.
     """
     if not len(boxes):
         return np.zeros(0, np.float32)
@@ -43,10 +44,11 @@ def qualities(boxes: Boxes, scores: NDArray[np.float32], size: Size) -> NDArray[
     covered = intersection(boxes[:, None], boxes[None]) / np.maximum(area(boxes), 1)[:, None]
     np.fill_diagonal(covered, 0)
     behind = boxes[None, :, 3] >= boxes[:, None, 3]
-    hidden = (covered * np.where(behind, _HIDDEN_BEHIND, _HIDDEN_BEFORE)).max(axis=1)
+    sure = np.clip(scores, 0, 1)
+    hidden = (covered * np.where(behind, _HIDDEN_BEHIND, _HIDDEN_BEFORE) * sure).max(axis=1)
     margin = np.array([size.width, size.height]) * _FRAME_EDGE_SHARE
     cut = (boxes[:, :2] < margin).any(axis=1) | (boxes[:, 2:] > [size.width, size.height] - margin).any(axis=1)
-    result = large * np.clip(scores, 0, 1) * (1 - np.minimum(hidden, 1)) ** 2 * np.where(cut, _CUT_BY_EDGE, 1)
+    result = large * sure * (1 - np.minimum(hidden, 1)) ** 2 * np.where(cut, _CUT_BY_EDGE, 1)
     return result.astype(np.float32)
 
 
@@ -126,8 +128,8 @@ class BestMoments:
     def chosen(self) -> list[Moment]:
         """At most `count`, in order of time: the best one, then whichever is good and far in time from those taken, clear ones first.
 
-        Where there are not enough clear ones, poor ones follow that are a quarter of a second away from all others: a bad crop says
-        little about the person, a look from another side much.
+        Clear ones are a fifth of a second apart, or two frames at ten a second. Where there are not enough of them, poor ones follow
+        that are a quarter of a second away from all others: a bad crop says little about the person, a look from another side much.
         """
         pool = sorted(self.best.values(), key=lambda each: each.time_ns)
         times = np.array([each.time_ns for each in pool], np.int64)
@@ -135,14 +137,16 @@ class BestMoments:
         spacing = max(1.0, float(times[-1] - times[0]) / self.count)
         nearness = np.ones(len(pool))
         worth, clear = np.maximum(quality, _LEAST_WORTH), quality >= _CLEAR * quality.max()
-        left, apart = np.ones(len(pool), bool), np.ones(len(pool), bool)
+        left, nearest = np.ones(len(pool), bool), np.full(len(pool), np.iinfo(np.int64).max)
         while len(pool) - left.sum() < self.count:
-            usable = left & clear if (left & clear).any() else left & apart
+            usable = left & clear & (nearest >= _CLEAR_APART_NS)
+            if not usable.any():
+                usable = left & ~clear & (nearest >= _POOR_APART_NS)
             if not usable.any():
                 break
             pick = int(np.argmax(np.where(usable, worth * nearness, -1)))
             left[pick] = False
             away = np.abs(times - times[pick])
-            apart &= away >= _LEAST_APART_NS
+            nearest = np.minimum(nearest, away)
             nearness = np.minimum(nearness, np.minimum(1, away / spacing))
         return [Moment(pool[index], bool(clear[index])) for index in np.flatnonzero(~left)]

@@ -27,7 +27,7 @@ from throughline.tracker.identities.meta import write_meta
 from throughline.tracker.identities.samples import Sample, check_inside, chosen
 from throughline.tracker.identities.taken import TakenCrops
 
-REVISION = 2
+REVISION = 3
 """Raise it when the same video and tracks would give other descriptors."""
 _BLOCK = 2**20
 _BLOCKS = 16
