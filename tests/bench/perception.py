@@ -132,6 +132,7 @@ def _measured(what: str, scenes: Sequence[Scene], models: Path) -> list[Measure]
     with TritonServer(settings) as server, InferenceClient(server.grpc_address, max_in_flight=32) as client:
         tracked, _ = _ours(scene, client, "warm")
         crops, looked_at = _crops(scene, tracked), _looked_at(scene, tracked)
+        assert np.isin(crops[:, 0], looked_at).all(), "the plain loop would embed fewer"
         bare, card = _Bare(scene, client, crops[:, 1:]), client.model(REID)
         turns = [
             _Turn(

@@ -36,6 +36,7 @@ from throughline.orchestrator.requests import digest_of
 from throughline.orchestrator.rounds import RoundId, Rounds
 from throughline.storage import documents
 from throughline.storage.objects import open_objects
+from throughline.storage.pictures import PictureWriter
 from throughline.storage.records import Records
 from throughline.storage.signing import SigningKey
 from throughline.storage.tables import write_tracks
@@ -140,8 +141,8 @@ def _camera(workspace: Workspace, camera: str, reel: CollatedReel, offset_ns: in
         write_tracks(made / "tracks.parquet", TrackTable(np.ones(2, np.int64), times, boxes, np.ones(2, np.float32)))
         summary = TrackSummary(camera, reel.artifact.key, 10.0, None, "d" * 64, "e" * 64, 30, 2, 1, 0, ())
         (made / SUMMARY_FILE).write_bytes(documents.dump(summary))
-        (made / "crops").mkdir()
-        (made / "crops" / "1.jpg").write_bytes(b"a crop")
+        with PictureWriter(made) as pictures:
+            pictures.add(b"a crop")
     tracks = workspace.get(f"tracks/{key}")
     return CameraTracks(
         camera=camera,
@@ -159,6 +160,8 @@ def _rank(workspace: Workspace, job_id: str) -> None:
     with workspace.create(f"jobs/{job_id}/scores/{FIRST_ROUND}") as made:
         (made / RANKING_FILE).write_bytes(documents.dump(ranking))
         (made / SCORES_FILE).write_bytes(b"a table")
+        (made / "crops").mkdir()
+        (made / "crops" / "1.jpg").write_bytes(b"a crop")
 
 
 def _answer(records: Records, job_id: str, cameras: Sequence[CameraTracks]) -> None:

@@ -31,6 +31,7 @@ from throughline.storage.objects import ObjectSettings, file_uri, open_objects
 from throughline.storage.workspace import Workspace
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import Outcome
+from throughline.tracker.pair_pictures import PairPictures
 from throughline.tracker.rank import SCORES, SCORES_FILE, Calibrations, RankRules, rank
 from throughline.tracker.space import Known
 
@@ -101,7 +102,7 @@ class Rankings:
         agreed = crowd.truth.clocks[home].interval_to_camera(query.sure)
         located = LocatedQuery(home, "", (query.track,), 1.0, (agreed,), 1, agreed, (), "")
         rules = RankRules(max_candidates=10_000)
-        ranking = rank(located, crowd.cameras, rules, self._calibrations, self._place, known)
+        ranking = rank(located, crowd.cameras, rules, self._calibrations, PairPictures(self._place, kept=False), known)
         similarities = {}
         for row in read_table(self._place / SCORES_FILE, SCORES).to_pylist():
             track = TrackId(row["camera"], row["tracks_key"], row["track_id"])

@@ -27,6 +27,7 @@ from throughline.storage.records import Records
 from throughline.storage.records.models import Film
 from throughline.storage.signing import SigningKey
 from throughline.storage.workspace import Workspace
+from throughline.tracker.rank import RANKING_FILE, SCORES_FILE
 from throughline.v1.tracker_pb2 import CameraTracks
 
 
@@ -95,7 +96,15 @@ def test_it_says_by_what_the_pairs_were_ranked(sworn: Sworn) -> None:
     assert ranking.calibration.knots == (("-1.0", "0.0"), ("0.25", "0.5"), ("1.0", "1.0"))
     files = [(file.name, file.sha256) for file in evidence.files if file.role is Role.RANKING]
     artifact = sworn.workspace.get(f"jobs/{sworn.film_id.job_id}/scores/1")
-    assert files == [(f"1/{name}", artifact.manifest.files[name].sha256) for name in artifact.names()]
+    kept = (RANKING_FILE, SCORES_FILE)
+    assert files == [(f"1/{name}", artifact.manifest.files[name].sha256) for name in kept]
+    assert set(artifact.names()) > set(kept), "crops of pairs are left out"
+
+
+def test_pictures_of_people_whom_the_film_does_not_show_are_left_out(sworn: Sworn) -> None:
+    evidence = unseal(sworn.evidence.read_bytes()).evidence
+    tracks = {file.name for file in evidence.files if file.role is Role.TRACKS}
+    assert tracks == {"summary.json", "tracks.parquet"}
 
 
 def test_evidence_of_releases_that_said_nothing_of_rankings_is_read(sworn: Sworn) -> None:

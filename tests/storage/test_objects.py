@@ -76,6 +76,15 @@ def test_a_small_object_is_read_and_a_larger_one_is_refused(place: Place) -> Non
         place.objects.read(uri, max_bytes=9)
 
 
+def test_a_part_of_an_object_is_read_as_far_as_it_goes(place: Place) -> None:
+    _filled(place, ["query.json"])
+    uri = f"{place.uri}/query.json"
+    assert place.objects.read_part(uri, 2, 3) == b"ery"
+    assert place.objects.read_part(uri, 6, 9) == b"json"
+    with pytest.raises(NotFound, match=r"missing\.mp4"):
+        place.objects.read_part(f"{place.uri}/missing.mp4", 0, 1)
+
+
 def test_a_fetched_object_lies_whole_at_its_destination(place: Place, tmp_path: Path) -> None:
     _filled(place, ["cam/a b.mp4"])
     uri, destination = f"{place.uri}/cam/a b.mp4", tmp_path / "new folder" / "ü.mp4"

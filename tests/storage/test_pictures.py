@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.storage.places import Workshop
 from throughline.domain.errors import CorruptArtifact, NotFound
+from throughline.storage.manifest import Manifest
 from throughline.storage.pictures import PICTURES_FILE, PictureWriter, StoredPicture
 from throughline.storage.workspace import Artifact, Workspace
 
@@ -59,11 +61,23 @@ def test_a_picture_of_a_file_that_is_not_there_is_not_found(workshop: Workshop, 
         StoredPicture(artifact, name).read()
 
 
-def test_a_file_that_was_cut_short_is_told(tmp_path: Path, workshop: Workshop) -> None:
+@pytest.mark.parametrize("left", [ANNA, ANNA + BERT[:5], b""])
+def test_a_file_that_was_cut_short_is_told(tmp_path: Path, workshop: Workshop, left: bytes) -> None:
     artifact, names = _published(workshop, ANNA, BERT)
-    for path in tmp_path.rglob(PICTURES_FILE):
-        path.write_bytes(ANNA)
-    held = [StoredPicture(artifact, name) for name in names]
-    assert held[0].read() == ANNA
-    with pytest.raises(CorruptArtifact, match="is not as its manifest says"):
-        held[1].read()
+    workshop.place.objects.write(artifact.uri_of(PICTURES_FILE), left)
+    elsewhere = Workspace(workshop.place.uri, workshop.place.objects, tmp_path / "another cache").get("tracks/k")
+    if left:
+        assert StoredPicture(elsewhere, names[0]).read() == ANNA
+    with pytest.raises(CorruptArtifact, match=r"remove .*tracks/k/ and run again"):
+        StoredPicture(elsewhere, names[1]).read()
+
+
+def test_a_file_that_is_gone_is_told(tmp_path: Path, workshop: Workshop) -> None:
+    artifact, names = _published(workshop, ANNA)
+    uri = artifact.uri_of(PICTURES_FILE)
+    other = artifact.manifest.files[PICTURES_FILE]
+    lost = Manifest({PICTURES_FILE: replace(other, stored_as="elsewhere.mjpeg")})
+    gone = replace(artifact, manifest=lost)
+    assert gone.uri_of(PICTURES_FILE) != uri
+    with pytest.raises(CorruptArtifact, match="is gone or cut short though its manifest names it"):
+        StoredPicture(replace(gone, _cache=tmp_path / "another cache"), names[0]).read()

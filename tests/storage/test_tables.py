@@ -16,7 +16,7 @@ from throughline.domain.errors import CorruptArtifact, NotFound
 from throughline.domain.geometry import Size
 from throughline.domain.time import Instant, Interval
 from throughline.domain.tracks import TrackEmbeddings, TrackTable
-from throughline.storage import columns
+from throughline.storage import columns, tables
 from throughline.storage.detections import DetectionWriter, FrameDetections, read_detections
 from throughline.storage.tables import (
     CropRow,
@@ -26,7 +26,6 @@ from throughline.storage.tables import (
     read_embeddings,
     read_track_extents,
     read_tracks,
-    write_embeddings,
     write_tracks,
 )
 from throughline.storage.workspace import Workspace
@@ -135,18 +134,13 @@ def test_embeddings_come_back_in_order_of_track_and_time(
     crops = tuple(f"crops/{row}.jpg" for row in range(count))
     qualities, clear = random.random(count, np.float32), random.random(count) < 0.5
     embeddings = TrackEmbeddings(vectors, rows[:, 0], rows[:, 1], qualities, clear, crops)
-    mixed = random.permutation(count)
-    write_embeddings(
-        tmp_path,
-        TrackEmbeddings(
-            vectors[mixed],
-            rows[mixed, 0],
-            rows[mixed, 1],
-            qualities[mixed],
-            clear[mixed],
-            tuple(crops[i] for i in mixed),
-        ),
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "_BLOCK", 7)
+        with EmbeddingWriter(tmp_path, dimension) as writer:
+            for row in random.permutation(count).tolist():
+                number, time_ns = rows[row].tolist()
+                crop = CropRow(number, time_ns, float(qualities[row]), crops[row], bool(clear[row]))
+                writer.add(crop, vectors[row])
     found = read_embeddings(tmp_path)
     for name in ("vectors", "track_ids", "times_ns", "qualities", "clear"):
         np.testing.assert_array_equal(getattr(found, name), getattr(embeddings, name))

@@ -15,6 +15,7 @@ from throughline.domain.rerank import reranked
 from throughline.tracker import context
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
+from throughline.tracker.pair_pictures import PairPictures
 from throughline.tracker.rank import Calibrations, Ranking, RankRules, rank
 
 LINE = Calibration((-1.0, 1.0), (0.0, 1.0), "a straight line", 100, 100)
@@ -51,7 +52,7 @@ class Gallery:
 
     def ranked(self, name: str, rules: RankRules, calibrations: Calibrations = Calibrations(LINE)) -> Ranking:  # noqa: B008
         (self.folder / name).mkdir()
-        return rank(self.query, self.cameras, rules, calibrations, self.folder / name)
+        return rank(self.query, self.cameras, rules, calibrations, PairPictures(self.folder / name))
 
 
 @pytest.fixture

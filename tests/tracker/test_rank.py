@@ -20,12 +20,14 @@ from throughline.domain.time import ClockMap, Interval
 from throughline.domain.tracks import TrackEmbeddings
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage import documents
+from throughline.storage.pictures import PICTURES_FILE
 from throughline.storage.workspace import Workspace
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import best_crop_pair, confirmed_person, person_of
+from throughline.tracker.pair_pictures import PairPictures
 from throughline.tracker.rank import RANKING_FILE, SCORES_FILE, Calibrations, Ranking, RankRules, Scale, rank
-from throughline.tracker.rank_stage import RankStage, read_ranking
+from throughline.tracker.rank_stage import SCOUTS, RankStage, read_ranking
 from throughline.tracker.space import Known
 
 DEFAULT = RankRules()
@@ -72,7 +74,7 @@ class Store:
     def ranked(self, place: Path, rules: RankRules = DEFAULT, calibration: Calibration | None = CALIBRATION) -> Ranking:
         place.mkdir()
         query = located(reference(self.cameras[0], QUERY), reference(self.cameras[0], FRAGMENT))
-        return rank(query, self.cameras, rules, Calibrations(calibration), place)
+        return rank(query, self.cameras, rules, Calibrations(calibration), PairPictures(place))
 
 
 @pytest.fixture
@@ -156,7 +158,7 @@ def test_a_correction_moves_similarities_and_leaves_the_models_own_beside_them(s
     place.mkdir()
     query = located(reference(store.cameras[0], QUERY), reference(store.cameras[0], FRAGMENT))
     known = Known(correction=CORRECTION)
-    ranking = rank(query, store.cameras, DEFAULT, Calibrations(CALIBRATION), place, known)
+    ranking = rank(query, store.cameras, DEFAULT, Calibrations(CALIBRATION), PairPictures(place), known)
     assert ranking.correction == CORRECTION
     assert names(ranking) == names(plain)[:3], "the last one is less likely than not here"
     for one, other in zip(ranking.candidates, plain.candidates, strict=False):
@@ -180,7 +182,7 @@ def test_tracks_are_compared_by_sets_of_crops_where_the_model_is_calibrated_for_
     query = located(reference(store.cameras[0], QUERY))
     line = Calibration((-1.0, 1.0), (0.0, 1.0), "a straight line", 100, 100)
     matching = Matching(SETS, (0.5, 0.5, 0.1), line)
-    ranking = rank(query, store.cameras, DEFAULT, Calibrations(CALIBRATION, matching), tmp_path / "sets")
+    ranking = rank(query, store.cameras, DEFAULT, Calibrations(CALIBRATION, matching), PairPictures(tmp_path / "sets"))
     assert (ranking.likeness, ranking.calibration, ranking.incidents) == (SETS, line, ())
     rows = [
         row for row in pq.read_table(tmp_path / "sets" / "scores.parquet").to_pylist() if row["outcome"] != "no_crops"
@@ -198,7 +200,7 @@ def test_a_calibration_for_another_likeness_is_not_used_and_that_is_said(
     (tmp_path / "old").mkdir()
     old = None if likeness is None else Matching(likeness, (0.5, 0.5, 0.1), CALIBRATION)
     query = located(reference(store.cameras[0], QUERY))
-    ranking = rank(query, store.cameras, DEFAULT, Calibrations(CALIBRATION, old), tmp_path / "old")
+    ranking = rank(query, store.cameras, DEFAULT, Calibrations(CALIBRATION, old), PairPictures(tmp_path / "old"))
     assert (ranking.likeness, ranking.calibration) == ("cosine", CALIBRATION)
     (incident,) = ranking.incidents
     assert incident.code == "calibrated_for_cosines"
@@ -210,7 +212,11 @@ def test_on_the_cosine_scale_the_order_is_by_cosine(store: Store, tmp_path: Path
     query = located(reference(store.cameras[0], QUERY))
     matching = Matching(SETS, (0.9, 0.0, 0.4), CALIBRATION)
     ranking = rank(
-        query, store.cameras, RankRules(0.1, Scale.COSINE), Calibrations(CALIBRATION, matching), tmp_path / "scores"
+        query,
+        store.cameras,
+        RankRules(0.1, Scale.COSINE),
+        Calibrations(CALIBRATION, matching),
+        PairPictures(tmp_path / "scores"),
     )
     cosines = [each.cosine for each in ranking.candidates]
     assert cosines == sorted(cosines, reverse=True)
@@ -225,7 +231,7 @@ def test_vectors_that_are_not_finite_are_told_and_never_compared(store: Store, t
             [*store.cameras, spoilt],
             DEFAULT,
             Calibrations(CALIBRATION),
-            tmp_path / "scores",
+            PairPictures(tmp_path / "scores"),
         )
 
 
@@ -233,14 +239,14 @@ def test_a_query_without_crops_cannot_be_ranked(store: Store, tmp_path: Path) ->
     (tmp_path / "scores").mkdir()
     query = located(reference(store.cameras[0], CAM1.walks[5]))
     with pytest.raises(FailedPrecondition, match="track 6 of camera cam1 has no crops"):
-        rank(query, store.cameras, RankRules(), Calibrations(CALIBRATION), tmp_path / "scores")
+        rank(query, store.cameras, RankRules(), Calibrations(CALIBRATION), PairPictures(tmp_path / "scores"))
 
 
 def test_the_querys_camera_must_be_among_those_ranked(store: Store, tmp_path: Path) -> None:
     (tmp_path / "scores").mkdir()
     query = located(reference(store.cameras[0], QUERY))
     with pytest.raises(InvalidInput, match="query's camera cam1 are not among"):
-        rank(query, store.cameras[1:], RankRules(), Calibrations(CALIBRATION), tmp_path / "scores")
+        rank(query, store.cameras[1:], RankRules(), Calibrations(CALIBRATION), PairPictures(tmp_path / "scores"))
 
 
 def test_a_camera_without_tracks_is_no_hindrance(store: Store, tmp_path: Path) -> None:
@@ -249,7 +255,13 @@ def test_a_camera_without_tracks_is_no_hindrance(store: Store, tmp_path: Path) -
     query = located(reference(store.cameras[0], QUERY), reference(store.cameras[0], FRAGMENT))
     assert (
         len(
-            rank(query, [*store.cameras, empty], RankRules(), Calibrations(CALIBRATION), tmp_path / "scores").candidates
+            rank(
+                query,
+                [*store.cameras, empty],
+                RankRules(),
+                Calibrations(CALIBRATION),
+                PairPictures(tmp_path / "scores"),
+            ).candidates
         )
         == 4
     )
@@ -329,6 +341,34 @@ def test_a_correction_is_used_for_the_calibration_that_was_answered_and_for_no_o
     assert _but_crops(other.candidates) == _but_crops(plain.candidates)
     assert other.incidents[-1].code == "correction_not_used"
     assert stage.run(("job", 3), query, cameras, DEFAULT, Known(correction=CORRECTION))[1] == other
+
+
+def test_a_candidate_whose_crop_is_lost_is_shown_without_it(
+    tmp_path: Path, workspace: Workspace, tiny_client: InferenceClient
+) -> None:
+    digest = tiny_client.model(REID).digest
+    cameras = [replace(camera, reid_digest=digest).publish(workspace) for camera in (CAM1, CAM2)]
+    stage, query = stage_of(Store(workspace, cameras), tiny_client)
+    pictures = cameras[1].artifact.path(PICTURES_FILE)
+    pictures.write_bytes(bytes(pictures.stat().st_size))
+    artifact, ranking = stage.run(("job", 1), query, cameras, RankRules(0.5, Scale.COSINE))
+    lost = [each for each in ranking.candidates if each.track.track.camera == "cam2"]
+    assert lost
+    assert {each.candidate_crop_uri for each in lost} == {""}
+    assert all(artifact.uri in each.query_crop_uri for each in ranking.candidates)
+    (incident,) = (each for each in ranking.incidents if each.code == "crops_not_shown")
+    assert incident.message.startswith(f"{len(lost)} crops of pairs cannot be shown")
+    assert "is no JPEG" in incident.message
+
+
+def test_scouts_keep_no_crops(tmp_path: Path, workspace: Workspace, tiny_client: InferenceClient) -> None:
+    cameras = [
+        replace(camera, reid_digest=tiny_client.model(REID).digest).publish(workspace) for camera in (CAM1, CAM2)
+    ]
+    stage, query = stage_of(Store(workspace, cameras), tiny_client)
+    artifact, ranking = stage.run(("job", SCOUTS), query, cameras, RankRules(0.5, Scale.COSINE))
+    assert sorted(artifact.names()) == [RANKING_FILE, SCORES_FILE]
+    assert {each.candidate_crop_uri for each in ranking.candidates} == {""}
 
 
 def test_a_ranking_in_another_order_is_another_one(

@@ -14,6 +14,7 @@ from throughline.domain.pairs import pair_id
 from throughline.domain.time import ClockMap
 from throughline.domain.transits import LearnedTransit
 from throughline.tracker.artifacts import CameraTracks
+from throughline.tracker.pair_pictures import PairPictures
 from throughline.tracker.rank import NOTHING, Calibrations, Ranking, RankRules, rank
 from throughline.tracker.space import Known, weighed
 
@@ -38,7 +39,9 @@ def cameras(tmp_path: Path) -> list[CameraTracks]:
 
 def ranked(cameras: list[CameraTracks], place: Path, known: Known = NOTHING) -> Ranking:
     place.mkdir()
-    return rank(located_at_the_door(cameras), cameras, RankRules(), Calibrations(CALIBRATION), place, known)
+    return rank(
+        located_at_the_door(cameras), cameras, RankRules(), Calibrations(CALIBRATION), PairPictures(place), known
+    )
 
 
 def located_at_the_door(cameras: list[CameraTracks]):  # type: ignore[no-untyped-def]

@@ -30,6 +30,7 @@ from throughline.storage import documents
 from throughline.storage.evidence import FILE, QUERY_FILE, seal
 from throughline.storage.gops import GOPS_FILE, read_gops
 from throughline.storage.manifest import describe_bytes
+from throughline.storage.pictures import PICTURES_FILE
 from throughline.storage.records import Records
 from throughline.storage.signing import SigningKey
 from throughline.storage.workspace import Artifact, Workspace
@@ -130,6 +131,7 @@ class Notary:
                     replace(_file(Role.RANKING, artifact, name), name=f"{facts.round}/{name}")
                     for artifact, facts in ranked
                     for name in artifact.names()
+                    if "/" not in name
                 ),
             ),
             incidents=said.incidents,
@@ -186,7 +188,7 @@ def _camera_files(camera: _Camera, spans: Iterable[SpanFacts]) -> Iterator[Evide
         if account in camera.reel.names():
             yield replace(_file(Role.REEL, camera.reel, account), camera=name)
     for table in camera.tracks.names():
-        if "/" not in table:
+        if "/" not in table and table != PICTURES_FILE:
             yield replace(_file(Role.TRACKS, camera.tracks, table), camera=name)
 
 

@@ -106,7 +106,8 @@ class ObjectStore(Protocol):
         """Content of a small object; raise LimitExceeded where it has more than `max_bytes`."""
 
     def read_part(self, uri: str, first: int, count: int) -> bytes:
-        """`count` bytes of an object from byte `first` on, at least one; they must lie within it."""
+        """`count` bytes of an object from byte `first` on, at least one; fewer where it ends before. Where it ends before the first
+        one, there are none, or SourceChanged is raised."""
 
     def fetch(self, uri: str, destination: Path, *, pin: Pin = ANY, check: Callable[[], None] = go_on) -> ObjectInfo:
         """Copy an object to a local file, whole or not at all; raise SourceChanged where it is no longer the pinned one.

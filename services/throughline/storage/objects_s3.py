@@ -93,7 +93,7 @@ class S3Objects:
 
     def read_part(self, uri: str, first: int, count: int) -> bytes:
         def accept(size: int) -> None:
-            if size != count:
+            if size > count:
                 raise ConnectionError(f"it gives {size} bytes where {count} were asked for")
 
         return self._body(uri, accept, Range=f"bytes={first}-{first + count - 1}")

@@ -98,7 +98,7 @@ def _missing(answer: _Answer) -> ThroughlineError | None:
         )
     if answer.code in _MISSING:
         return NotFound(f"there is no object {uri}; check its key")
-    if answer.code in ("PreconditionFailed", "ConditionalRequestConflict", "412"):
+    if answer.code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "InvalidRange"):
         if operation in ("PutObject", "CompleteMultipartUpload"):
             return Conflict(f"there is an object {uri} already")
         return SourceChanged(f"{uri} is no longer the object that was listed; submit the job again")

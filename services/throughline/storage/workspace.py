@@ -17,7 +17,7 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
-from throughline.domain.errors import Conflict, CorruptArtifact, InvalidInput, NotFound
+from throughline.domain.errors import Conflict, CorruptArtifact, InvalidInput, NotFound, SourceChanged
 from throughline.storage import documents
 from throughline.storage.claims import file_claim, lease
 from throughline.storage.manifest import MANIFEST, Manifest, ManifestFile, artifact_key, describe, describe_file
@@ -83,7 +83,12 @@ class Artifact:
                 part.seek(first)
                 found = part.read(count)
         else:
-            found = self._objects.read_part(uri, first, count)
+            try:
+                found = self._objects.read_part(uri, first, count)
+            except (NotFound, SourceChanged) as error:
+                raise CorruptArtifact(
+                    f"{uri} is gone or cut short though its manifest names it; remove {self.uri} and run again"
+                ) from error
         if len(found) != count:
             raise CorruptArtifact(f"{uri} is not as its manifest says; remove {self.uri} and run again")
         return found

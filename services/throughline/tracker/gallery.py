@@ -110,8 +110,10 @@ class Gallery:
     ) -> None:
         if kind is not None:
             self._embedder.cancel()
-        self._pictures.__exit__(kind, error, trace)
-        self._writer.__exit__(kind, error, trace)
+        try:
+            self._pictures.__exit__(kind, error, trace)
+        finally:
+            self._writer.__exit__(kind, error, trace)
 
 
 def frames_at(reader: ReelReader, times_ns: list[int]) -> Iterator[Frame]:

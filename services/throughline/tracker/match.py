@@ -1,4 +1,5 @@
-"""How alike every track is to the query: descriptors, cosines, and why a track cannot be the same person. Numbers only."""
+"""How alike every track is to the query: descriptors, cosines, and why a track cannot be the same person. Nothing is read but
+tables."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from throughline.domain.errors import CorruptArtifact, NotFound, ThroughlineError
 from throughline.storage.pictures import StoredPicture
 
 _FOLDER = "crops"
@@ -28,20 +29,35 @@ class TrackPicture(NamedTuple):
 
 @dataclass(frozen=True)
 class PairPictures:
-    """Copies pictures into `place`, each once."""
+    """Copies pictures into `place`, each once; none of a ranking whose candidates nobody is shown, which are not `kept`."""
 
     place: Path
+    kept: bool = True
     _wanted: dict[str, StoredPicture] = field(default_factory=dict)
 
     def add(self, picture: TrackPicture) -> str:
-        """Keep one more; return its file, which is there once all are saved."""
+        """Keep one more; return its file, which is there once all are saved, or nothing."""
+        if not self.kept:
+            return ""
         self._wanted[picture.file] = picture.stored
         return picture.file
 
-    def save(self) -> None:
-        """Copy them, several at once: in S3 each is a request."""
+    def save(self) -> dict[str, ThroughlineError]:
+        """Copy them, several at once: in S3 each is a request. Return why some cannot be read, by their files."""
+        failed: dict[str, ThroughlineError] = {}
         with ThreadPoolExecutor(_AT_ONCE, "pictures") as pool:
-            for file, content in zip(self._wanted, pool.map(StoredPicture.read, self._wanted.values()), strict=True):
+            for file, content in zip(self._wanted, pool.map(_content, self._wanted.values()), strict=True):
+                if isinstance(content, ThroughlineError):
+                    failed[file] = content
+                    continue
                 path = self.place / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
+        return failed
+
+
+def _content(picture: StoredPicture) -> bytes | ThroughlineError:
+    try:
+        return picture.read()
+    except (CorruptArtifact, NotFound) as error:
+        return error

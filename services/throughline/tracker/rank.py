@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from throughline.domain.calibration import Calibration
 from throughline.domain.correction import Correction
-from throughline.domain.errors import InvalidInput
+from throughline.domain.errors import InvalidInput, ThroughlineError
 from throughline.domain.likeness import SETS, Matching
 from throughline.domain.pairs import Candidate, TrackSpan, pair_id
 from throughline.domain.topology import UNKNOWN, Judgement
@@ -152,11 +151,11 @@ def rank(
     cameras: Sequence[CameraTracks],
     rules: RankRules,
     calibrations: Calibrations,
-    place: Path,
+    pictures: PairPictures,
     known: Known = NOTHING,
 ) -> Ranking:
-    """Compare all tracks with the query's and the confirmed ones, write their scores and the candidates' crops into `place`, and give
-    the candidates, their crops as files of `place`."""
+    """Compare all tracks with the query's and the confirmed ones, write their scores into the place of `pictures`, and give the
+    candidates with the names of their crops there, which are empty where one is not kept or cannot be read."""
     cameras = sorted(cameras, key=lambda each: each.camera)
     embeddings = [each.embeddings() for each in cameras]
     home = next(
@@ -172,7 +171,6 @@ def rank(
         around = in_context(compared, embeddings, calibrations.rule)
         scored.sort(key=lambda each: -around.get(each.compared.track.track, float("-inf")))
     candidates: list[Candidate] = []
-    pictures = PairPictures(place)
     rows: list[tuple[object, ...]] = []
     for each in scored:
         outcome = each.outcome or (
@@ -188,8 +186,9 @@ def rank(
                 _candidate(person, each, best_crop_pair(person, number, cameras[row], embeddings[row]), pictures)
             )
         rows.append(_score_row(each, outcome, len(candidates)))
-    pictures.save()
-    with TableWriter(place / SCORES_FILE, SCORES) as writer:
+    unreadable = pictures.save()
+    candidates = [_without(each, unreadable) for each in candidates]
+    with TableWriter(pictures.place / SCORES_FILE, SCORES) as writer:
         if rows:
             writer.write(*zip(*rows, strict=True))
     outcomes = [each.outcome for each in scored]
@@ -202,7 +201,7 @@ def rank(
         compared=outcomes.count(None),
         impossible=outcomes.count(Outcome.SAME_TIME) + outcomes.count(Outcome.TOO_SOON),
         candidates=tuple(candidates),
-        incidents=_incidents(scored, rules, calibrations),
+        incidents=(*_incidents(scored, rules, calibrations), *_not_shown(unreadable)),
         confirmed=known.confirmed,
         topology_yaml=known.topology_yaml,
         learned=known.learned,
@@ -274,6 +273,25 @@ def _candidate(person: Person, each: _Scored, pair: CropPair, pictures: PairPict
         crop_cosine=pair.cosine,
         appearance=0.0 if np.isnan(each.appearance) else each.appearance,
         space_time=each.judgement.reason,
+    )
+
+
+def _without(candidate: Candidate, unreadable: Collection[str]) -> Candidate:
+    """The candidate without those of its crops that cannot be read."""
+    query, other = (
+        "" if crop in unreadable else crop for crop in (candidate.query_crop_uri, candidate.candidate_crop_uri)
+    )
+    return replace(candidate, query_crop_uri=query, candidate_crop_uri=other)
+
+
+def _not_shown(unreadable: Mapping[str, ThroughlineError]) -> tuple[Incident, ...]:
+    if not unreadable:
+        return ()
+    first = next(iter(unreadable.values()))
+    return (
+        Incident(
+            "crops_not_shown", "", f"{len(unreadable)} crops of pairs cannot be shown beside their clips: {first}"
+        ),
     )
 
 

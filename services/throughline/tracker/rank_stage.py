@@ -15,6 +15,7 @@ from throughline.storage.workspace import Artifact, Workspace, artifact_key
 from throughline.tracker.artifacts import CameraTracks
 from throughline.tracker.locate import LocatedQuery
 from throughline.tracker.match import EVEN_ODDS
+from throughline.tracker.pair_pictures import PairPictures
 from throughline.tracker.pins import pinned_reid
 from throughline.tracker.rank import NOTHING, RANKING_FILE, Calibrations, Ranking, RankRules, Scale, rank
 from throughline.tracker.space import Known
@@ -55,7 +56,8 @@ class RankStage:
             calibrated_by = _name(card.digest, calibrations)
             known, told = _corrected(known, calibrated_by)
             with self._workspace.create(folder) as place:
-                ranking = rank(query, cameras, rules, calibrations, place, known)
+                pictures = PairPictures(place, kept=round_number != SCOUTS)
+                ranking = rank(query, cameras, rules, calibrations, pictures, known)
                 ranking = replace(
                     ranking,
                     asked=asked,
@@ -86,7 +88,7 @@ def read_ranking(artifact: Artifact) -> Ranking:
 
 def _placed(candidate: Candidate, artifact: Artifact) -> Candidate:
     query, other = (
-        crop if "://" in crop else artifact.uri_of(crop)
+        crop if not crop or "://" in crop else artifact.uri_of(crop)
         for crop in (candidate.query_crop_uri, candidate.candidate_crop_uri)
     )
     return replace(candidate, query_crop_uri=query, candidate_crop_uri=other)
