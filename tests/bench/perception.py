@@ -125,8 +125,8 @@ def run() -> list[Measure]:
 
 
 def _measured(what: str, scenes: Sequence[Scene], models: Path) -> list[Measure]:
-    """Figures of the first camera, and of all how well people are told apart. The bar of the limit is for models of a size that
-    people use: those of the demonstration are so small that what everything else costs weighs more."""
+    """Figures of the first camera, and of all how well people are told apart. Bars are for models of a size that people use: those of
+    the demonstration are so small that what everything else costs weighs more, and that every further box makes up for their noise."""
     name, scene = f"perception, {what}", scenes[0]
     settings = TritonSettings(model_repository=models, log=scene.folder / "triton.log")
     with TritonServer(settings) as server, InferenceClient(server.grpc_address, max_in_flight=32) as client:
@@ -151,7 +151,7 @@ def _measured(what: str, scenes: Sequence[Scene], models: Path) -> list[Measure]
             for each, artifact in zip(scenes, artifacts, strict=True)
             if each.truth is not None
         ]
-    frames, bar = bare.frames, 0.85 if scene.truth is None else None
+    frames, real = bare.frames, scene.truth is None
     kinds: list[tuple[str, str, float | None, Callable[[_Turn], float]]] = [
         ("decoding alone, CPU a frame", "ms", None, lambda turn: 1e3 * turn.decode.cpu / frames),
         ("inference alone, CPU a frame", "ms", None, lambda turn: 1e3 * turn.infer.cpu / frames),
@@ -159,15 +159,20 @@ def _measured(what: str, scenes: Sequence[Scene], models: Path) -> list[Measure]
         ("everything, CPU a frame", "ms", None, lambda turn: 1e3 * turn.ours.cpu / frames),
         ("the processor's limit", "frames/s", None, lambda turn: frames / turn.least),
         ("frames per second", "frames/s", None, lambda turn: frames / turn.ours.wall),
-        ("of the limit, by the clock", "ratio", bar, lambda turn: turn.least / turn.ours.wall),
-        ("of the limit, by CPU", "ratio", bar, lambda turn: turn.alone / turn.ours.cpu),
+        ("of the limit, by the clock", "ratio", 0.85 if real else None, lambda turn: turn.least / turn.ours.wall),
+        ("of the limit, by CPU", "ratio", 0.85 if real else None, lambda turn: turn.alone / turn.ours.cpu),
         (
             "of a limit with pictures and crops, by CPU",
             "ratio",
             None,
             lambda turn: (turn.alone + turn.draw.cpu) / turn.ours.cpu,
         ),
-        ("of a plain loop that embeds every box", "x", 3.0, lambda turn: turn.plain.wall / turn.ours.wall),
+        (
+            "of a plain loop that embeds every box",
+            "x",
+            3.0 if real else None,
+            lambda turn: turn.plain.wall / turn.ours.wall,
+        ),
         ("of that loop, by CPU", "x", None, lambda turn: turn.plain.cpu / turn.ours.cpu),
         ("of a plain loop that embeds our crops", "x", 1.1, lambda turn: turn.lean.wall / turn.ours.wall),
         ("of that loop, by CPU", "x", None, lambda turn: turn.lean.cpu / turn.ours.cpu),
