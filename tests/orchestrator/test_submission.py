@@ -88,7 +88,10 @@ def test_a_good_request_is_taken_with_its_query(tmp_path: Path) -> None:
         (options(analysis_rate=float("nan")), "options.analysis_rate"),
         (options(analysis_rate=0.5, redaction=pb.REDACTION_HEADS), "options.analysis_rate: is 0.5; with redaction"),
         (options(redaction=9), "options.redaction: 9 is none"),
-        (options(time_window=common.Interval(start_ns=2, end_ns=2)), "options.time_window"),
+        (
+            options(time_window=common.Interval(start_ns=2 * 10**9, end_ns=10**9)),
+            "options.time_window: is 1970-01-01T00:00:02.000Z to 1970-01-01T00:00:01.000Z",
+        ),
         (options(time_window=common.Interval(start_ns=-1, end_ns=2)), "options.time_window"),
         (options(cameras=["cam2"]), "options.cameras: lacks 'cam1'"),
         (options(cameras=["cam1", "cam1"]), "options.cameras.1.: names 'cam1' again"),

@@ -8,6 +8,7 @@ import zoneinfo
 from collections.abc import Callable, Iterator
 
 from throughline.domain.errors import FailedPrecondition, InvalidInput, PermissionDenied, ThroughlineError
+from throughline.domain.time import Instant
 from throughline.domain.work import Incident
 from throughline.orchestrator.jobs import Submission
 from throughline.orchestrator.requests import check_request_id, digest_of
@@ -180,7 +181,9 @@ def _time(options: JobOptions) -> Iterator[str]:
         yield f"file_name_time_zone: {zone[:100]!r} is no IANA time zone; expected one such as Europe/Paris"
     window = options.time_window
     if options.HasField("time_window") and not 0 <= window.start_ns < window.end_ns <= _LATEST_NS:
-        yield f"time_window: is {window.start_ns} to {window.end_ns}; expected nanoseconds since 1970, the end after the start"
+        ends = (window.start_ns, window.end_ns)
+        told = map(Instant, ends) if all(0 <= each <= _LATEST_NS for each in ends) else ends
+        yield f"time_window: is {' to '.join(map(str, told))}; expected nanoseconds since 1970, the end after the start"
 
 
 def _cameras(options: JobOptions) -> Iterator[str]:
