@@ -277,12 +277,17 @@ def stage_of(store: Store, client: InferenceClient) -> tuple[RankStage, LocatedQ
     return RankStage(store.workspace, client), located(reference(store.cameras[0], QUERY))
 
 
+def staged(workspace: Workspace, client: InferenceClient) -> tuple[list[CameraTracks], RankStage, LocatedQuery]:
+    """Two cameras that the client's model has embedded, with the stage and the query."""
+    digest = client.model(REID).digest
+    cameras = [replace(camera, reid_digest=digest).publish(workspace) for camera in (CAM1, CAM2)]
+    return cameras, *stage_of(Store(workspace, cameras), client)
+
+
 def test_a_ranking_is_kept_with_its_job_and_another_is_refused(
     tmp_path: Path, workspace: Workspace, tiny_client: InferenceClient
 ) -> None:
-    digest = tiny_client.model(REID).digest
-    cameras = [replace(camera, reid_digest=digest).publish(workspace) for camera in (CAM1, CAM2)]
-    stage, query = stage_of(Store(workspace, cameras), tiny_client)
+    cameras, stage, query = staged(workspace, tiny_client)
     rules = RankRules(0.5, Scale.COSINE)
     artifact, ranking = stage.run(("job", 1), query, cameras, rules)
     crops = {uri for each in ranking.candidates for uri in (each.query_crop_uri, each.candidate_crop_uri)}
@@ -290,7 +295,7 @@ def test_a_ranking_is_kept_with_its_job_and_another_is_refused(
         artifact.uri_of(name) for name in (RANKING_FILE, SCORES_FILE)
     }
     assert artifact.uri.endswith("jobs/job/scores/1/")
-    assert ranking.reid_digest == digest
+    assert ranking.reid_digest == tiny_client.model(REID).digest
     assert stage.run(("job", 1), query, list(reversed(cameras)), rules)[1] == ranking
     with pytest.raises(Conflict, match="round 1 of job job was ranked from other"):
         stage.run(("job", 1), query, cameras, RankRules(0.6, Scale.COSINE))
@@ -346,9 +351,7 @@ def test_a_correction_is_used_for_the_calibration_that_was_answered_and_for_no_o
 def test_a_candidate_whose_crop_is_lost_is_shown_without_it(
     tmp_path: Path, workspace: Workspace, tiny_client: InferenceClient
 ) -> None:
-    digest = tiny_client.model(REID).digest
-    cameras = [replace(camera, reid_digest=digest).publish(workspace) for camera in (CAM1, CAM2)]
-    stage, query = stage_of(Store(workspace, cameras), tiny_client)
+    cameras, stage, query = staged(workspace, tiny_client)
     pictures = cameras[1].artifact.path(PICTURES_FILE)
     pictures.write_bytes(bytes(pictures.stat().st_size))
     artifact, ranking = stage.run(("job", 1), query, cameras, RankRules(0.5, Scale.COSINE))
@@ -362,10 +365,7 @@ def test_a_candidate_whose_crop_is_lost_is_shown_without_it(
 
 
 def test_scouts_keep_no_crops(tmp_path: Path, workspace: Workspace, tiny_client: InferenceClient) -> None:
-    cameras = [
-        replace(camera, reid_digest=tiny_client.model(REID).digest).publish(workspace) for camera in (CAM1, CAM2)
-    ]
-    stage, query = stage_of(Store(workspace, cameras), tiny_client)
+    cameras, stage, query = staged(workspace, tiny_client)
     artifact, ranking = stage.run(("job", SCOUTS), query, cameras, RankRules(0.5, Scale.COSINE))
     assert sorted(artifact.names()) == [RANKING_FILE, SCORES_FILE]
     assert {each.candidate_crop_uri for each in ranking.candidates} == {""}

@@ -66,7 +66,7 @@ class Artifact:
             if not path.exists():
                 self._fetch(uri, path, file)
         if not path.is_file() or path.stat().st_size != file.size_bytes:
-            raise CorruptArtifact(f"{uri} is not as its manifest says; remove {self.uri} and run again")
+            raise self._corrupt(f"{uri} is not as its manifest says")
         return path
 
     def read_part(self, name: str, first: int, count: int) -> bytes:
@@ -74,9 +74,7 @@ class Artifact:
         it has fewer."""
         file, uri = self._file(name), self.uri_of(name)
         if not 0 < count <= file.size_bytes - first:
-            raise CorruptArtifact(
-                f"{uri} has {file.size_bytes} bytes, not {count} from {first} on; remove {self.uri} and run again"
-            )
+            raise self._corrupt(f"{uri} has {file.size_bytes} bytes, not {count} from {first} on")
         cached = self._cache / name
         if cached.exists():
             with cached.open("rb") as part:
@@ -86,11 +84,9 @@ class Artifact:
             try:
                 found = self._objects.read_part(uri, first, count)
             except (NotFound, SourceChanged) as error:
-                raise CorruptArtifact(
-                    f"{uri} is gone or cut short though its manifest names it; remove {self.uri} and run again"
-                ) from error
+                raise self._corrupt(f"{uri} is gone or cut short though its manifest names it") from error
         if len(found) != count:
-            raise CorruptArtifact(f"{uri} is not as its manifest says; remove {self.uri} and run again")
+            raise self._corrupt(f"{uri} is not as its manifest says")
         return found
 
     def _file(self, name: str) -> ManifestFile:
@@ -99,16 +95,17 @@ class Artifact:
             raise NotFound(f"{self.uri} has no {name!r}; it has {', '.join(self.names()[:10])}")
         return file
 
+    def _corrupt(self, problem: str) -> CorruptArtifact:
+        return CorruptArtifact(f"{problem}; remove {self.uri} and run again")
+
     def _fetch(self, uri: str, path: Path, file: ManifestFile) -> None:
         with whole_file(path) as partial:
             try:
                 self._objects.fetch(uri, partial)
             except NotFound as error:
-                raise CorruptArtifact(
-                    f"{uri} is gone though its manifest names it; remove {self.uri} and run again"
-                ) from error
+                raise self._corrupt(f"{uri} is gone though its manifest names it") from error
             if describe_file(partial).sha256 != file.sha256:
-                raise CorruptArtifact(f"{uri} is not as its manifest says; remove {self.uri} and run again")
+                raise self._corrupt(f"{uri} is not as its manifest says")
 
 
 class Workspace:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import cv2
 import numpy as np
@@ -37,16 +37,6 @@ def is_unit(vector: NDArray[np.float32]) -> bool:
     return bool(abs(float(np.linalg.norm(vector)) - 1) < _ROUNDING)
 
 
-class _Taken(NamedTuple):
-    """A crop that is with the ReID model."""
-
-    track_id: int
-    time_ns: int
-    quality: float
-    clear: bool
-    jpeg: bytes
-
-
 class Gallery:
     """Saves and embeds crops into a folder as they come: crops.mjpeg, embeddings.npy and .parquet. A context manager.
 
@@ -59,17 +49,16 @@ class Gallery:
         self._work = work
         self._pictures = PictureWriter(folder)
         self._writer = EmbeddingWriter(folder, client.model(REID).embedding_dim or 0)
-        self._embedder = Embedder[_Taken](client, limit, self._write, work.check)
+        self._embedder = Embedder[tuple[CropRow, bytes]](client, limit, self._write, work.check)
 
     def take(self, track_id: int, moment: Moment, crop: Cut) -> None:
         """Add a moment of a track whose crop is at hand."""
         at = moment.sighting
-        self._add(track_id, at.time_ns, at.quality, moment.clear, crop())
+        self._add(CropRow(track_id, at.time_ns, at.quality, "", moment.clear), crop())
 
-    def _add(self, track_id: int, time_ns: int, quality: float, clear: bool, crop: Picture) -> None:
-        """`quality` is the sighting's; the crop's is known now."""
-        taken = _Taken(track_id, time_ns, crop_quality(quality, crop), clear, _coded(crop))
-        self._embedder.add(taken, crop)
+    def _add(self, row: CropRow, crop: Picture) -> None:
+        """`row` has its sighting's quality; the crop's is known now, its name once it is described."""
+        self._embedder.add((row._replace(quality=crop_quality(row.quality, crop)), _coded(crop)), crop)
 
     def fetch(self, reader: ReelReader, chosen: NDArray[np.void]) -> None:
         """Cut the moments of `chosen` (CHOSEN, in order of time) from the reel; those whose frames do not decode are left out."""
@@ -80,7 +69,8 @@ class Gallery:
         for frame in frames_at(reader, sorted(by_time)):
             for row in by_time[frame.time.ns]:
                 track_id, time_ns, box, quality, clear = chosen[row].item()
-                self._add(track_id, time_ns, quality, clear, Crop(frame, tuple(box.tolist()))())
+                crop = Crop(frame, tuple(box.tolist()))
+                self._add(CropRow(track_id, time_ns, quality, "", clear), crop())
             self._work.report(self.count, total, "crops")
 
     def finish(self) -> int:
@@ -94,12 +84,12 @@ class Gallery:
         self._work.report(self.count, self.count, "crops")
         return self.count
 
-    def _write(self, crop: _Taken, vector: NDArray[np.float32]) -> None:
+    def _write(self, taken: tuple[CropRow, bytes], vector: NDArray[np.float32]) -> None:
         if not is_unit(vector):
             self.undescribed += 1
             return
-        name = self._pictures.add(crop.jpeg)
-        self._writer.add(CropRow(crop.track_id, crop.time_ns, crop.quality, name, crop.clear), vector)
+        row, jpeg = taken
+        self._writer.add(row._replace(crop=self._pictures.add(jpeg)), vector)
         self.count += 1
 
     def __enter__(self) -> Self:

@@ -93,8 +93,11 @@ class Person:
 def confirmed_person(track: TrackSpan, camera: CameraTracks, embeddings: TrackEmbeddings) -> Person:
     """Whom a confirmed track shows; without crops, who is where and when."""
     rows = np.flatnonzero(embeddings.track_ids == track.track.number)
-    pictures = tuple(_picture(camera, embeddings, row) for row in rows.tolist())
-    return Person((track,), embeddings.only(track.track.number), pictures, (camera.camera,))
+    return Person((track,), embeddings.only(track.track.number), _pictures(camera, embeddings, rows), (camera.camera,))
+
+
+def _pictures(camera: CameraTracks, embeddings: TrackEmbeddings, rows: NDArray[np.int64]) -> tuple[TrackPicture, ...]:
+    return tuple(_picture(camera, embeddings, row) for row in rows.tolist())
 
 
 def _picture(camera: CameraTracks, embeddings: TrackEmbeddings, row: int) -> TrackPicture:
@@ -121,8 +124,7 @@ def person_of(
     if len(best):
         rows = rows[sure | _like(embeddings.vectors[rows], embeddings.vectors[best], calibration)]
     as_one = replace(embeddings.at(rows), track_ids=np.zeros(len(rows), np.int64))
-    pictures = tuple(_picture(camera, embeddings, row) for row in rows.tolist())
-    return Person(query.tracks, as_one, pictures, (camera.camera,))
+    return Person(query.tracks, as_one, _pictures(camera, embeddings, rows), (camera.camera,))
 
 
 def _like(
