@@ -304,7 +304,7 @@ class _Bare:
 
     def _alone(self, pictures: Sequence[NDArray[np.uint8]], ask: Callable[[NDArray[np.uint8]], Future[Any]]) -> None:
         requests = ((number, lambda picture=picture: ask(picture)) for number, picture in enumerate(pictures))
-        for _ in in_flight(requests, _IN_FLIGHT, burst=_IN_FLIGHT // 2):
+        for _ in in_flight(requests, _IN_FLIGHT):
             pass
 
 

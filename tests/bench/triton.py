@@ -81,4 +81,4 @@ def _count(pictures: Any, ask: Callable[[Any], Future[Any]], batch: int, seconds
             yield number, lambda picture=picture: ask(picture)  # type: ignore[misc]
             number += 1
 
-    return sum(1 for _ in in_flight(requests(), 2 * batch, burst=batch))
+    return sum(1 for _ in in_flight(requests(), 2 * batch))

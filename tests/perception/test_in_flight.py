@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -36,11 +38,11 @@ class Server:
         return future
 
 
-@pytest.mark.parametrize(("limit", "burst"), [(1, 1), (4, 1), (8, 3), (5, 5)])
-def test_answers_stand_with_their_subjects_in_order(limit: int, burst: int) -> None:
+@pytest.mark.parametrize("limit", [1, 4, 8])
+def test_answers_stand_with_their_subjects_in_order(limit: int) -> None:
     with ThreadPoolExecutor(4) as pool:
         requests = ((number, lambda number=number: pool.submit(pow, number, 2)) for number in range(50))
-        assert list(in_flight(requests, limit, burst)) == [(number, number**2) for number in range(50)]
+        assert list(in_flight(requests, limit)) == [(number, number**2) for number in range(50)]
 
 
 def test_no_more_than_the_limit_are_under_way() -> None:
@@ -49,21 +51,38 @@ def test_no_more_than_the_limit_are_under_way() -> None:
     assert server.most == 4
 
 
-def test_a_burst_is_sent_at_once() -> None:
-    server = Server()
-    answers = in_flight(server.requests(40), limit=8, burst=4)
-    next(answers)
-    assert server.sent == [0, 1, 2, 3]
+def test_while_an_answer_is_worked_on_the_server_gets_more() -> None:
+    made = threading.Event()
+
+    def requests() -> Iterator[tuple[int, Callable[[], Future[int]]]]:
+        for number, send in Server().requests(40):
+            if number == 8:
+                made.set()
+            yield number, send
+
+    answers = in_flight(requests(), limit=8)
+    assert next(answers) == (0, 0)
+    assert not made.is_set()
+    assert next(answers) == (1, 1)
+    assert made.wait(10), "though nobody takes the next answer"
+    answers.close()
 
 
-def test_while_many_answers_are_worked_on_the_server_gets_more() -> None:
-    server = Server(hold=11)
-    answers = in_flight(server.requests(40), limit=12)
-    next(answers)
-    assert len(server.sent) == 12
-    for _ in range(4):
-        next(answers)
-    assert len(server.sent) == 14
+def test_whoever_takes_no_more_cancels_what_is_under_way() -> None:
+    futures: list[Future[int]] = [Future() for _ in range(3)]
+    futures[0].set_result(5)
+    sent = threading.Event()
+
+    def send(number: int) -> Future[int]:
+        if number == 2:
+            sent.set()
+        return futures[number]
+
+    answers = in_flight([(number, partial(send, number)) for number in range(3)], limit=3)
+    assert next(answers) == (0, 5)
+    assert sent.wait(10)
+    answers.close()
+    assert [future.cancelled() for future in futures] == [False, True, True]
 
 
 def test_an_error_is_raised_where_its_answer_was_due_and_the_rest_is_cancelled() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +17,13 @@ from tests.tracker.scenes import SECOND
 from throughline.domain.errors import Cancelled
 from throughline.domain.time import Interval
 from throughline.domain.work import Work
+from throughline.media.frame import Frame
+from throughline.perception.detect import detect
 from throughline.perception.triton.client import DETECTOR, InferenceClient
-from throughline.storage.detections import read_people
+from throughline.storage.detections import FrameDetections, read_people
 from throughline.storage.tables import read_tracks
 from throughline.storage.workspace import Workspace
+from throughline.tracker import pieces
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.track import EVERYWHERE, TrackedReel, TrackStage
 
@@ -85,6 +91,28 @@ def test_an_empty_store_costs_a_look_every_two_seconds(
     tracked = run(watching)
     assert tiny_client.statistics(DETECTOR).inference_count - before <= SECONDS / 2 + 2
     assert (tracked.summary.track_count, tracked.summary.crop_count) == (0, 0)
+
+
+def test_whoever_stays_is_followed_without_a_pause_and_no_longer_than_it_takes_to_know(
+    workspace: Workspace, tiny_client: InferenceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+
+    def late(frames: Iterable[Frame], **options: Any) -> Iterator[FrameDetections]:
+        passes.append(0)
+        held: deque[FrameDetections] = deque()
+        for found in detect(frames, **options):
+            passes[-1] += 1
+            held.append(found)
+            if len(held) > 28:
+                yield held.popleft()
+        yield from held
+
+    monkeypatch.setattr(pieces, "detect", late)
+    record(workspace, STAYS)
+    last = run(TrackStage(workspace, tiny_client, TrackerSettings(frames_in_flight=1))).summary.skipped[-1]
+    assert max(passes) >= 120, "twelve seconds"
+    assert 2.0 <= (last.start - moment(21.0)) / SECOND <= 2.0 + 3.2 + 2.0
 
 
 def test_a_watch_that_was_broken_off_leaves_nothing_half_done(

@@ -17,7 +17,6 @@ from throughline.domain.errors import CorruptArtifact
 from throughline.domain.geometry import Letterbox, Size
 from throughline.domain.time import Instant
 from throughline.media.frame import Frame
-from throughline.perception.ahead import made_ahead
 from throughline.perception.crops import Crop
 from throughline.perception.in_flight import in_flight
 from throughline.perception.letterbox import letterboxed
@@ -29,8 +28,6 @@ from throughline.wire.tracing import counted
 
 PERSON = "person"
 _SMALLEST_PX = 1.0
-_FRAMES_AHEAD = 8
-"""Decoded and letterboxed before they can be sent."""
 _FRAMES_HELD = 3
 """Frames back whose crops are not copied yet."""
 _LEAST_CROP_SCORE = 0.1
@@ -41,8 +38,8 @@ _FRAMES = Counter("throughline_frames_detected", "Frames that the detector has l
 def detect(
     frames: Iterable[Frame], client: InferenceClient, limit: int, check: Callable[[], None] = go_on
 ) -> Iterator[FrameDetections]:
-    """What the detector finds in each frame, in order, with up to `limit` frames in flight and a few more decoded; boxes lie within
-    the frame, and people's crops come with them.
+    """What the detector finds in each frame, in order, with up to `limit` frames decoded and with it; boxes lie within the frame, and
+    people's crops come with them.
 
     `check` is called while it waits for Triton; what it raises ends the work.
     """
@@ -55,8 +52,8 @@ def detect(
             yield (frame, letterbox), partial(client.detect, letterboxed(frame, letterbox))
 
     recent: deque[list[weakref.ref[Crop]]] = deque()
-    with closing(made_ahead(requests(), _FRAMES_AHEAD)) as coming:
-        for (frame, letterbox), found in counted("triton detector", in_flight(coming, limit, check=check)):
+    with closing(in_flight(requests(), limit, check)) as answers:
+        for (frame, letterbox), found in counted("triton detector", answers):
             _FRAMES.inc()
             placed = _on_source(frame.time, letterbox, found)
             rows = np.flatnonzero((placed.class_ids == person) & (placed.scores >= _LEAST_CROP_SCORE)).tolist()

@@ -15,7 +15,7 @@ from prometheus_client import Counter
 from throughline.domain.geometry import Size
 from throughline.media.frame import Picture
 from throughline.media.scaling import scaled
-from throughline.perception.in_flight import take_first
+from throughline.perception.in_flight import awaited
 from throughline.perception.triton.client import REID, InferenceClient
 from throughline.storage.object_store import go_on
 from throughline.wire.tracing import COUNT, begin_span
@@ -82,7 +82,8 @@ class Embedder(Generic[T]):
         self._ready = []
 
     def _take_first(self) -> None:
-        subjects, vectors = take_first(self._waiting, self._check)
+        vectors = awaited(self._waiting[0][1], self._check)
+        subjects, _ = self._waiting.popleft()
         _CROPS.inc(len(subjects))
         self._count += len(subjects)
         for subject, vector in zip(subjects, vectors, strict=True):

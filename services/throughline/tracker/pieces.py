@@ -23,7 +23,7 @@ from throughline.tracker.progress import FrameProgress
 from throughline.tracker.settings import TrackerSettings
 from throughline.tracker.watch import Watch
 
-STAGE_REVISION = 4
+STAGE_REVISION = 5
 """Raise it when the same frames would give other detections."""
 REPORT_FILE = "piece.json"
 _NEIGHBOURS = 1.5

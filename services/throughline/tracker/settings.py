@@ -38,8 +38,10 @@ class TrackerSettings(ServiceSettings):
     triton_in_flight: int = Field(
         default=32, ge=1, description="requests to Triton under way at once, of all cameras together"
     )
-    frames_in_flight: int = Field(default=16, ge=1, description="frames of one camera with the detector at once")
-    crops_in_flight: int = Field(default=16, ge=1, description="crops of one camera with the ReID model at once")
+    frames_in_flight: int = Field(
+        default=24, ge=1, description="frames of one camera decoded and with the detector at once"
+    )
+    crops_in_flight: int = Field(default=64, ge=1, description="crops of one camera with the ReID model at once")
     decoder_threads: int = Field(default=3, ge=0, description="threads of each video decoder; 0 leaves it to FFmpeg")
     piece_seconds: float = Field(
         default=300.0, gt=0, description="longer chunks are cut into pieces of this length, each cached on its own"

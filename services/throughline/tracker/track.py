@@ -30,7 +30,7 @@ from throughline.tracker.record import TrackRecorder, record_tracks
 from throughline.tracker.refine import refine
 from throughline.tracker.settings import TrackerSettings
 
-STAGE_REVISION = 10
+STAGE_REVISION = 11
 """Raise it when the same detections would give other tracks or embeddings."""
 MAX_RATE = 60.0
 MOST_SPANS = 10_000

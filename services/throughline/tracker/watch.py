@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,8 +16,10 @@ from throughline.media.packets import CodedFrames
 from throughline.perception.gate import GateSettings, Glance, Stretch, differ, glance, stretches
 from throughline.storage.detections import FrameDetections
 
-_MOST_LOOKS, _MOST_STRETCHES = 16, 8
-"""Looks on their way before the first is judged; stretches analysed before it is asked whether anybody is still there."""
+_MOST_LOOKS = 16
+"""On their way before the first is judged."""
+_ON_THEIR_WAY = 32
+"""Analysed frames that what was found may lag behind while somebody is followed, without a pause until it is known."""
 
 _SKIPPED = Counter(
     "throughline_frames_skipped", "Frames in which nobody can have appeared, so that the detector did not look"
@@ -41,15 +44,18 @@ class Watch:
     skipped_frames: int = 0
     _divided: list[Stretch] = field(default_factory=list)
     _place: int = 0
-    _together: int = 1
+    _began: int | None = None
+    """Which wanted frame begins what is being followed."""
     _seen_ns: int | None = None
+    _wanted: list[int] = field(default_factory=list)
     _look_times: frozenset[int] = frozenset()
     _glances: dict[int, Glance] = field(default_factory=dict)
 
     def frames(self) -> Iterator[FrameDetections]:
         """Detections in order of time. The same footage is always watched in the same way, however fast the detector is."""
         self._divided = stretches(self.coded, self.settings)
-        first = np.flatnonzero(self.coded.wanted)[:1].tolist()
+        self._wanted = np.flatnonzero(self.coded.wanted).tolist()
+        first = self._wanted[:1]
         self._look_times = frozenset(self._times([*first, *(stretch.last for stretch in self._divided)]))
         yield from self._seen(first)
         ahead = 1
@@ -58,11 +64,13 @@ class Watch:
             stretch = self._divided[self._place]
             if self._is_followed(stretch):
                 # 1. Whatever moves, or follows on somebody who was seen, is analysed without a break.
+                self._began = self._began_at(stretch)
                 yield from self._seen(self._followed())
                 self._forget(self._divided[self._place - 1].last)
                 looks.clear()
                 ahead = 1
                 continue
+            self._began = None
             # 2. Elsewhere the look at the end decides; several are asked for at once while all is quiet.
             if stretch.last not in looks:
                 coming = [each.last for each in self._divided[self._place : self._place + ahead]]
@@ -77,7 +85,7 @@ class Watch:
                 self._forget(stretch.last)
                 looks.clear()
                 ahead = 1
-            self._place, self._together = self._place + 1, 1
+            self._place += 1
 
     def _followed(self) -> Iterator[int]:
         """Rows to analyse from here on, for as long as what was found when more are asked for tells that they must be.
@@ -87,19 +95,20 @@ class Watch:
         """
         while self._place < len(self._divided) and self._is_followed(self._divided[self._place]):
             self._glances.clear()
-            first, place = self._divided[self._place].first, self._place
-            end = next(
-                (at for at in range(place, len(self._divided)) if not self._divided[at].busy), len(self._divided)
-            )
-            self._place = max(end, min(place + self._together, len(self._divided)))
-            self._together = min(2 * self._together, _MOST_STRETCHES)
-            yield from range(first + 1, self._divided[self._place - 1].last + 1)
+            stretch = self._divided[self._place]
+            self._place += 1
+            yield from range(stretch.first + 1, stretch.last + 1)
 
     def _is_followed(self, stretch: Stretch) -> bool:
-        """Whether something moves, or somebody was seen so shortly before that they may still be there, or their track alive."""
-        start = int(self.coded.times_ns[stretch.first])
+        """Whether something moves, or somebody was seen so shortly before that they may still be there, or their track alive; while
+        somebody is followed: so shortly before the frames that may still be on their way."""
+        back = max(self._began_at(stretch), bisect_left(self._wanted, stretch.first) - _ON_THEIR_WAY)
+        since_ns = int(self.coded.times_ns[self._wanted[back]])
         linger_ns = seconds_to_ns(self.settings.linger_seconds)
-        return stretch.busy or (self._seen_ns is not None and start - self._seen_ns < linger_ns)
+        return stretch.busy or (self._seen_ns is not None and since_ns - self._seen_ns < linger_ns)
+
+    def _began_at(self, stretch: Stretch) -> int:
+        return bisect_left(self._wanted, stretch.first) if self._began is None else self._began
 
     def _is_quiet(self, stretch: Stretch, look: FrameDetections) -> bool:
         """Whether the look at a stretch's end shows nobody, not even perhaps, and nothing that has changed."""
