@@ -93,26 +93,41 @@ def test_an_empty_store_costs_a_look_every_two_seconds(
     assert (tracked.summary.track_count, tracked.summary.crop_count) == (0, 0)
 
 
-def test_whoever_stays_is_followed_without_a_pause_and_no_longer_than_it_takes_to_know(
-    workspace: Workspace, tiny_client: InferenceClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def answers_come_late(monkeypatch: pytest.MonkeyPatch, frames_late: int) -> list[int]:
+    """From here on what is found in a frame is told once so many more were looked at. Returns how many frames each pass has."""
     passes: list[int] = []
 
     def late(frames: Iterable[Frame], **options: Any) -> Iterator[FrameDetections]:
         passes.append(0)
         held: deque[FrameDetections] = deque()
-        for found in detect(frames, **options):
+        for found in detect(frames, **{**options, "limit": 1}):
             passes[-1] += 1
             held.append(found)
-            if len(held) > 28:
+            if len(held) > frames_late:
                 yield held.popleft()
         yield from held
 
     monkeypatch.setattr(pieces, "detect", late)
+    return passes
+
+
+def test_whoever_stays_is_followed_without_a_pause_and_no_longer_than_it_takes_to_know(
+    workspace: Workspace, watching: TrackStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = answers_come_late(monkeypatch, 28)
     record(workspace, STAYS)
-    last = run(TrackStage(workspace, tiny_client, TrackerSettings(frames_in_flight=1))).summary.skipped[-1]
-    assert max(passes) >= 120, "twelve seconds"
+    last = run(watching).summary.skipped[-1]
+    assert max(passes) >= 100, "of twelve seconds"
     assert 2.0 <= (last.start - moment(21.0)) / SECOND <= 2.0 + 3.2 + 2.0
+
+
+def test_after_whoever_came_for_a_moment_little_is_analysed(
+    workspace: Workspace, watching: TrackStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers_come_late(monkeypatch, 28)
+    record(workspace, Painted(11.3, 11.9, column=3, cell_seconds=99))
+    last = run(watching).summary.skipped[-1]
+    assert (last.start - moment(11.9)) / SECOND <= 2.0 + 0.6 + 2.0
 
 
 def test_a_watch_that_was_broken_off_leaves_nothing_half_done(
@@ -129,16 +144,17 @@ def test_a_watch_that_was_broken_off_leaves_nothing_half_done(
 
 @pytest.mark.parametrize("until", [12.0, 14.0, 16.0, 18.0])
 def test_the_same_frames_are_looked_at_however_many_are_on_their_way(
-    workspace: Workspace, tiny_client: InferenceClient, tmp_path: Path, until: float
+    workspace: Workspace, watching: TrackStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: float
 ) -> None:
     record(workspace, Painted(5.0, until, column=3, cell_seconds=99))
     seen, whole = [], Interval(moment(0), moment(SECONDS))
-    for in_flight in (1, 8, 64):
-        tracked = run(TrackStage(workspace, tiny_client, TrackerSettings(frames_in_flight=in_flight)))
+    for frames_late in (0, 8, 28, 1000):
+        answers_come_late(monkeypatch, frames_late)
+        tracked = run(watching)
         seen.append(
             (tracked.summary.skipped, read_people(tracked.artifact.path("people.parquet"), whole).looked_ns.tolist())
         )
         for folder in ("detections", "tracks"):
             shutil.rmtree(tmp_path / "workspace" / folder)
-    assert seen[0] == seen[1] == seen[2]
+    assert seen[0] == seen[1] == seen[2] == seen[3]
     assert seen[0][0]

@@ -22,8 +22,8 @@ def in_flight(
 ) -> Generator[tuple[T, R], None, None]:
     """Each subject with the answer to its request, in order, while up to `limit` requests are under way.
 
-    Subjects are made and sent in a thread of their own: so decoding, inference and what is done with the answers overlap, and the
-    server waits for none of the others. `check` is called while an answer is waited for; what it raises ends that.
+    Subjects are made and sent in a thread of their own: so decoding, inference and what is done with the answers overlap. `check` is
+    called while an answer is waited for; what it raises ends that.
     """
     under_way: deque[Future[R]] = deque()
 

@@ -19,7 +19,7 @@ from throughline.storage.detections import FrameDetections
 _MOST_LOOKS = 16
 """On their way before the first is judged."""
 _ON_THEIR_WAY = 32
-"""Analysed frames that what was found may lag behind while somebody is followed, without a pause until it is known."""
+"""Frames that what was found may lag behind while somebody is followed, without a pause until it is known."""
 
 _SKIPPED = Counter(
     "throughline_frames_skipped", "Frames in which nobody can have appeared, so that the detector did not look"
@@ -44,18 +44,18 @@ class Watch:
     skipped_frames: int = 0
     _divided: list[Stretch] = field(default_factory=list)
     _place: int = 0
-    _began: int | None = None
-    """Which wanted frame begins what is being followed."""
+    _wanted_ns: list[int] = field(default_factory=list)
+    _came_ns: int | None = None
+    """When whoever is being followed was first seen."""
     _seen_ns: int | None = None
-    _wanted: list[int] = field(default_factory=list)
     _look_times: frozenset[int] = frozenset()
     _glances: dict[int, Glance] = field(default_factory=dict)
 
     def frames(self) -> Iterator[FrameDetections]:
         """Detections in order of time. The same footage is always watched in the same way, however fast the detector is."""
         self._divided = stretches(self.coded, self.settings)
-        self._wanted = np.flatnonzero(self.coded.wanted).tolist()
-        first = self._wanted[:1]
+        first = np.flatnonzero(self.coded.wanted)[:1].tolist()
+        self._wanted_ns = self.coded.times_ns[self.coded.wanted].tolist()
         self._look_times = frozenset(self._times([*first, *(stretch.last for stretch in self._divided)]))
         yield from self._seen(first)
         ahead = 1
@@ -64,13 +64,12 @@ class Watch:
             stretch = self._divided[self._place]
             if self._is_followed(stretch):
                 # 1. Whatever moves, or follows on somebody who was seen, is analysed without a break.
-                self._began = self._began_at(stretch)
                 yield from self._seen(self._followed())
                 self._forget(self._divided[self._place - 1].last)
                 looks.clear()
                 ahead = 1
                 continue
-            self._began = None
+            self._came_ns = None
             # 2. Elsewhere the look at the end decides; several are asked for at once while all is quiet.
             if stretch.last not in looks:
                 coming = [each.last for each in self._divided[self._place : self._place + ahead]]
@@ -91,7 +90,7 @@ class Watch:
         """Rows to analyse from here on, for as long as what was found when more are asked for tells that they must be.
 
         Where that is too early to tell, as frames are on their way, it ends; once all of them are back, the next ones are judged
-        again. What was seen by then is only ever later, so the rows are the same however long answers take.
+        again. What was seen by then only ever tells of more to follow, so the rows are the same however long answers take.
         """
         while self._place < len(self._divided) and self._is_followed(self._divided[self._place]):
             self._glances.clear()
@@ -100,15 +99,15 @@ class Watch:
             yield from range(stretch.first + 1, stretch.last + 1)
 
     def _is_followed(self, stretch: Stretch) -> bool:
-        """Whether something moves, or somebody was seen so shortly before that they may still be there, or their track alive; while
-        somebody is followed: so shortly before the frames that may still be on their way."""
-        back = max(self._began_at(stretch), bisect_left(self._wanted, stretch.first) - _ON_THEIR_WAY)
-        since_ns = int(self.coded.times_ns[self._wanted[back]])
-        linger_ns = seconds_to_ns(self.settings.linger_seconds)
-        return stretch.busy or (self._seen_ns is not None and since_ns - self._seen_ns < linger_ns)
-
-    def _began_at(self, stretch: Stretch) -> int:
-        return bisect_left(self._wanted, stretch.first) if self._began is None else self._began
+        """Whether something moves, or somebody was seen so shortly before that they may still be there, or their track alive; or, if
+        they stayed, in one of the last frames, as many as may be on their way, and half as many as they stayed for at most."""
+        came_ns, seen_ns = self._came_ns, self._seen_ns
+        if stretch.busy or seen_ns is None:
+            return stretch.busy
+        start_ns = int(self.coded.times_ns[stretch.first])
+        came, seen, start = (bisect_left(self._wanted_ns, each) for each in (came_ns or seen_ns, seen_ns, start_ns))
+        lingers = start_ns - seen_ns < seconds_to_ns(self.settings.linger_seconds)
+        return lingers or start - seen < min((seen - came) // 2, _ON_THEIR_WAY)
 
     def _is_quiet(self, stretch: Stretch, look: FrameDetections) -> bool:
         """Whether the look at a stretch's end shows nobody, not even perhaps, and nothing that has changed."""
@@ -137,7 +136,9 @@ class Watch:
         """Analyse the wanted ones of these rows, and remember when somebody was seen."""
         for found in self._analysed(rows):
             if self._shows_somebody(found):
-                self._seen_ns = found.time_ns
+                self._seen_ns = found.time_ns  # first, as `_is_followed` may be asked meanwhile
+                if self._came_ns is None:
+                    self._came_ns = found.time_ns
             yield found
 
     def _looked_at(self, rows: Sequence[int]) -> list[FrameDetections | None]:

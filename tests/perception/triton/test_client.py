@@ -5,14 +5,14 @@ import signal
 import socket
 import threading
 import time
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
+from tests.cli.conditions import eventually
 from tests.models.weights import CLASSES, picture
 from throughline.domain.errors import Cancelled, DependencyUnavailable, InvalidInput, NotFound
 from throughline.models.repository import check_digest
@@ -158,20 +158,13 @@ def test_a_server_that_never_comes_is_given_up_with_its_address() -> None:
 
 def test_only_so_many_requests_are_in_flight_and_closing_ends_them() -> None:
     client = InferenceClient(f"127.0.0.1:{_free_port()}", max_in_flight=2)
-    pending = [client.detect(picture(RED, 3, 3)) for _ in range(2)]
-    third: Future[None] = Future()
-
-    def send() -> None:
-        try:
-            client.detect(picture(RED, 3, 3)).result()
-        except Cancelled as error:
-            third.set_exception(error)
-
-    threading.Thread(target=send).start()
-    assert not wait([third], timeout=0.2).done
-    assert not any(future.done() for future in pending)
+    pending = [client.detect(picture(RED, 3, 3)) for _ in range(4)]
+    eventually(lambda: all(future.running() for future in pending[:2]))
+    assert not pending[2].running()
+    assert pending[2].cancel()
     client.close()
-    ended: list[Future[Any]] = [*pending, third]
-    for future in ended:
+    for future in pending:
         with pytest.raises((Cancelled, CancelledError)):
             future.result(5)
+    with pytest.raises(Cancelled, match="was closed"):
+        client.detect(picture(RED, 3, 3))

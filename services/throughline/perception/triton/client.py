@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -76,7 +75,8 @@ class ModelStatistics:
 
 
 class InferenceClient:
-    """Sends requests to Triton, up to `max_in_flight` at once, which the server gathers into batches.
+    """Sends requests to Triton, up to `max_in_flight` at once and the others in turn, which the server gathers into batches. How many
+    wait for their turn is up to its callers.
 
     Threads rather than an event loop: each mostly waits in gRPC without holding the interpreter, and callers stay plain functions.
     """
@@ -99,7 +99,6 @@ class InferenceClient:
         self._digests: dict[str, str] = {}
         self._versions: dict[str, str] = {}
         self._largest: dict[str, int] = {}
-        self._slots = threading.BoundedSemaphore(max_in_flight)
         self._workers = ThreadPoolExecutor(max_in_flight, thread_name_prefix="triton-client")
 
     def wait_ready(self, deadline_seconds: float, models: Sequence[str] = (DETECTOR, REID)) -> None:
@@ -184,12 +183,11 @@ class InferenceClient:
                 )
 
     def detect(self, image: Picture) -> Future[Detections]:
-        """Find people in a letterboxed picture. Blocks while `max_in_flight` requests are under way."""
+        """Find people in a letterboxed picture."""
         return self._submit(lambda: self._detect(image))
 
     def embed(self, crops: Pack, model: str = REID) -> Future[NDArray[np.float32]]:
-        """The descriptors of crops by a ReID model, `largest_batch` of them at most: (n, d) float32, each of length 1. Blocks while
-        `max_in_flight` requests are under way."""
+        """The descriptors of crops by a ReID model, `largest_batch` of them at most: (n, d) float32, each of length 1."""
         return self._submit(lambda: self._infer(model, "crops", crops)["embeddings"])
 
     def statistics(self, name: str, patience_seconds: float | None = None) -> ModelStatistics:
@@ -213,14 +211,10 @@ class InferenceClient:
         self.close()
 
     def _submit(self, work: Callable[[], _T]) -> Future[_T]:
-        self._slots.acquire()
         try:
-            future = self._workers.submit(carried(work))
+            return self._workers.submit(carried(work))
         except RuntimeError as error:  # the workers were shut down
-            self._slots.release()
             raise Cancelled(f"the client of Triton at {self._rpc.address} was closed") from error
-        future.add_done_callback(lambda _: self._slots.release())
-        return future
 
     def _detect(self, image: Picture) -> Detections:
         found = self._infer(DETECTOR, "images", image[None])
