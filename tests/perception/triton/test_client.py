@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from concurrent.futures import CancelledError, Future
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tests.cli.conditions import eventually
 from tests.models.weights import CLASSES, picture
 from throughline.domain.errors import Cancelled, DependencyUnavailable, InvalidInput, NotFound
 from throughline.models.repository import check_digest
+from throughline.perception.in_flight import in_flight
 from throughline.perception.triton.client import Detections, InferenceClient
 from throughline.perception.triton.server import TritonServer, TritonSettings
 
@@ -154,6 +156,18 @@ def test_a_server_that_never_comes_is_given_up_with_its_address() -> None:
             client.detect(picture(RED, 3, 3)).result()
         with pytest.raises(DependencyUnavailable, match=address):
             client.wait_ready(0.3)
+
+
+def test_whoever_stops_does_not_wait_for_a_server_that_is_away() -> None:
+    def check() -> None:
+        raise Cancelled("stopped on request")
+
+    with InferenceClient(f"127.0.0.1:{_free_port()}", max_in_flight=1, patience_seconds=120.0) as client:
+        requests = ((number, partial(client.detect, picture(RED, 3, 3))) for number in range(8))
+        began = time.monotonic()
+        with pytest.raises(Cancelled, match="on request"):
+            list(in_flight(requests, 4, check))
+        assert time.monotonic() - began < 60
 
 
 def test_only_so_many_requests_are_in_flight_and_closing_ends_them() -> None:
